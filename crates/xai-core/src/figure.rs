@@ -1,0 +1,59 @@
+//! A figure as plain data; drawing it is somebody else's job.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What an explanation looks like: a title and panels from top to bottom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Figure {
+    /// One line above everything.
+    pub title: String,
+    /// The parts.
+    pub panels: Vec<Panel>,
+}
+
+/// One part of a figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+#[non_exhaustive]
+pub enum Panel {
+    /// Signed bars, one a label, longest first.
+    Bars(Bars),
+    /// Cells of text.
+    Table(Table),
+}
+
+/// Signed bars with error bars.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bars {
+    /// One line above the bars.
+    pub title: String,
+    /// What the lengths measure, with the unit.
+    pub unit: String,
+    /// The bars.
+    pub bars: Vec<Bar>,
+}
+
+/// One bar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bar {
+    /// What it stands for.
+    pub label: String,
+    /// The value beside the label, for instance the feature's own.
+    pub detail: String,
+    /// Its signed length.
+    pub value: f64,
+    /// Half the length of its error bar; `None` when the error is unknown.
+    pub error: Option<f64>,
+}
+
+/// A table of text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    /// One line above the table.
+    pub title: String,
+    /// Column heads.
+    pub columns: Vec<String>,
+    /// Rows, each as long as `columns`.
+    pub rows: Vec<Vec<String>>,
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub mod error;
+pub mod explainer;
+pub mod explanation;
+pub mod figure;
+pub mod input;
+pub mod linalg;
+pub mod model;
+pub mod nested;
+mod parallel;
+pub mod params;
+pub mod rng;
+pub mod run;
+pub mod tabular;
+
+pub use error::{Error, Result, same_shape};
+pub use explainer::{About, Explainer, Runs};
+pub use explanation::{Explanation, Meta, Stop, Warning};
+pub use figure::Figure;
+pub use input::Input;
+pub use model::{BoxError, CentralDifference, Differentiable, Predictor, Row, Rows};
+pub use params::{ParamError, Params, Semantics, Valid, require};
+pub use rng::{Seed, Stream};
+pub use run::{Budget, Event, Observer, Run};

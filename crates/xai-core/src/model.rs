@@ -1,0 +1,169 @@
+//! The model, seen from outside: a batch in, a matrix of outputs out.
+
+use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis, s};
+
+/// One instance, shape `(n_features,)`, in the units of the features.
+pub type Row = ArrayRef1<f64>;
+
+/// A batch of instances, shape `(n_rows, n_features)`; axis 0 is the instance.
+pub type Rows = ArrayRef2<f64>;
+
+/// An error of the user's own making; it travels on as the source of [`Error::Predictor`](crate::Error::Predictor).
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A model as a black box.
+///
+/// `X` is [`Rows`] for numbers and `[String]` for text.
+/// Any closure from a batch to `Result<Array2<f64>, BoxError>` is a predictor.
+/// Explainers reach it through [`Run`](crate::Run) alone, which cuts batches, checks the outputs and counts the rows.
+///
+/// The promise of equal bytes at any thread count and batch size holds for models that treat rows
+/// independently, that is, whose output for a row does not depend on the other rows of the batch.
+pub trait Predictor<X: ?Sized = Rows>: Sync {
+    /// Outputs for a batch, shape `(n_rows, n_outputs)`: class probabilities, scores or regression values.
+    ///
+    /// # Errors
+    /// Whatever stops the model; explainers pass it on as the `source` of their own error.
+    fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError>;
+
+    /// The most rows one call should carry, `1..`. Default 1024, which keeps a batch of ordinary width in
+    /// the cache; models on an accelerator or behind a network want more.
+    fn max_batch(&self) -> usize {
+        1024
+    }
+
+    /// The number of columns the model expects, when it knows; a batch of another width is then refused
+    /// before the model is called. Default `None`.
+    fn n_features(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl<X: ?Sized, F> Predictor<X> for F
+where
+    F: Fn(&X) -> Result<Array2<f64>, BoxError> + Sync,
+{
+    fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError> {
+        self(batch)
+    }
+}
+
+/// A model that can be differentiated with respect to its input.
+pub trait Differentiable: Predictor {
+    /// The vector-Jacobian product: row `i` is `sum_k cotangent[i, k] * d f_k / d x_i`, shape of `batch`.
+    ///
+    /// `cotangent` has shape `(n_rows, n_outputs)`.
+    ///
+    /// # Errors
+    /// Whatever stops the model.
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError>;
+
+    /// Model queries that one row of [`vjp`](Self::vjp) costs. Default 1.
+    fn vjp_queries(&self, n_features: usize) -> u64 {
+        let _ = n_features;
+        1
+    }
+}
+
+/// A black box differentiated by central differences.
+///
+/// Written out by the caller and never chosen silently: the numeric gradient of a tree ensemble is zero almost
+/// everywhere.
+///
+/// # Cost
+/// `2 * n_features` model queries per row.
+///
+/// # Source
+/// `(f(x + h) - f(x - h)) / 2h` with `h = step * max(1, |x|)` per coordinate; the quotient is taken over the step that
+/// the floating-point grid really allowed.
+/// The references use one absolute step whatever the size of `x`, which loses all digits on large columns.
+pub struct CentralDifference<'m> {
+    model: &'m dyn Predictor,
+    step: f64,
+}
+
+impl<'m> CentralDifference<'m> {
+    /// The relative step that balances truncation and rounding, the cube root of the machine epsilon (6.1e-6).
+    pub const STEP: f64 = 6.055_454_452_393_343e-6;
+
+    /// Differentiates `model` with the default [`STEP`](Self::STEP).
+    #[must_use]
+    pub fn new(model: &'m dyn Predictor) -> Self {
+        CentralDifference { model, step: Self::STEP }
+    }
+
+    /// Differentiates `model` with another relative step, finite and above 0.
+    ///
+    /// # Errors
+    /// [`Error::Param`](crate::Error::Param) when `step` is not finite and above 0.
+    pub fn with_step(model: &'m dyn Predictor, step: f64) -> crate::Result<Self> {
+        crate::params::require(
+            0.0 < step && step < f64::INFINITY,
+            "step",
+            "finite and above 0",
+            step,
+        )?;
+        Ok(CentralDifference { model, step })
+    }
+}
+
+impl Predictor for CentralDifference<'_> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a wrapper hands the batch it was given to the model it wraps"
+    )]
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+        self.model.predict(batch)
+    }
+
+    fn max_batch(&self) -> usize {
+        self.model.max_batch()
+    }
+
+    fn n_features(&self) -> Option<usize> {
+        self.model.n_features()
+    }
+}
+
+impl Differentiable for CentralDifference<'_> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a wrapper calls the model it wraps; Run counts 2 * n_features for it"
+    )]
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
+        let (n_rows, n_features) = batch.dim();
+        let mut gradient = Array2::zeros((n_rows, n_features));
+        // Pairs (x + h e_j, x - h e_j) stay in one call, so that a call holds whole coordinates.
+        let coordinates: Vec<(usize, usize)> =
+            (0..n_rows).flat_map(|row| (0..n_features).map(move |column| (row, column))).collect();
+        for block in coordinates.chunks((self.max_batch() / 2).max(1)) {
+            let mut probes = Array2::zeros((2 * block.len(), n_features));
+            for (k, &(row, column)) in block.iter().enumerate() {
+                let h = self.step * batch[[row, column]].abs().max(1.0);
+                for (probe, h) in [(2 * k, h), (2 * k + 1, -h)] {
+                    probes.row_mut(probe).assign(&batch.row(row));
+                    probes[[probe, column]] += h;
+                }
+            }
+            let outputs = self.model.predict(&probes)?;
+            if outputs.dim() != (probes.nrows(), cotangent.ncols()) {
+                let expected = (probes.nrows(), cotangent.ncols());
+                return Err(format!(
+                    "outputs have shape {:?}, expected {expected:?}",
+                    outputs.dim()
+                )
+                .into());
+            }
+            for (k, &(row, column)) in block.iter().enumerate() {
+                let taken = probes[[2 * k, column]] - probes[[2 * k + 1, column]];
+                let change = &outputs.slice(s![2 * k, ..]) - &outputs.slice(s![2 * k + 1, ..]);
+                gradient[[row, column]] = change.dot(&cotangent.index_axis(Axis(0), row)) / taken;
+            }
+        }
+        Ok(gradient)
+    }
+
+    fn vjp_queries(&self, n_features: usize) -> u64 {
+        2 * n_features as u64
+    }
+}

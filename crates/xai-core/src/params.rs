@@ -1,0 +1,105 @@
+//! Parameters as plain data, and the proof that they were checked.
+
+use std::fmt;
+use std::ops::Deref;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A parameter outside its allowed range: ``parameter `beta` must be finite and at least 0, got NaN``.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("parameter `{name}` must be {rule}, got {value}")]
+pub struct ParamError {
+    /// The parameter's name, as in the struct and in JSON.
+    pub name: &'static str,
+    /// What is allowed.
+    pub rule: String,
+    /// What was given.
+    pub value: String,
+}
+
+/// Requires that a parameter obeys its rule. State what is allowed, never what is not: `!(x < 0.0)` lets NaN pass.
+///
+/// # Errors
+/// [`ParamError`] with the name, the rule and the value when `allowed` is false.
+pub fn require(
+    allowed: bool,
+    name: &'static str,
+    rule: impl Into<String>,
+    value: impl fmt::Debug,
+) -> Result<(), ParamError> {
+    if allowed {
+        return Ok(());
+    }
+    Err(ParamError { name, rule: rule.into(), value: format!("{value:?}") })
+}
+
+/// Settings of a method: public fields, `Default` from the paper, one check.
+pub trait Params: Sized {
+    /// Checks every field that has a range.
+    ///
+    /// # Errors
+    /// [`ParamError`] for the first field outside its range.
+    fn validate(&self) -> Result<(), ParamError>;
+
+    /// Turns the settings into checked ones.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    fn check(self) -> Result<Valid<Self>, ParamError> {
+        self.validate()?;
+        Ok(Valid(self))
+    }
+}
+
+/// Parameters that passed [`Params::validate`]. Reads like `P`, cannot be changed, checks again when deserialised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Valid<P>(P);
+
+impl<P> Valid<P> {
+    /// The plain parameters, to be changed and checked again.
+    pub fn into_inner(self) -> P {
+        self.0
+    }
+}
+
+impl<P> Deref for Valid<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+impl<P: Serialize> Serialize for Valid<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, P: Params + Deserialize<'de>> Deserialize<'de> for Valid<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        P::deserialize(deserializer)?.check().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<P: JsonSchema> JsonSchema for Valid<P> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        P::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        P::json_schema(generator)
+    }
+}
+
+/// Whether a method follows the paper or, bug for bug, the reference library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Semantics {
+    /// The correct behaviour, the default; each difference from the reference is a row in the method's README.
+    #[default]
+    Native,
+    /// The reference's behaviour, for users who must match old results.
+    Reference,
+}

@@ -1,0 +1,346 @@
+//! One run of one explainer: its seed, its budget, and the only door to the model.
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array1, Array2, Axis, s};
+
+use crate::error::{Error, Result, same_shape};
+use crate::explanation::{Stop, Warning};
+use crate::input::all_finite;
+use crate::model::{Differentiable, Predictor, Rows};
+use crate::parallel;
+use crate::rng::Seed;
+
+/// What happens during a run, for progress bars and logs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The run begins.
+    Started {
+        /// The method's name.
+        method: &'a str,
+    },
+    /// Some work is done.
+    Step {
+        /// Steps done, in the method's own unit.
+        done: u64,
+        /// Steps in all, when known.
+        total: Option<u64>,
+    },
+    /// The answer is there.
+    Finished {
+        /// Rows the model was asked for.
+        queries: u64,
+    },
+}
+
+/// Watches a run and may stop it. Implemented for closures.
+pub trait Observer {
+    /// Is told of an event; `Break` ends the run at the next clean point.
+    fn on(&mut self, event: Event<'_>) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event<'_>) -> ControlFlow<()>> Observer for F {
+    fn on(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// Limits on what a run may cost.
+///
+/// A method ends with its best answer so far where it has one, and with [`Error::Stopped`] or [`Error::Budget`] where
+/// it has none.
+#[derive(Clone, Copy, Default)]
+pub struct Budget<'b> {
+    /// The most rows the model may be asked for, for each explanation. Default `None`: no limit.
+    pub queries: Option<u64>,
+    /// Says when the time is up or the caller has cancelled. Default `None`: never.
+    ///
+    /// The clock is the caller's: `let start = Instant::now(); let late = || start.elapsed() > limit;`.
+    /// A run that is cut by the clock may differ from one that is not; all else stays reproducible.
+    pub expired: Option<&'b (dyn Fn() -> bool + Sync)>,
+}
+
+/// Calls in one wave of [`Run::stream`]: the most that run side by side.
+/// A constant, so that the places where a run can stop do not depend on the number of threads.
+const CALLS_PER_WAVE: usize = 8;
+
+/// The most numbers in one batch, 4 MiB of them, unless [`MIN_ROWS`] rows hold more.
+const MAX_NUMBERS: usize = 1 << 19;
+
+/// A batch below this many rows wastes most models.
+const MIN_ROWS: usize = 16;
+
+/// What one explanation needs besides its data: seed, budget, observer, and the only door to the model.
+pub struct Run<'o> {
+    seed: Seed,
+    budget: Budget<'o>,
+    observer: Option<&'o mut dyn Observer>,
+    queries: u64,
+    warnings: Vec<Warning>,
+}
+
+impl<'o> Run<'o> {
+    /// A run without limits or observer.
+    #[must_use]
+    pub fn seeded(seed: impl Into<Seed>) -> Self {
+        Run {
+            seed: seed.into(),
+            budget: Budget::default(),
+            observer: None,
+            queries: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The same run under a budget.
+    #[must_use]
+    pub fn within(mut self, budget: Budget<'o>) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The same run, watched.
+    #[must_use]
+    pub fn observed(mut self, observer: &'o mut dyn Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The seed. Inside [`Explainer::compute`](crate::Explainer::compute) it is the input's own.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Rows the model was asked for so far.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.queries
+    }
+
+    /// Rows the model may still be asked for; `None` without a limit.
+    #[must_use]
+    pub fn queries_left(&self) -> Option<u64> {
+        self.budget.queries.map(|limit| limit.saturating_sub(self.queries))
+    }
+
+    /// Records a doubt in the explanation's `meta.warnings`, once for each code.
+    pub fn warn(&mut self, code: &str, message: impl Into<String>) {
+        if self.warnings.iter().all(|warning| warning.code != code) {
+            self.warnings.push(Warning { code: code.to_owned(), message: message.into() });
+        }
+    }
+
+    /// Tells the observer; `Break` when the observer or the budget's clock says stop.
+    pub fn report(&mut self, event: Event<'_>) -> ControlFlow<Stop> {
+        if let Some(observer) = &mut self.observer
+            && observer.on(event).is_break()
+        {
+            return ControlFlow::Break(Stop::Observer);
+        }
+        if self.budget.expired.is_some_and(|expired| expired()) {
+            return ControlFlow::Break(Stop::Deadline);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Outputs for a batch, shape `(n_rows, n_outputs)`, checked and counted.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the budget forbids so many rows, [`Error::Shape`] for a batch or an output of the
+    /// wrong shape, [`Error::NotFinite`] for an output, [`Error::Predictor`] when the model fails.
+    ///
+    /// # Cost
+    /// One query per row.
+    pub fn predict(&mut self, model: &dyn Predictor, x: &Rows) -> Result<Array2<f64>> {
+        self.queries += self.admit(model, x.dim(), 1)?;
+        let size = rows_per_call(model, x.ncols());
+        let starts: Vec<usize> = (0..x.nrows()).step_by(size).collect();
+        let blocks = parallel::map(0..starts.len(), |call| {
+            let end = (starts[call] + size).min(x.nrows());
+            call_model(model, &x.slice(s![starts[call]..end, ..]), starts[call])
+        });
+        let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
+        let n_outputs = blocks.first().map_or(0, Array2::ncols);
+        let mut outputs = Array2::zeros((x.nrows(), n_outputs));
+        for (start, block) in starts.iter().zip(&blocks) {
+            same_shape("the model's output", &[block.nrows(), n_outputs], block.shape())?;
+            outputs.slice_mut(s![*start..start + block.nrows(), ..]).assign(block);
+        }
+        Ok(outputs)
+    }
+
+    /// One output for a batch, shape `(n_rows,)`.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and [`Error::Param`] when the model has no output `target`.
+    ///
+    /// # Cost
+    /// One query per row.
+    pub fn output(
+        &mut self,
+        model: &dyn Predictor,
+        x: &Rows,
+        target: usize,
+    ) -> Result<Array1<f64>> {
+        let outputs = self.predict(model, x)?;
+        let rule = || format!("below the model's {} outputs", outputs.ncols());
+        crate::params::require(target < outputs.ncols(), "target", rule(), target)?;
+        Ok(outputs.column(target).to_owned())
+    }
+
+    /// Asks the model for rows that are made as they are needed, and never holds them all.
+    ///
+    /// `shape` is `(n_rows, n_features)` of the whole.
+    /// `fill(first, block)` writes rows `first..first + block.nrows()` and may run on any thread;
+    /// `fold(first, outputs)` takes the outputs of these rows, in order, on this one.
+    /// The places where batches are cut depend on the model and the width alone, never on the number of threads.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict); [`Error::Stopped`] too when the observer or the clock says stop between waves.
+    ///
+    /// # Cost
+    /// One query per row; memory for eight batches.
+    pub fn stream(
+        &mut self,
+        model: &dyn Predictor,
+        shape: (usize, usize),
+        fill: impl Fn(usize, &mut Rows) + Sync + Send,
+        mut fold: impl FnMut(usize, &Rows) -> Result<()>,
+    ) -> Result<()> {
+        let (n_rows, n_features) = shape;
+        self.admit(model, shape, 1)?;
+        let size = rows_per_call(model, n_features).min(n_rows.max(1));
+        let n_buffers = CALLS_PER_WAVE.min(n_rows.div_ceil(size));
+        let mut buffers: Vec<Array2<f64>> =
+            (0..n_buffers).map(|_| Array2::zeros((size, n_features))).collect();
+        for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
+            let wave_rows = (n_rows - wave).min(CALLS_PER_WAVE * size);
+            self.queries += wave_rows as u64;
+            let calls = wave_rows.div_ceil(size);
+            let outputs = parallel::each(&mut buffers[..calls], |call, buffer| {
+                let first = wave + call * size;
+                let mut block = buffer.slice_mut(s![..size.min(n_rows - first), ..]);
+                fill(first, &mut block);
+                call_model(model, &block, first)
+            });
+            for (call, outputs) in outputs.into_iter().enumerate() {
+                fold(wave + call * size, &outputs?)?;
+            }
+            let step = Event::Step { done: (wave + wave_rows) as u64, total: Some(n_rows as u64) };
+            if let ControlFlow::Break(stop) = self.report(step) {
+                return Err(Error::Stopped(stop));
+            }
+        }
+        Ok(())
+    }
+
+    /// Vector-Jacobian products for a batch, shape of `x`; `cotangent` has shape `(n_rows, n_outputs)`.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    ///
+    /// # Cost
+    /// [`Differentiable::vjp_queries`] per row: 1 for a white box, `2 * n_features` for central differences.
+    #[allow(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn vjp(
+        &mut self,
+        model: &dyn Differentiable,
+        x: &Rows,
+        cotangent: &Rows,
+    ) -> Result<Array2<f64>> {
+        same_shape("the cotangent", &[x.nrows(), cotangent.ncols()], cotangent.shape())?;
+        self.queries += self.admit(model, x.dim(), model.vjp_queries(x.ncols()))?;
+        let size = rows_per_call(model, x.ncols());
+        let starts: Vec<usize> = (0..x.nrows()).step_by(size).collect();
+        let blocks = parallel::map(0..starts.len(), |call| {
+            let range = starts[call]..(starts[call] + size).min(x.nrows());
+            let (x, cotangent) = (x.slice(s![range.clone(), ..]), cotangent.slice(s![range, ..]));
+            let gradient = model
+                .vjp(&x, &cotangent)
+                .map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
+            same_shape("the model's gradient", x.shape(), gradient.shape())?;
+            all_finite("the model's gradient", &gradient)?;
+            Ok(gradient)
+        });
+        let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
+        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
+        if views.is_empty() {
+            return Ok(Array2::zeros(x.dim()));
+        }
+        Ok(ndarray::concatenate(Axis(0), &views).expect("all blocks are as wide as x"))
+    }
+
+    /// Gradients of one output for a batch, shape of `x`.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and [`Error::Param`] when `target` is not below `n_outputs`.
+    ///
+    /// # Cost
+    /// As [`vjp`](Self::vjp).
+    pub fn gradient(
+        &mut self,
+        model: &dyn Differentiable,
+        x: &Rows,
+        target: usize,
+        n_outputs: usize,
+    ) -> Result<Array2<f64>> {
+        crate::params::require(
+            target < n_outputs,
+            "target",
+            format!("below the model's {n_outputs} outputs"),
+            target,
+        )?;
+        let mut cotangent = Array2::zeros((x.nrows(), n_outputs));
+        cotangent.column_mut(target).fill(1.0);
+        self.vjp(model, x, &cotangent)
+    }
+
+    /// Checks width and budget before the model is called; returns the queries it will cost.
+    fn admit(
+        &self,
+        model: &dyn Predictor,
+        shape: (usize, usize),
+        queries_per_row: u64,
+    ) -> Result<u64> {
+        let (n_rows, n_features) = shape;
+        if let Some(expected) = model.n_features() {
+            same_shape("the model's input", &[n_rows, expected], &[n_rows, n_features])?;
+        }
+        let queries = n_rows as u64 * queries_per_row;
+        if self.queries_left().is_some_and(|left| left < queries) {
+            return Err(Error::Stopped(Stop::Budget));
+        }
+        Ok(queries)
+    }
+
+    pub(crate) fn rekey(&mut self, seed: Seed) {
+        self.seed = seed;
+    }
+
+    pub(crate) fn into_warnings(self) -> Vec<Warning> {
+        self.warnings
+    }
+}
+
+/// The most rows of this width that one call carries.
+fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
+    let fitting = (MAX_NUMBERS / n_features.max(1)).max(MIN_ROWS);
+    model.max_batch().clamp(1, fitting.max(1))
+}
+
+/// One call; `first` is the place of the batch in the whole, for messages.
+#[allow(clippy::disallowed_methods, reason = "this is the door")]
+fn call_model(model: &dyn Predictor, x: &Rows, first: usize) -> Result<Array2<f64>> {
+    let outputs =
+        model.predict(x).map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
+    same_shape("the model's output", &[x.nrows(), outputs.ncols().max(1)], outputs.shape())?;
+    all_finite("the model's output", &outputs).map_err(|error| match error {
+        Error::NotFinite { what, at, value } => {
+            Error::NotFinite { what, at: vec![first + at[0], at[1]], value }
+        }
+        other => other,
+    })?;
+    Ok(outputs)
+}

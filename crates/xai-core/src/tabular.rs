@@ -1,0 +1,315 @@
+//! What the columns of a table mean: names, kinds, categories and their layout.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use ndarray::{Array2, Axis, s};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, same_shape};
+use crate::model::{Row, Rows};
+use crate::params::{ParamError, require};
+
+/// One feature: a name, and what its numbers stand for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Feature {
+    /// The name, unique in its table.
+    pub name: String,
+    /// What the numbers stand for.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What a feature's numbers stand for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Kind {
+    /// A quantity, in one column.
+    Numeric,
+    /// One of a list of categories.
+    Categorical {
+        /// The names, at least one; the code of a category is its place in this list.
+        categories: Vec<String>,
+        /// How the code is laid out in columns.
+        encoding: Encoding,
+    },
+}
+
+/// How a category is laid out in columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// One column that holds the code.
+    #[default]
+    Ordinal,
+    /// One column per category, 1 in the column of the code and 0 elsewhere.
+    OneHot,
+}
+
+impl Feature {
+    /// A numeric feature.
+    pub fn numeric(name: impl Into<String>) -> Self {
+        Feature { name: name.into(), kind: Kind::Numeric }
+    }
+
+    /// A categorical feature.
+    pub fn categorical(
+        name: impl Into<String>,
+        categories: impl IntoIterator<Item = impl Into<String>>,
+        encoding: Encoding,
+    ) -> Self {
+        let categories = categories.into_iter().map(Into::into).collect();
+        Feature { name: name.into(), kind: Kind::Categorical { categories, encoding } }
+    }
+
+    fn n_columns(&self) -> usize {
+        match &self.kind {
+            Kind::Categorical { categories, encoding: Encoding::OneHot } => categories.len(),
+            _ => 1,
+        }
+    }
+}
+
+/// The features of a table, in the order of its columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<Feature>", into = "Vec<Feature>")]
+pub struct Features {
+    features: Vec<Feature>,
+    /// The first column of each feature, and the number of columns at the end.
+    starts: Vec<usize>,
+}
+
+impl Features {
+    /// Checks and lays out the features.
+    ///
+    /// # Errors
+    /// [`ParamError`] when there is no feature, when two have one name, or when a categorical feature has no category
+    /// or the same one twice.
+    pub fn new(features: Vec<Feature>) -> Result<Self, ParamError> {
+        require(!features.is_empty(), "features", "at least one feature", 0)?;
+        let mut names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+        unique(&mut names, "features", "named differently")?;
+        for feature in &features {
+            if let Kind::Categorical { categories, .. } = &feature.kind {
+                let rule = || format!("at least one name for feature `{}`", feature.name);
+                require(!categories.is_empty(), "categories", rule(), 0)?;
+                let mut names: Vec<&str> = categories.iter().map(String::as_str).collect();
+                unique(
+                    &mut names,
+                    "categories",
+                    &format!("different names for feature `{}`", feature.name),
+                )?;
+            }
+        }
+        let mut starts = vec![0];
+        for feature in &features {
+            starts.push(starts[starts.len() - 1] + feature.n_columns());
+        }
+        Ok(Features { features, starts })
+    }
+
+    /// Numeric features with the given names.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn numeric(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, ParamError> {
+        Features::new(names.into_iter().map(Feature::numeric).collect())
+    }
+
+    /// `n` numeric features named `feature_0`, `feature_1`, and so on.
+    ///
+    /// # Errors
+    /// [`ParamError`] when `n` is 0.
+    pub fn unnamed(n: usize) -> Result<Self, ParamError> {
+        Features::numeric((0..n).map(|index| format!("feature_{index}")))
+    }
+
+    /// Number of features.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Never: there is at least one feature.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Number of columns, at least the number of features.
+    #[must_use]
+    pub fn n_columns(&self) -> usize {
+        self.starts[self.features.len()]
+    }
+
+    /// The features in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Feature> {
+        self.features.iter()
+    }
+
+    /// The columns of a feature, `feature` below [`len`](Self::len).
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    pub fn columns(&self, feature: usize) -> Range<usize> {
+        self.starts[feature]..self.starts[feature + 1]
+    }
+
+    /// The names in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.features.iter().map(|feature| feature.name.clone()).collect()
+    }
+
+    /// Category names by feature index, for the categorical features only.
+    #[must_use]
+    pub fn categorical_names(&self) -> BTreeMap<usize, Vec<String>> {
+        let named =
+            self.features.iter().enumerate().filter_map(|(index, feature)| match &feature.kind {
+                Kind::Categorical { categories, .. } => Some((index, categories.clone())),
+                Kind::Numeric => None,
+            });
+        named.collect()
+    }
+
+    /// The value of a feature in a row, for people: the category's name, or the number in its shortest form.
+    /// A categorical cell that holds no valid code shows its number.
+    ///
+    /// # Panics
+    /// When there is no such feature, or when the row has fewer columns than the table.
+    #[must_use]
+    pub fn describe(&self, feature: usize, row: &Row) -> String {
+        let cells = row.slice(s![self.columns(feature)]);
+        let name = |categories: &[String], code: Option<usize>| {
+            code.and_then(|code| categories.get(code).cloned())
+        };
+        match &self.features[feature].kind {
+            Kind::Numeric => cells[0].to_string(),
+            Kind::Categorical { categories, encoding: Encoding::Ordinal } => {
+                name(categories, code_of(cells[0], categories.len()))
+                    .unwrap_or_else(|| cells[0].to_string())
+            }
+            Kind::Categorical { categories, encoding: Encoding::OneHot } => {
+                name(categories, hot(&cells)).unwrap_or_else(|| cells.to_string())
+            }
+        }
+    }
+
+    /// Requires that rows fit this table: its width, and a valid code in every categorical cell.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another width, [`Error::Category`] for the first cell that holds no valid code.
+    pub fn check(&self, what: &'static str, rows: &Rows) -> Result<()> {
+        same_shape(what, &[rows.nrows(), self.n_columns()], rows.shape())?;
+        for (index, feature) in self.features.iter().enumerate() {
+            if let Kind::Categorical { categories, encoding } = &feature.kind {
+                for (row, cells) in
+                    rows.slice(s![.., self.columns(index)]).axis_iter(Axis(0)).enumerate()
+                {
+                    let valid = match encoding {
+                        Encoding::Ordinal => code_of(cells[0], categories.len()).is_some(),
+                        Encoding::OneHot => hot(&cells).is_some(),
+                    };
+                    if !valid {
+                        let rule = match encoding {
+                            Encoding::Ordinal => {
+                                format!("an integer code below {}", categories.len())
+                            }
+                            Encoding::OneHot => "a single 1 among zeros".to_owned(),
+                        };
+                        return Err(Error::Category {
+                            feature: feature.name.clone(),
+                            row,
+                            got: cells.to_vec(),
+                            rule,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same features with every categorical one laid out by `encoding`.
+    #[must_use]
+    pub fn encoded(&self, encoding: Encoding) -> Self {
+        let relaid = self.features.iter().map(|feature| match &feature.kind {
+            Kind::Numeric => feature.clone(),
+            Kind::Categorical { categories, .. } => {
+                Feature::categorical(feature.name.clone(), categories.iter().cloned(), encoding)
+            }
+        });
+        Features::new(relaid.collect()).expect("a valid table stays valid in another layout")
+    }
+
+    /// Rows of this table in the layout of [`encoded`](Self::encoded).
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn encode(&self, rows: &Rows, encoding: Encoding) -> Result<Array2<f64>> {
+        self.check("the rows to encode", rows)?;
+        let target = self.encoded(encoding);
+        let mut encoded = Array2::zeros((rows.nrows(), target.n_columns()));
+        for (index, feature) in self.features.iter().enumerate() {
+            let (from, to) = (self.columns(index), target.columns(index));
+            let Kind::Categorical { categories, encoding: current } = &feature.kind else {
+                encoded.column_mut(to.start).assign(&rows.column(from.start));
+                continue;
+            };
+            for (row, cells) in rows.slice(s![.., from]).axis_iter(Axis(0)).enumerate() {
+                let code = match current {
+                    Encoding::Ordinal => code_of(cells[0], categories.len()),
+                    Encoding::OneHot => hot(&cells),
+                };
+                let code = code.expect("the rows were checked");
+                match encoding {
+                    Encoding::Ordinal => encoded[[row, to.start]] = code as f64,
+                    Encoding::OneHot => encoded[[row, to.start + code]] = 1.0,
+                }
+            }
+        }
+        Ok(encoded)
+    }
+}
+
+impl TryFrom<Vec<Feature>> for Features {
+    type Error = ParamError;
+
+    fn try_from(features: Vec<Feature>) -> Result<Self, ParamError> {
+        Features::new(features)
+    }
+}
+
+impl From<Features> for Vec<Feature> {
+    fn from(features: Features) -> Self {
+        features.features
+    }
+}
+
+/// The code a cell holds, when it is an integer below `n_categories`.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be an integer in range"
+)]
+#[allow(clippy::float_cmp, reason = "codes are exact integers")]
+fn code_of(cell: f64, n_categories: usize) -> Option<usize> {
+    (0.0 <= cell && cell < n_categories as f64 && cell.fract() == 0.0).then_some(cell as usize)
+}
+
+/// The place of the single 1 among zeros.
+#[allow(clippy::float_cmp, reason = "one-hot cells are exactly 0 or 1")]
+fn hot(cells: &Row) -> Option<usize> {
+    let valid = cells.iter().all(|&cell| cell == 0.0 || cell == 1.0) && cells.sum() == 1.0;
+    cells.iter().position(|&cell| cell == 1.0).filter(|_| valid)
+}
+
+fn unique(names: &mut [&str], parameter: &'static str, rule: &str) -> Result<(), ParamError> {
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => require(false, parameter, rule, format!("`{}` twice", pair[0])),
+        None => Ok(()),
+    }
+}

@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis, s};
 
+use crate::run::rows_per_call;
+
 /// One instance, shape `(n_features,)`, in the units of the features.
 pub type Row = ArrayRef1<f64>;
 
@@ -133,28 +135,34 @@ impl Differentiable for CentralDifference<'_> {
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         let (n_rows, n_features) = batch.dim();
         let mut gradient = Array2::zeros((n_rows, n_features));
-        // Pairs (x + h e_j, x - h e_j) stay in one call, so that a call holds whole coordinates.
-        let coordinates: Vec<(usize, usize)> =
-            (0..n_rows).flat_map(|row| (0..n_features).map(move |column| (row, column))).collect();
-        for block in coordinates.chunks((self.max_batch() / 2).max(1)) {
+        let size = rows_per_call(self.model, n_features);
+        // Pairs (x + h e_j, x - h e_j) stay in one block of probes, so that a block holds whole coordinates.
+        let (n_coordinates, pairs) = (n_rows * n_features, (size / 2).max(1));
+        for first in (0..n_coordinates).step_by(pairs) {
+            let block = first..(first + pairs).min(n_coordinates);
+            let place = |coordinate: usize| (coordinate / n_features, coordinate % n_features);
             let mut probes = Array2::zeros((2 * block.len(), n_features));
-            for (k, &(row, column)) in block.iter().enumerate() {
+            for (k, (row, column)) in block.clone().map(place).enumerate() {
                 let h = self.step * batch[[row, column]].abs().max(1.0);
                 for (probe, h) in [(2 * k, h), (2 * k + 1, -h)] {
                     probes.row_mut(probe).assign(&batch.row(row));
                     probes[[probe, column]] += h;
                 }
             }
-            let outputs = self.model.predict(&probes)?;
-            if outputs.dim() != (probes.nrows(), cotangent.ncols()) {
-                let expected = (probes.nrows(), cotangent.ncols());
-                return Err(format!(
-                    "outputs have shape {:?}, expected {expected:?}",
-                    outputs.dim()
-                )
-                .into());
+            let mut outputs = Array2::zeros((probes.nrows(), cotangent.ncols()));
+            // One call, or two for a model that takes a single row.
+            for (probes, mut outputs) in probes
+                .axis_chunks_iter(Axis(0), size)
+                .zip(outputs.axis_chunks_iter_mut(Axis(0), size))
+            {
+                let answer = self.model.predict(&probes)?;
+                if answer.dim() != outputs.dim() {
+                    let (got, expected) = (answer.dim(), outputs.dim());
+                    return Err(format!("outputs have shape {got:?}, expected {expected:?}").into());
+                }
+                outputs.assign(&answer);
             }
-            for (k, &(row, column)) in block.iter().enumerate() {
+            for (k, (row, column)) in block.map(place).enumerate() {
                 let taken = probes[[2 * k, column]] - probes[[2 * k + 1, column]];
                 let change = &outputs.slice(s![2 * k, ..]) - &outputs.slice(s![2 * k + 1, ..]);
                 gradient[[row, column]] = change.dot(&cotangent.index_axis(Axis(0), row)) / taken;

@@ -30,13 +30,48 @@ pub fn serialize<D: Dimension, S: Serializer>(
 pub fn deserialize<'de, D: Dimension, De: Deserializer<'de>>(
     deserializer: De,
 ) -> Result<Array<f64, D>, De::Error> {
-    let Block { shape, values } = Block::deserialize(deserializer)?;
+    into_array(Block::deserialize(deserializer)?)
+}
+
+fn into_array<D: Dimension, E: de::Error>(block: Block) -> Result<Array<f64, D>, E> {
+    let Block { mut shape, values } = block;
     let rank = D::NDIM.unwrap_or(shape.len());
-    // An empty outer list says nothing of the inner lengths: they are 0.
-    let shape = if values.is_empty() && shape.len() < rank { vec![0; rank] } else { shape };
-    ArrayD::from_shape_vec(IxDyn(&shape), values).and_then(Array::into_dimensionality).map_err(
-        |_| de::Error::custom(format!("expected lists nested {rank} deep, got shape {shape:?}")),
-    )
+    // An empty list says nothing of the lengths inside it: they are 0.
+    if values.is_empty() && shape.len() < rank {
+        shape.resize(rank, 0);
+    }
+    ArrayD::from_shape_vec(IxDyn(&shape), values)
+        .and_then(Array::into_dimensionality)
+        .map_err(|_| E::custom(format!("expected lists nested {rank} deep, got shape {shape:?}")))
+}
+
+/// Arrays that may be absent: `null` in JSON. For `#[serde(with = "xai_core::nested::option")]`.
+pub mod option {
+    use super::{
+        Array, Block, Deserialize, Deserializer, Dimension, Level, Serialize, Serializer,
+        into_array,
+    };
+
+    /// Writes an array as nested lists, or `null`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<D: Dimension, S: Serializer>(
+        array: &Option<Array<f64, D>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        array.as_ref().map(|array| Level(array.view().into_dyn())).serialize(serializer)
+    }
+
+    /// Reads an array from nested lists, or `None` from `null`.
+    ///
+    /// # Errors
+    /// As [`nested::deserialize`](super::deserialize).
+    pub fn deserialize<'de, D: Dimension, De: Deserializer<'de>>(
+        deserializer: De,
+    ) -> Result<Option<Array<f64, D>>, De::Error> {
+        Option::<Block>::deserialize(deserializer)?.map(into_array).transpose()
+    }
 }
 
 /// A number as it stands in JSON: a number, or the name of a value that JSON lacks. For JSON Schemas.

@@ -81,7 +81,10 @@ impl FromStr for Seed {
     type Err = ParamError;
 
     fn from_str(text: &str) -> Result<Self, ParamError> {
-        if let Ok(seed) = text.parse() {
+        // Sixty-four digits are a key even when none of them is above 9.
+        if text.len() < 64
+            && let Ok(seed) = text.parse()
+        {
             return Ok(Seed::new(seed));
         }
         let refuse = || ParamError {

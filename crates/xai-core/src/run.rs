@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, s};
 
 use crate::error::{Error, Result, same_shape};
 use crate::explanation::{Stop, Warning};
@@ -185,6 +185,9 @@ impl<'o> Run<'o> {
         target: usize,
     ) -> Result<Array1<f64>> {
         let outputs = self.predict(model, x)?;
+        if x.nrows() == 0 {
+            return Ok(Array1::zeros(0));
+        }
         let rule = || format!("below the model's {} outputs", outputs.ncols());
         crate::params::require(target < outputs.ncols(), "target", rule(), target)?;
         Ok(outputs.column(target).to_owned())
@@ -215,6 +218,7 @@ impl<'o> Run<'o> {
         let n_buffers = CALLS_PER_WAVE.min(n_rows.div_ceil(size));
         let mut buffers: Vec<Array2<f64>> =
             (0..n_buffers).map(|_| Array2::zeros((size, n_features))).collect();
+        let mut n_outputs = None;
         for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
             let wave_rows = (n_rows - wave).min(CALLS_PER_WAVE * size);
             self.queries += wave_rows as u64;
@@ -226,7 +230,10 @@ impl<'o> Run<'o> {
                 call_model(model, &block, first)
             });
             for (call, outputs) in outputs.into_iter().enumerate() {
-                fold(wave + call * size, &outputs?)?;
+                let outputs = outputs?;
+                let n_outputs = *n_outputs.get_or_insert(outputs.ncols());
+                same_shape("the model's output", &[outputs.nrows(), n_outputs], outputs.shape())?;
+                fold(wave + call * size, &outputs)?;
             }
             let step = Event::Step { done: (wave + wave_rows) as u64, total: Some(n_rows as u64) };
             if let ControlFlow::Break(stop) = self.report(step) {
@@ -261,15 +268,14 @@ impl<'o> Run<'o> {
                 .vjp(&x, &cotangent)
                 .map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
             same_shape("the model's gradient", x.shape(), gradient.shape())?;
-            all_finite("the model's gradient", &gradient)?;
+            finite_from(starts[call], "the model's gradient", &gradient)?;
             Ok(gradient)
         });
-        let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
-        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
-        if views.is_empty() {
-            return Ok(Array2::zeros(x.dim()));
+        let mut gradients = Array2::zeros(x.dim());
+        for (start, block) in starts.iter().zip(blocks.into_iter().collect::<Result<Vec<_>>>()?) {
+            gradients.slice_mut(s![*start..start + block.nrows(), ..]).assign(&block);
         }
-        Ok(ndarray::concatenate(Axis(0), &views).expect("all blocks are as wide as x"))
+        Ok(gradients)
     }
 
     /// Gradients of one output for a batch, shape of `x`.
@@ -325,7 +331,7 @@ impl<'o> Run<'o> {
 }
 
 /// The most rows of this width that one call carries.
-fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
+pub(crate) fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
     let fitting = (MAX_NUMBERS / n_features.max(1)).max(MIN_ROWS);
     model.max_batch().clamp(1, fitting.max(1))
 }
@@ -336,11 +342,16 @@ fn call_model(model: &dyn Predictor, x: &Rows, first: usize) -> Result<Array2<f6
     let outputs =
         model.predict(x).map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
     same_shape("the model's output", &[x.nrows(), outputs.ncols().max(1)], outputs.shape())?;
-    all_finite("the model's output", &outputs).map_err(|error| match error {
+    finite_from(first, "the model's output", &outputs)?;
+    Ok(outputs)
+}
+
+/// Requires finite numbers in a block that begins at row `first` of the whole; errors name the place in the whole.
+fn finite_from(first: usize, what: &'static str, block: &Rows) -> Result<()> {
+    all_finite(what, block).map_err(|error| match error {
         Error::NotFinite { what, at, value } => {
             Error::NotFinite { what, at: vec![first + at[0], at[1]], value }
         }
         other => other,
-    })?;
-    Ok(outputs)
+    })
 }

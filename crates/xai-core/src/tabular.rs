@@ -102,11 +102,16 @@ impl Features {
                 )?;
             }
         }
+        Ok(Features::laid_out(features))
+    }
+
+    /// Checked features and their columns.
+    fn laid_out(features: Vec<Feature>) -> Self {
         let mut starts = vec![0];
         for feature in &features {
             starts.push(starts[starts.len() - 1] + feature.n_columns());
         }
-        Ok(Features { features, starts })
+        Features { features, starts }
     }
 
     /// Numeric features with the given names.
@@ -205,27 +210,9 @@ impl Features {
         same_shape(what, &[rows.nrows(), self.n_columns()], rows.shape())?;
         for (index, feature) in self.features.iter().enumerate() {
             if let Kind::Categorical { categories, encoding } = &feature.kind {
-                for (row, cells) in
-                    rows.slice(s![.., self.columns(index)]).axis_iter(Axis(0)).enumerate()
-                {
-                    let valid = match encoding {
-                        Encoding::Ordinal => code_of(cells[0], categories.len()).is_some(),
-                        Encoding::OneHot => hot(&cells).is_some(),
-                    };
-                    if !valid {
-                        let rule = match encoding {
-                            Encoding::Ordinal => {
-                                format!("an integer code below {}", categories.len())
-                            }
-                            Encoding::OneHot => "a single 1 among zeros".to_owned(),
-                        };
-                        return Err(Error::Category {
-                            feature: feature.name.clone(),
-                            row,
-                            got: cells.to_vec(),
-                            rule,
-                        });
-                    }
+                let cells = rows.slice(s![.., self.columns(index)]);
+                for (row, cells) in cells.axis_iter(Axis(0)).enumerate() {
+                    code(feature, categories, *encoding, row, &cells)?;
                 }
             }
         }
@@ -241,7 +228,7 @@ impl Features {
                 Feature::categorical(feature.name.clone(), categories.iter().cloned(), encoding)
             }
         });
-        Features::new(relaid.collect()).expect("a valid table stays valid in another layout")
+        Features::laid_out(relaid.collect())
     }
 
     /// Rows of this table in the layout of [`encoded`](Self::encoded).
@@ -249,7 +236,7 @@ impl Features {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn encode(&self, rows: &Rows, encoding: Encoding) -> Result<Array2<f64>> {
-        self.check("the rows to encode", rows)?;
+        same_shape("the rows to encode", &[rows.nrows(), self.n_columns()], rows.shape())?;
         let target = self.encoded(encoding);
         let mut encoded = Array2::zeros((rows.nrows(), target.n_columns()));
         for (index, feature) in self.features.iter().enumerate() {
@@ -259,11 +246,7 @@ impl Features {
                 continue;
             };
             for (row, cells) in rows.slice(s![.., from]).axis_iter(Axis(0)).enumerate() {
-                let code = match current {
-                    Encoding::Ordinal => code_of(cells[0], categories.len()),
-                    Encoding::OneHot => hot(&cells),
-                };
-                let code = code.expect("the rows were checked");
+                let code = code(feature, categories, *current, row, &cells)?;
                 match encoding {
                     Encoding::Ordinal => encoded[[row, to.start]] = code as f64,
                     Encoding::OneHot => encoded[[row, to.start + code]] = 1.0,
@@ -288,6 +271,29 @@ impl From<Features> for Vec<Feature> {
     }
 }
 
+/// The code that the cells of a categorical feature hold in a row.
+fn code(
+    feature: &Feature,
+    categories: &[String],
+    encoding: Encoding,
+    row: usize,
+    cells: &Row,
+) -> Result<usize> {
+    let code = match encoding {
+        Encoding::Ordinal => code_of(cells[0], categories.len()),
+        Encoding::OneHot => hot(cells),
+    };
+    code.ok_or_else(|| Error::Category {
+        feature: feature.name.clone(),
+        row,
+        got: cells.to_vec(),
+        rule: match encoding {
+            Encoding::Ordinal => format!("an integer code below {}", categories.len()),
+            Encoding::OneHot => "a single 1 among zeros".to_owned(),
+        },
+    })
+}
+
 /// The code a cell holds, when it is an integer below `n_categories`.
 #[allow(
     clippy::cast_possible_truncation,
@@ -309,7 +315,10 @@ fn hot(cells: &Row) -> Option<usize> {
 fn unique(names: &mut [&str], parameter: &'static str, rule: &str) -> Result<(), ParamError> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => require(false, parameter, rule, format!("`{}` twice", pair[0])),
+        Some(pair) => {
+            let value = format!("`{}` twice", pair[0]);
+            Err(ParamError { name: parameter, rule: rule.to_owned(), value })
+        }
         None => Ok(()),
     }
 }

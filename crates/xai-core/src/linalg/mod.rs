@@ -49,6 +49,9 @@ pub fn cholesky_solve(a: &Rows, b: &Rows) -> Result<Array2<f64>> {
     same_shape("the right-hand side", &[a.nrows(), b.ncols()], b.shape())?;
     all_finite("the matrix", a)?;
     all_finite("the right-hand side", b)?;
+    if a.is_empty() {
+        return Ok(Array2::zeros(b.dim()));
+    }
     let (solution, pivots) = imp::cholesky_solve(a, b).ok_or(SINGULAR)?;
     let largest = a.diag().iter().fold(0.0_f64, |largest, &value| largest.max(value));
     let floor = a.nrows() as f64 * f64::EPSILON * largest;
@@ -80,7 +83,12 @@ pub fn least_squares(a: &Rows, b: &Rows) -> Result<LeastSquares> {
 pub fn symmetric_eigen(a: &Rows) -> Result<SymmetricEigen> {
     square(a)?;
     all_finite("the matrix", a)?;
-    let (values, vectors) = imp::symmetric_eigen(a).ok_or(SINGULAR)?;
+    if a.is_empty() {
+        return Ok(SymmetricEigen { values: Array1::zeros(0), vectors: Array2::zeros((0, 0)) });
+    }
+    // Mirrored here: ndarray-linalg reads the upper triangle of a row-major matrix where it was told the lower.
+    let mirrored = Array2::from_shape_fn(a.dim(), |(i, j)| a[[i.max(j), i.min(j)]]);
+    let (values, vectors) = imp::symmetric_eigen(&mirrored).ok_or(SINGULAR)?;
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
     let mut sorted = Array2::zeros(vectors.dim());

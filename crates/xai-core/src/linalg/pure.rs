@@ -23,8 +23,7 @@ pub(super) fn least_squares(a: &Rows, b: &Rows, tolerance: f64) -> Option<LeastS
 }
 
 pub(super) fn symmetric_eigen(a: &Rows) -> Option<(Array1<f64>, Array2<f64>)> {
-    let symmetric = DMatrix::from_fn(a.nrows(), a.nrows(), |i, j| a[[i.max(j), i.min(j)]]);
-    let eigen = symmetric.try_symmetric_eigen(f64::EPSILON, MAX_ITERATIONS)?;
+    let eigen = matrix(a).try_symmetric_eigen(f64::EPSILON, MAX_ITERATIONS)?;
     Some((eigen.eigenvalues.iter().copied().collect(), array(&eigen.eigenvectors)))
 }
 

@@ -1,1 +1,11 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod conformance;
+pub mod models;
+pub mod network;
+pub mod probe;
+
+pub use conformance::{Suite, refused};
+pub use models::{Elementwise, Linear, Logistic};
+pub use network::{Fixture, Network};
+pub use probe::{Fault, Probe};

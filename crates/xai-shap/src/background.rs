@@ -1,0 +1,129 @@
+//! What a fitted explainer knows of its background: distinct rows, weights and players.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Axis};
+use xai_core::input::all_finite;
+use xai_core::tabular::Features;
+use xai_core::{Error, ParamError, Result, Row, Rows, require, same_shape};
+
+use crate::params::KernelShapParams;
+
+/// Derived from params, rows and features; never saved.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Background {
+    /// The distinct rows, in the order of their first appearance.
+    pub(crate) rows: Array2<f64>,
+    /// Their weights, of sum 1.
+    pub(crate) weights: Vec<f64>,
+    /// The columns of each player.
+    pub(crate) groups: Vec<Vec<usize>>,
+    /// The players' names.
+    pub(crate) names: Vec<String>,
+}
+
+impl Background {
+    pub(crate) fn new(params: &KernelShapParams, rows: &Rows, features: &Features) -> Result<Self> {
+        check_rows("the background", params, features, rows)?;
+        require(0 < rows.nrows(), "background", "at least one row", rows.nrows())?;
+        let given = params.weights.as_deref();
+        let n_given = given.map_or(rows.nrows(), <[f64]>::len);
+        require(
+            n_given == rows.nrows(),
+            "weights",
+            format!("one per background row, {} of them", rows.nrows()),
+            n_given,
+        )?;
+        let (groups, names) = players(params, features)?;
+        let weight = |row: usize| given.map_or(1.0, |weights| weights[row]);
+        // Equal rows are one row of their joint weight, and rows without weight are none: the game is the same.
+        let mut merged: BTreeMap<Vec<u64>, (usize, f64)> = BTreeMap::new();
+        for (index, row) in
+            rows.axis_iter(Axis(0)).enumerate().filter(|&(index, _)| 0.0 < weight(index))
+        {
+            let key = row.iter().map(|&value| canonical_bits(value)).collect();
+            merged.entry(key).or_insert((index, 0.0)).1 += weight(index);
+        }
+        let mut kept: Vec<(usize, f64)> = merged.into_values().collect();
+        kept.sort_unstable_by_key(|&(index, _)| index);
+        let total: f64 = kept.iter().map(|&(_, weight)| weight).sum();
+        let indices: Vec<usize> = kept.iter().map(|&(index, _)| index).collect();
+        let weights = kept.iter().map(|&(_, weight)| weight / total).collect();
+        Ok(Background { rows: rows.select(Axis(0), &indices), weights, groups, names })
+    }
+}
+
+/// Requires that rows fit the table, with NaN only where missing values are allowed.
+pub(crate) fn check_rows(
+    what: &'static str,
+    params: &KernelShapParams,
+    features: &Features,
+    rows: &Rows,
+) -> Result<()> {
+    same_shape(what, &[rows.nrows(), features.n_columns()], rows.shape())?;
+    if !params.allow_missing {
+        all_finite(what, rows)?;
+        return features.check(what, rows);
+    }
+    if let Some(((row, column), &value)) =
+        rows.indexed_iter().find(|(_, value)| value.is_infinite())
+    {
+        return Err(Error::NotFinite { what, at: vec![row, column], value });
+    }
+    // A missing code is any code as far as the table's rules go.
+    features.check(what, &rows.mapv(|value| if value.is_nan() { 0.0 } else { value }))
+}
+
+/// One pattern for each number: 0.0 and -0.0 agree, and so do all NaN.
+pub(crate) fn canonical_bits(value: f64) -> u64 {
+    if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
+}
+
+/// The players' columns and names.
+fn players(
+    params: &KernelShapParams,
+    features: &Features,
+) -> Result<(Vec<Vec<usize>>, Vec<String>), ParamError> {
+    let blocks =
+        || (0..features.len()).map(|feature| features.columns(feature).collect::<Vec<usize>>());
+    let groups = params.groups.clone().unwrap_or_else(|| blocks().collect());
+    let n_columns = features.n_columns();
+    for &column in groups.iter().flatten() {
+        require(column < n_columns, "groups", format!("columns below {n_columns}"), column)?;
+    }
+    if !params.allow_partial_groups
+        && let Some(left_out) =
+            (0..n_columns).find(|column| !groups.iter().flatten().any(|member| member == column))
+    {
+        let rule = "lists that cover every column (or set `allow_partial_groups`)";
+        require(false, "groups", rule, format!("none with column {left_out}"))?;
+    }
+    if let Some(names) = &params.group_names {
+        require(
+            names.len() == groups.len(),
+            "group_names",
+            format!("{} names", groups.len()),
+            names.len(),
+        )?;
+        return Ok((groups, names.clone()));
+    }
+    let name = |(index, group): (usize, &Vec<usize>)| {
+        let feature = blocks().position(|block| block == *group);
+        feature
+            .map_or_else(|| format!("group_{index}"), |feature| features.names()[feature].clone())
+    };
+    let names = groups.iter().enumerate().map(name).collect();
+    Ok((groups, names))
+}
+
+/// The value of a player in a row, for people.
+pub(crate) fn describe(features: &Features, group: &[usize], row: &Row) -> String {
+    let block = |feature: usize| features.columns(feature);
+    if let Some(feature) =
+        (0..features.len()).find(|&feature| block(feature).eq(group.iter().copied()))
+    {
+        return features.describe(feature, row);
+    }
+    let cells = group.iter().map(|&column| row[column].to_string());
+    cells.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,107 @@
+//! What a KernelSHAP explanation holds.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xai_core::figure::{Bar, Bars, Figure, Panel, Table};
+use xai_core::{Stop, nested};
+
+use crate::params::Estimator;
+
+/// The Shapley values of one instance. The field names are the JSON keys.
+///
+/// For every output, `expected_value` plus the sum of its `shap_values` is the instance's `raw.raw_prediction`
+/// (without columns left out of all groups).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KernelShapData {
+    /// Shapley values, shape `(n_outputs, n_groups)`, on the scale of the link.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<Vec<f64>>")]
+    pub shap_values: Array2<f64>,
+    /// The value without any feature, the link of the mean output over the background, shape `(n_outputs,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub expected_value: Array1<f64>,
+    /// Standard errors of `shap_values` from the sampling of coalitions, same shape; 0 where the values are exact.
+    /// `null` when too few coalitions were evaluated to tell.
+    #[serde(with = "nested::option")]
+    #[schemars(with = "Option<Vec<Vec<f64>>>")]
+    pub standard_errors: Option<Array2<f64>>,
+    /// How the values were computed.
+    pub estimator: Estimator,
+    /// Whether every coalition was evaluated, so that the values hold to rounding.
+    pub exact: bool,
+    /// Coalitions evaluated, besides the empty and the full one.
+    pub n_coalitions: u64,
+    /// Why no more were evaluated: `converged` when `nsamples` was reached, `budget` when queries ran short.
+    pub stop: Stop,
+    /// Names of the features or groups, shape `(n_groups,)`.
+    pub feature_names: Vec<String>,
+    /// Their values in the instance, for people, shape `(n_groups,)`.
+    pub feature_values: Vec<String>,
+    /// Names of the categories of each categorical feature, by the feature's index in the table.
+    pub categorical_names: BTreeMap<usize, Vec<String>>,
+    /// The model's view of the instance.
+    pub raw: Raw,
+}
+
+/// The model's view of the instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    /// The link of the model's outputs, shape `(n_outputs,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub raw_prediction: Array1<f64>,
+    /// The index of the largest output (the first of equals); `null` for regression and for a single output, where
+    /// no index says the class.
+    pub prediction: Option<usize>,
+    /// The instance, shape `(n_columns,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<nested::Number>")]
+    pub instance: Array1<f64>,
+}
+
+impl KernelShapData {
+    /// A table of the outputs, then one panel of bars for each: largest effect first, ties in the order of features.
+    #[must_use]
+    pub fn figure(&self) -> Figure {
+        let output = |index: usize| match self.raw.prediction {
+            Some(predicted) if predicted == index => format!("output {index} (predicted)"),
+            _ => format!("output {index}"),
+        };
+        let outputs = 0..self.expected_value.len();
+        let row = |index: usize| {
+            let sum = self.shap_values.row(index).sum();
+            let cells = [self.expected_value[index], sum, self.raw.raw_prediction[index]];
+            std::iter::once(output(index)).chain(cells.map(|value| format!("{value:.4}"))).collect()
+        };
+        let columns = ["", "expected value", "sum of effects", "prediction"];
+        let table = Table {
+            title: "Model outputs".to_owned(),
+            columns: columns.map(str::to_owned).to_vec(),
+            rows: outputs.clone().map(row).collect(),
+        };
+        let panels = outputs.map(|index| Panel::Bars(self.bars(index, output(index))));
+        Figure {
+            title: "KernelSHAP".to_owned(),
+            panels: std::iter::once(Panel::Table(table)).chain(panels).collect(),
+        }
+    }
+
+    fn bars(&self, output: usize, title: String) -> Bars {
+        let mut order: Vec<usize> = (0..self.feature_names.len()).collect();
+        let effect = |feature: usize| self.shap_values[[output, feature]].abs();
+        order.sort_by(|&a, &b| effect(b).total_cmp(&effect(a)).then(a.cmp(&b)));
+        let bar = |feature: usize| Bar {
+            label: self.feature_names[feature].clone(),
+            detail: self.feature_values[feature].clone(),
+            value: self.shap_values[[output, feature]],
+            error: self.standard_errors.as_ref().map(|errors| errors[[output, feature]]),
+        };
+        Bars { title, unit: "SHAP value".to_owned(), bars: order.into_iter().map(bar).collect() }
+    }
+}

@@ -1,0 +1,103 @@
+//! Importances over a set of explanations, and sums of columns.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, Axis, s};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xai_core::{Error, ParamError, Result, Rows, nested, require, same_shape};
+
+use crate::data::KernelShapData;
+
+/// Features ranked by their effect on one output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Importance {
+    /// Mean magnitude of the Shapley values, descending, shape `(n_groups,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub ranked_effect: Array1<f64>,
+    /// The features in that order; ties in the order of the features.
+    pub names: Vec<String>,
+}
+
+/// Ranks the features over a set of explanations: one entry for each output, by its index, and `aggregated`, the sum
+/// of the effects over the outputs. No explanations give no entries.
+///
+/// # Errors
+/// [`Error::Shape`] when the explanations have other numbers of outputs or features.
+///
+/// # Source
+/// alibi's `rank_by_importance`; there ties come in reverse order of the features.
+pub fn importances<'a>(
+    explanations: impl IntoIterator<Item = &'a KernelShapData>,
+) -> Result<BTreeMap<String, Importance>> {
+    let mut explanations = explanations.into_iter().peekable();
+    let Some(first) = explanations.peek().copied() else { return Ok(BTreeMap::new()) };
+    let mut effects = Array2::<f64>::zeros(first.shap_values.dim());
+    let mut count = 0.0;
+    for data in explanations {
+        same_shape("the SHAP values", effects.shape(), data.shap_values.shape())?;
+        effects += &data.shap_values.mapv(f64::abs);
+        count += 1.0;
+    }
+    effects /= count;
+    let rank = |effects: Array1<f64>| {
+        let mut order: Vec<usize> = (0..effects.len()).collect();
+        order.sort_by(|&a, &b| effects[b].total_cmp(&effects[a]).then(a.cmp(&b)));
+        Importance {
+            ranked_effect: effects.select(Axis(0), &order),
+            names: order.iter().map(|&feature| first.feature_names[feature].clone()).collect(),
+        }
+    };
+    let mut ranked: BTreeMap<String, Importance> = effects
+        .rows()
+        .into_iter()
+        .enumerate()
+        .map(|(output, row)| (output.to_string(), rank(row.to_owned())))
+        .collect();
+    ranked.insert("aggregated".to_owned(), rank(effects.sum_axis(Axis(0))));
+    Ok(ranked)
+}
+
+/// Sums blocks of columns into one each: columns `starts[i]..starts[i] + lengths[i]` become one, the others stay, in
+/// order. `values` has shape `(n_outputs, n_columns)`.
+///
+/// The sum of Shapley values is not the Shapley value of the joint feature when its parts interact with others;
+/// [`groups`](crate::KernelShapParams::groups) give that one.
+///
+/// # Errors
+/// [`Error::Param`] when the lists have different lengths, a block is empty, blocks overlap or are out of order, or
+/// one ends past the last column.
+pub fn sum_columns(values: &Rows, starts: &[usize], lengths: &[usize]) -> Result<Array2<f64>> {
+    let name = "cat_vars_enc_dim";
+    require(
+        starts.len() == lengths.len(),
+        name,
+        format!("as long as the {} starts", starts.len()),
+        lengths.len(),
+    )?;
+    let mut columns = Vec::new();
+    let mut next = 0;
+    for (&start, &length) in starts.iter().zip(lengths) {
+        require(1 <= length, name, "lengths of at least 1", length)?;
+        require(
+            next <= start,
+            "cat_vars_start_idx",
+            "ascending, past the end of the block before",
+            start,
+        )?;
+        columns.extend((next..start).map(|column| column..column + 1));
+        next = start + length;
+        columns.push(start..next);
+    }
+    if values.ncols() < next {
+        let rule = format!("lengths that end within the {} columns", values.ncols());
+        return Err(Error::Param(ParamError { name, rule, value: next.to_string() }));
+    }
+    columns.extend((next..values.ncols()).map(|column| column..column + 1));
+    let mut sums = Array2::zeros((values.nrows(), columns.len()));
+    for (to, from) in columns.into_iter().enumerate() {
+        sums.column_mut(to).assign(&values.slice(s![.., from]).sum_axis(Axis(1)));
+    }
+    Ok(sums)
+}

@@ -1,0 +1,222 @@
+//! The settings of KernelSHAP.
+
+use ndarray::Array2;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xai_core::tabular::Features;
+use xai_core::{ParamError, Params, Result, Rows, require};
+
+use crate::explainer::KernelShap;
+use crate::link::Link;
+
+/// Settings of [`KernelShap`]. Names follow alibi and shap where they have the parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KernelShapParams {
+    /// The most coalitions to evaluate for one explanation, besides the empty and the full one: a number, or `"auto"`
+    /// for `2 * M + 2048` with `M` the features (or groups) that vary. Each costs up to one query per background row.
+    /// `2^M - 2` or more gives exact values: with `"auto"` for every `M` up to 11. Default `"auto"`.
+    pub nsamples: NSamples,
+    /// How values are computed. Default `"auto"`: exact when `nsamples` allows it, paired otherwise.
+    pub estimator: Estimator,
+    /// The scale on which attributions add up. Default `"identity"`.
+    pub link: Link,
+    /// The logit link takes probabilities no closer than this to 0 and 1, in `(0, 0.5)`. Default 1e-15.
+    pub link_epsilon: f64,
+    /// Whether `raw.prediction` is the class of the largest output. Default `"classification"`.
+    pub task: Task,
+    /// Columns that enter and leave together, each a player of the game: disjoint lists of column indices.
+    /// Default `None`: each feature is a player, a one-hot feature with all its columns.
+    pub groups: Option<Vec<Vec<usize>>>,
+    /// Names of the groups, as many as there are, all different. Default `None`: the feature's name for a group that
+    /// is just one feature, `group_0`, `group_1`, and so on for the others.
+    pub group_names: Option<Vec<String>>,
+    /// Whether columns may be in no group; they then stay at their background values. Default false: such columns are
+    /// an error.
+    pub allow_partial_groups: bool,
+    /// Weights of the background rows, as many as there are, finite, at least 0, with a positive sum.
+    /// Default `None`: all equal.
+    pub weights: Option<Vec<f64>>,
+    /// Whether rows may hold NaN for a missing value; NaN equals NaN. Default false: NaN is an error.
+    pub allow_missing: bool,
+}
+
+impl Default for KernelShapParams {
+    fn default() -> Self {
+        KernelShapParams {
+            nsamples: NSamples::Auto,
+            estimator: Estimator::Auto,
+            link: Link::Identity,
+            link_epsilon: 1e-15,
+            task: Task::Classification,
+            groups: None,
+            group_names: None,
+            allow_partial_groups: false,
+            weights: None,
+            allow_missing: false,
+        }
+    }
+}
+
+/// The number of coalitions to evaluate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NSamples {
+    /// `2 * M + 2048` with `M` the players that vary, as in shap.
+    #[default]
+    Auto,
+    /// This many, `1..`.
+    Count(usize),
+}
+
+impl NSamples {
+    /// The number for a game of `n_players`.
+    #[must_use]
+    pub fn resolve(self, n_players: usize) -> usize {
+        match self {
+            NSamples::Auto => 2 * n_players + 2048,
+            NSamples::Count(count) => count,
+        }
+    }
+}
+
+/// How Shapley values are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, [`Paired`](Self::Paired) otherwise.
+    #[default]
+    Auto,
+    /// All coalitions, whatever `nsamples` says; at most 24 players that vary.
+    Exact,
+    /// Pairs of a coalition and its complement, stratified by size and drawn without replacement, with standard
+    /// errors. Exact for models with interactions of at most two players.
+    Paired,
+}
+
+/// What the model does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// The outputs are scores of classes.
+    #[default]
+    Classification,
+    /// The outputs are quantities.
+    Regression,
+}
+
+impl Params for KernelShapParams {
+    fn validate(&self) -> Result<(), ParamError> {
+        if let NSamples::Count(count) = self.nsamples {
+            require(1 <= count, "nsamples", "at least 1 or \"auto\"", count)?;
+        }
+        let epsilon = self.link_epsilon;
+        require(0.0 < epsilon && epsilon < 0.5, "link_epsilon", "in (0, 0.5)", epsilon)?;
+        if let Some(groups) = &self.groups {
+            require(!groups.is_empty(), "groups", "at least one group", 0)?;
+            let mut columns: Vec<usize> = Vec::new();
+            for (index, group) in groups.iter().enumerate() {
+                require(
+                    !group.is_empty(),
+                    "groups",
+                    "lists with at least one column",
+                    format!("an empty group {index}"),
+                )?;
+                columns.extend(group);
+            }
+            columns.sort_unstable();
+            if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
+                require(false, "groups", "disjoint", format!("column {} twice", twice[0]))?;
+            }
+        }
+        if let Some(names) = &self.group_names {
+            let n_groups = self.groups.as_ref().map(Vec::len);
+            require(
+                n_groups.is_none_or(|n| n == names.len()),
+                "group_names",
+                "as many as `groups`",
+                names.len(),
+            )?;
+            let mut sorted: Vec<&String> = names.iter().collect();
+            sorted.sort_unstable();
+            if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                require(false, "group_names", "all different", format!("`{}` twice", twice[0]))?;
+            }
+        }
+        if let Some(weights) = &self.weights {
+            for &weight in weights {
+                require(
+                    (0.0..f64::INFINITY).contains(&weight),
+                    "weights",
+                    "finite and at least 0",
+                    weight,
+                )?;
+            }
+            let sum: f64 = weights.iter().sum();
+            require(
+                0.0 < sum && sum < f64::INFINITY,
+                "weights",
+                "numbers with a finite sum above 0",
+                sum,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl KernelShapParams {
+    /// Fits the explainer to background rows: no model call, a copy of the rows.
+    ///
+    /// `background` has shape `(n_background, n_columns)` and stands for "the feature is absent": absent features take
+    /// their values from its rows, weighted by [`weights`](Self::weights). Some 100 rows serve most models.
+    ///
+    /// # Errors
+    /// [`Error::Param`](xai_core::Error::Param) for settings out of range or groups and weights that do not fit the
+    /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
+    /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
+    pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
+        let background: Array2<f64> = background.to_owned();
+        KernelShap::new(self.check()?, background, features)
+    }
+}
+
+impl Serialize for NSamples {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            NSamples::Auto => serializer.serialize_str("auto"),
+            NSamples::Count(count) => count.serialize(serializer),
+        }
+    }
+}
+
+/// How [`NSamples`] stands in JSON and TOML.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "nsamples must be a whole number or \"auto\"")]
+enum NSamplesForm {
+    Count(usize),
+    Word(AutoWord),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum AutoWord {
+    Auto,
+}
+
+impl<'de> Deserialize<'de> for NSamples {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match NSamplesForm::deserialize(deserializer)? {
+            NSamplesForm::Count(count) => NSamples::Count(count),
+            NSamplesForm::Word(AutoWord::Auto) => NSamples::Auto,
+        })
+    }
+}
+
+impl JsonSchema for NSamples {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NSamples".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        NSamplesForm::json_schema(generator)
+    }
+}

@@ -1,1 +1,45 @@
-fn main() {}
+//! `cargo xtask`: the tasks of this workspace that cargo has no command for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks the rules that the compiler and clippy cannot check
+    Tidy,
+    /// Runs the five checks that a change must pass
+    Ci,
+    /// Runs the benches
+    Bench {
+        /// The bench to run; all of them when absent
+        name: Option<String>,
+        /// The folder with the Adult data set, for the benches that need it
+        #[arg(long, value_name = "DIR")]
+        adult: Option<PathBuf>,
+    },
+}
+
+#[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Tidy => xtask::tidy::run(),
+        Command::Ci => xtask::ci::run(),
+        Command::Bench { name, adult } => xtask::bench::run(name.as_deref(), adult.as_deref()),
+    };
+    // Not by returning the error: its backtrace would bury the violations.
+    if let Err(error) = result {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,34 @@
+//! The logic behind `cargo xtask`, one module per command; a library so that the tests can call it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+pub mod bench;
+pub mod ci;
+pub mod tidy;
+
+/// The root of the workspace.
+///
+/// # Panics
+/// Never: the manifest of xtask lies in a folder of the workspace.
+#[must_use]
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// A command that runs the cargo that runs us, in the root of the workspace.
+fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(workspace_root());
+    command
+}
+
+/// Runs a command to its end and fails when the command does.
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}

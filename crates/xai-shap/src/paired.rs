@@ -38,26 +38,30 @@ pub(crate) fn solve(design: &Design, worth: &Rows, change: &Array1<f64>) -> Resu
         if contains(design.coalitions.get(2 * pair), player) { 1.0 } else { -1.0 }
     });
     let deltas = &worth.slice(s![..;2, ..]) - &worth.slice(s![1..;2, ..]);
-    let weighted = &signs * &weights.view().insert_axis(Axis(1));
 
-    // On the plane sum phi = change any multiple of 1 1' may join the normal matrix without moving the minimum; it
-    // makes the matrix definite when M - 1 pairs span that plane.
-    let mut normal = weighted.t().dot(&signs);
-    normal += normal.diag().mean().expect("at least one player");
+    // phi = change / M + psi with psi across the vector of ones: the constraint is gone, and designs of single players,
+    // nearly parallel to the ones before, become well conditioned.
+    let share = change / n_players as f64;
+    let mean_signs = signs.mean_axis(Axis(1)).expect("at least one player").insert_axis(Axis(1));
+    let centred = &signs - &mean_signs;
+    let explained = &mean_signs * n_players as f64 * &share.view().insert_axis(Axis(0));
+    let targets = deltas - explained;
+    let weighted = &centred * &weights.view().insert_axis(Axis(1));
+    let mut normal = weighted.t().dot(&centred);
+    // Along the ones nothing is asked; any positive number there makes the matrix definite.
+    normal += normal.diag().mean().expect("at least one player") / n_players as f64;
     let inverse = linalg::cholesky_solve(&normal, &Array2::eye(n_players))?;
-    let across = inverse.sum_axis(Axis(1));
-    let free = inverse.dot(&weighted.t().dot(&deltas));
-    let missing = (change - &free.sum_axis(Axis(0))) / across.sum();
-    let values = &free.t() + &(&missing.insert_axis(Axis(1)) * &across.view().insert_axis(Axis(0)));
+    let psi = inverse.dot(&weighted.t().dot(&targets));
+    let residuals = targets - centred.dot(&psi);
+    // What rounding left along the ones goes, so that the sum is the change to the last bits.
+    let values = &psi.t()
+        - &psi.mean_axis(Axis(0)).expect("at least one player").insert_axis(Axis(1))
+        + &share.insert_axis(Axis(1));
 
     let standard_errors = if blocks.iter().all(|block| block.exhausted) {
         Some(Array2::zeros(values.dim()))
     } else if n_players < n_pairs && blocks.iter().all(Block::has_variance) {
-        let across_row = across.view().insert_axis(Axis(0));
-        let projected =
-            &inverse - &(&across.view().insert_axis(Axis(1)) * &across_row) / across.sum();
-        let influences = weighted.dot(&projected);
-        let residuals = &deltas - &signs.dot(&values.t());
+        let influences = weighted.dot(&inverse);
         let freedom = n_pairs as f64 / (n_pairs - n_players) as f64;
         Some(standard_errors(&blocks, &influences, &residuals, freedom))
     } else {

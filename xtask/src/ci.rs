@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: the five checks that a change must pass.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 /// One check: a call of cargo.
 pub struct Check {
@@ -32,11 +32,8 @@ pub const CHECKS: [Check; 5] = [
 #[allow(clippy::print_stdout, reason = "the caller wants to see which check runs")]
 pub fn run() -> Result<()> {
     for Check { arguments, environment } in CHECKS {
-        let name = format!("cargo {}", arguments.join(" "));
-        println!("==> {name}");
-        let mut command = crate::cargo();
-        command.args(arguments).envs(environment);
-        crate::run(&mut command).with_context(|| format!("`{name}` found something to mend"))?;
+        println!("==> cargo {}", arguments.join(" "));
+        crate::run(crate::cargo().args(arguments).envs(environment))?;
     }
     println!("all checks passed");
     Ok(())

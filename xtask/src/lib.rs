@@ -26,9 +26,11 @@ fn cargo() -> Command {
     command
 }
 
-/// Runs a command to its end and fails when the command does.
+/// Runs a call of cargo to its end and fails when it does.
 fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(status.success(), "{command:?} failed: {status}");
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    let name = format!("cargo {}", arguments.join(" "));
+    let status = command.status().with_context(|| format!("cannot start `{name}`"))?;
+    ensure!(status.success(), "`{name}` failed: {status}");
     Ok(())
 }

@@ -1,1 +1,11 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod container;
+mod error;
+mod graph;
+mod input;
+mod model;
+mod operators;
+
+pub use error::OnnxError;
+pub use model::{OnnxModel, OnnxOptions};

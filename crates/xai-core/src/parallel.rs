@@ -1,9 +1,10 @@
 //! One function over a range, on as many threads as there are; the results are in order either way.
+//! `map_with` also gives each thread a state to work in, which must not reach the results.
 
 #[cfg(not(feature = "rayon"))]
-pub(crate) use serial::{each, map, width};
+pub(crate) use serial::{map, map_with, width};
 #[cfg(feature = "rayon")]
-pub(crate) use with_rayon::{each, map, width};
+pub(crate) use with_rayon::{map, map_with, width};
 
 #[cfg(feature = "rayon")]
 mod with_rayon {
@@ -16,14 +17,12 @@ mod with_rayon {
         range.into_par_iter().map(f).collect()
     }
 
-    pub(crate) fn each<T: Send, U: Send>(
-        items: &mut [T],
-        f: impl Fn(usize, &mut T) -> U + Sync + Send,
-    ) -> Vec<U> {
-        if let [item] = items {
-            return vec![f(0, item)];
-        }
-        items.par_iter_mut().enumerate().map(|(index, item)| f(index, item)).collect()
+    pub(crate) fn map_with<S, T: Send>(
+        range: std::ops::Range<usize>,
+        state: impl Fn() -> S + Sync + Send,
+        f: impl Fn(&mut S, usize) -> T + Sync + Send,
+    ) -> Vec<T> {
+        range.into_par_iter().map_init(state, f).collect()
     }
 
     pub(crate) fn width() -> usize {
@@ -37,8 +36,13 @@ mod serial {
         range.map(f).collect()
     }
 
-    pub(crate) fn each<T, U>(items: &mut [T], f: impl Fn(usize, &mut T) -> U) -> Vec<U> {
-        items.iter_mut().enumerate().map(|(index, item)| f(index, item)).collect()
+    pub(crate) fn map_with<S, T>(
+        range: std::ops::Range<usize>,
+        state: impl Fn() -> S,
+        f: impl Fn(&mut S, usize) -> T,
+    ) -> Vec<T> {
+        let mut state = state();
+        range.map(|index| f(&mut state, index)).collect()
     }
 
     pub(crate) fn width() -> usize {

@@ -215,15 +215,13 @@ impl<'o> Run<'o> {
         let (n_rows, n_features) = shape;
         self.admit(model, shape, 1)?;
         let size = rows_per_call(model, n_features).min(n_rows.max(1));
-        let n_buffers = CALLS_PER_WAVE.min(n_rows.div_ceil(size));
-        let mut buffers: Vec<Array2<f64>> =
-            (0..n_buffers).map(|_| Array2::zeros((size, n_features))).collect();
+        let buffer = || Array2::zeros((size, n_features));
         let mut n_outputs = None;
         for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
             let wave_rows = (n_rows - wave).min(CALLS_PER_WAVE * size);
             self.queries += wave_rows as u64;
             let calls = wave_rows.div_ceil(size);
-            let outputs = parallel::each(&mut buffers[..calls], |call, buffer| {
+            let outputs = parallel::map_with(0..calls, buffer, |buffer, call| {
                 let first = wave + call * size;
                 let mut block = buffer.slice_mut(s![..size.min(n_rows - first), ..]);
                 fill(first, &mut block);

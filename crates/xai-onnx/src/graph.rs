@@ -16,10 +16,9 @@ pub(crate) use batching::Batching;
 use crate::error::OnnxError;
 use crate::input::{Input, inputs};
 
-/// A graph with one output, checked, and what the model's accessors tell.
+/// What is known about a model before the engine has seen it.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub(crate) proto: ModelProto,
     /// The inputs, whether the output needs them or not.
     pub(crate) inputs: Vec<Input>,
     pub(crate) output: String,
@@ -29,8 +28,11 @@ pub(crate) struct Prepared {
     pub(crate) batching: Batching,
 }
 
-/// Prepares a decoded model; `output` is the name of an output.
-pub(crate) fn prepare(mut proto: ModelProto, output: Option<&str>) -> Result<Prepared, OnnxError> {
+/// The graph with one output, checked; `output` is the name of an output.
+pub(crate) fn prepare(
+    mut proto: ModelProto,
+    output: Option<&str>,
+) -> Result<(ModelProto, Prepared), OnnxError> {
     let graph = proto.graph.as_mut().expect("a decoded model has a graph");
     let outputs: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     let chosen = choose(graph, output)?;
@@ -44,16 +46,20 @@ pub(crate) fn prepare(mut proto: ModelProto, output: Option<&str>) -> Result<Pre
         graph.output = vec![ValueInfoProto { name: output.clone(), ..ValueInfoProto::default() }];
     }
     prune(graph);
-    let inputs = inputs(graph)?;
+    let mut inputs = inputs(graph)?;
     check::check(graph, &output)?;
     let batching = Batching::of(graph, &inputs)?;
     let names = graph.node.iter().map(|node| node.op_type.clone()).collect::<BTreeSet<_>>();
     let used = used_names(graph);
     graph.input.retain(|input| used.contains(&input.name));
+    for input in &mut inputs {
+        input.is_used = used.contains(&input.name);
+    }
     proto.functions.clear();
     proto.training_info.clear();
     let operators = names.into_iter().collect();
-    Ok(Prepared { proto, inputs, output, outputs, operators, class_labels, batching })
+    let prepared = Prepared { inputs, output, outputs, operators, class_labels, batching };
+    Ok((proto, prepared))
 }
 
 /// What an output holds.

@@ -21,6 +21,8 @@ pub(crate) struct Input {
     pub(crate) n_rows: Option<usize>,
     /// The dimensions after the first; `None` is open.
     pub(crate) inner: Vec<Option<usize>>,
+    /// Whether the chosen output needs it; its columns are part of a row in any case.
+    pub(crate) is_used: bool,
 }
 
 /// An input whose shape is known, with its columns.
@@ -93,7 +95,7 @@ impl Input {
         let Some(n_rows) = dims.next() else {
             return Err(refuse("a single number".into(), "export the model with a batch axis"));
         };
-        Ok(Input { name: info.name.clone(), datum, n_rows, inner: dims.collect() })
+        Ok(Input { name: info.name.clone(), datum, n_rows, inner: dims.collect(), is_used: true })
     }
 
     /// The shape for messages.

@@ -6,6 +6,7 @@ mod graph;
 mod input;
 mod model;
 mod operators;
+mod plan;
 
 pub use error::OnnxError;
 pub use model::{OnnxModel, OnnxOptions};

@@ -1,5 +1,7 @@
 //! The attributes of a node, read with their names in the errors.
 
+use std::fmt::Display;
+
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
 
@@ -99,7 +101,7 @@ impl<'a> Attributes<'a> {
         self,
         attribute: &str,
         rule: impl Into<String>,
-        got: impl ToString,
+        got: impl Display,
     ) -> OnnxError {
         OnnxError::Attribute {
             operator: self.0.op_type.clone(),

@@ -134,6 +134,11 @@ impl Forest {
             forest.roots.push(place);
             forest.lay_out(node, &source, root, &mut laid_out)?;
         }
+        if let Some(lost) = laid_out.iter().position(|is_laid_out| !is_laid_out) {
+            let (tree, id) = source.keys[lost];
+            let got = format!("node {id} of tree {tree} apart from it");
+            return Err(node.refuse("nodes_truenodeids", "lead from the root to each node", got));
+        }
         Ok(forest)
     }
 
@@ -301,7 +306,7 @@ impl Source {
         let mut roots: BTreeMap<i64, usize> = BTreeMap::new();
         let mut order = Vec::new();
         for at in (0..n).filter(|&at| !has_parent[at]) {
-            // Nodes that nothing leads to are ignored, as the first such node is the root.
+            // The first node that nothing leads to is the root; a second one will be found apart from it.
             roots.entry(keys[at].0).or_insert_with(|| {
                 order.push(at);
                 at

@@ -28,7 +28,8 @@ impl FromNode for TreeEnsembleClassifier {
         let is_probability = leaves.iter().all(|leaf| leaf.1 >= 0.0);
         let shared = is_shared.then_some((column as usize, is_probability));
         let base = node.reals("base_values")?;
-        if !base.is_empty() && !(shared.is_some() && base.len() == 1) {
+        let fits_shared = shared.is_some() && base.len() == 1;
+        if !base.is_empty() && !fits_shared {
             node.same_len("base_values", labels.len(), base.len())?;
         }
         let transform = PostTransform::from_node(node)?;

@@ -148,7 +148,7 @@ pub(crate) fn model(
 
 /// A model of one node with the input `x` of shape `(?, width)` and the last of its outputs as the output.
 pub(crate) fn single(node: &NodeProto, width: i64) -> Result<OnnxModel, OnnxError> {
-    let output = node.output.last().unwrap().clone();
+    let output = node.output.last().expect("a node has an output").clone();
     let bytes = model(
         std::slice::from_ref(node),
         &[],

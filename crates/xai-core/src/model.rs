@@ -28,10 +28,10 @@ pub trait Predictor<X: ?Sized = Rows>: Sync {
     /// Whatever stops the model; explainers pass it on as the `source` of their own error.
     fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError>;
 
-    /// The most rows one call should carry, `1..`. Default 1024, which keeps a batch of ordinary width in
-    /// the cache; models on an accelerator or behind a network want more.
+    /// The most rows one call should carry, `1..`. Default 256, which keeps a batch of ordinary width in the
+    /// processor's cache; models with a price per call, on an accelerator or behind a network, want more.
     fn max_batch(&self) -> usize {
-        1024
+        256
     }
 
     /// The number of columns the model expects, when it knows; a batch of another width is then refused

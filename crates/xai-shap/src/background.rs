@@ -1,6 +1,7 @@
 //! What a fitted explainer knows of its background: distinct rows, weights and players.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ndarray::{Array2, Axis};
 use xai_core::input::all_finite;
@@ -18,8 +19,15 @@ pub(crate) struct Background {
     pub(crate) weights: Vec<f64>,
     /// The columns of each player.
     pub(crate) groups: Vec<Vec<usize>>,
+    /// The same columns as runs of neighbours, for copying.
+    pub(crate) runs: Vec<Vec<Range<usize>>>,
     /// The players' names.
     pub(crate) names: Vec<String>,
+    /// The number of each row's value among the distinct values of each group, and of the columns in no group at the
+    /// end, shape `(n_rows, n_groups + 1)`.
+    pub(crate) values: Array2<u32>,
+    /// Whether no other row has that value, same shape.
+    pub(crate) unique: Array2<bool>,
 }
 
 impl Background {
@@ -49,7 +57,18 @@ impl Background {
         let total: f64 = kept.iter().map(|&(_, weight)| weight).sum();
         let indices: Vec<usize> = kept.iter().map(|&(index, _)| index).collect();
         let weights = kept.iter().map(|&(_, weight)| weight / total).collect();
-        Ok(Background { rows: rows.select(Axis(0), &indices), weights, groups, names })
+        let rows = rows.select(Axis(0), &indices);
+        let in_no_group: Vec<usize> = (0..rows.ncols())
+            .filter(|column| !groups.iter().flatten().any(|member| member == column))
+            .collect();
+        let columns: Vec<&[usize]> =
+            groups.iter().map(Vec::as_slice).chain([in_no_group.as_slice()]).collect();
+        let values = numbered(&rows, &columns);
+        let runs = groups.iter().map(|group| runs(group)).collect();
+        let unique = Array2::from_shape_fn(values.dim(), |place| {
+            values.column(place.1).iter().filter(|&&other| other == values[place]).count() == 1
+        });
+        Ok(Background { rows, weights, groups, runs, names, values, unique })
     }
 }
 
@@ -72,6 +91,35 @@ pub(crate) fn check_rows(
     }
     // A missing code is any code as far as the table's rules go.
     features.check(what, &rows.mapv(|value| if value.is_nan() { 0.0 } else { value }))
+}
+
+/// Numbers the distinct values of each set of columns over the rows, shape `(n_rows, columns.len())`.
+fn numbered(rows: &Rows, columns: &[&[usize]]) -> Array2<u32> {
+    let mut numbers = Array2::zeros((rows.nrows(), columns.len()));
+    for (place, columns) in columns.iter().enumerate() {
+        let mut known = BTreeMap::new();
+        for row in 0..rows.nrows() {
+            let value: Vec<u64> =
+                columns.iter().map(|&column| canonical_bits(rows[[row, column]])).collect();
+            let next = u32::try_from(known.len()).expect("fewer than 2^32 rows");
+            numbers[[row, place]] = *known.entry(value).or_insert(next);
+        }
+    }
+    numbers
+}
+
+/// The columns as runs of neighbours, ascending.
+fn runs(columns: &[usize]) -> Vec<Range<usize>> {
+    let mut sorted = columns.to_vec();
+    sorted.sort_unstable();
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for column in sorted {
+        match runs.last_mut().filter(|run| run.end == column) {
+            Some(run) => run.end += 1,
+            None => runs.push(column..column + 1),
+        }
+    }
+    runs
 }
 
 /// One pattern for each number: 0.0 and -0.0 agree, and so do all NaN.

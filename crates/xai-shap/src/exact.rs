@@ -1,33 +1,33 @@
 //! Shapley values from the values of all coalitions.
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::Array2;
+use xai_core::Rows;
 
 /// The most players of an exact game: `2^24` values are 128 MiB per output.
 pub(crate) const MAX_PLAYERS: usize = 24;
 
-/// Shapley values, shape `(n_outputs, n_players)`, from `values`, shape `(2^n_players, n_outputs)`.
+/// Shapley values, shape `(n_outputs, n_players)`, from the worth of all coalitions, shape
+/// `(n_outputs, 2^n_players)`, where column `k` is the coalition of the bits of `k`.
 ///
 /// # Source
 /// Shapley 1953: `phi_j = sum over S without j of |S|! (M - |S| - 1)! / M! * (v(S + j) - v(S))`.
 /// The sum runs over differences, so a player that never changes the value gets exactly 0.
-pub(crate) fn shapley(values: ArrayView2<'_, f64>, n_players: usize) -> Array2<f64> {
-    let weights = size_weights(n_players);
-    let n_outputs = values.ncols();
-    let values = values.as_standard_layout();
-    let values = values.as_slice().expect("standard layout");
-    let mut phi = Array2::zeros((n_outputs, n_players));
-    for player in 0..n_players {
-        let bit = 1 << player;
-        let mut sums = vec![0.0; n_outputs];
-        for coalition in (0..1_usize << n_players).filter(|coalition| coalition & bit == 0) {
-            let weight = weights[coalition.count_ones() as usize];
-            let without = &values[coalition * n_outputs..][..n_outputs];
-            let with = &values[(coalition | bit) * n_outputs..][..n_outputs];
-            for ((sum, with), without) in sums.iter_mut().zip(with).zip(without) {
-                *sum += weight * (with - without);
+pub(crate) fn shapley(worth: &Rows, n_players: usize) -> Array2<f64> {
+    let of_size = size_weights(n_players);
+    let mut phi = Array2::zeros((worth.nrows(), n_players));
+    for (worth, mut phi) in worth.rows().into_iter().zip(phi.rows_mut()) {
+        let worth = worth.to_vec();
+        for (player, phi) in phi.iter_mut().enumerate() {
+            // Runs of coalitions without the player are followed by the same runs with it.
+            let bit = 1 << player;
+            for (pair, both) in worth.chunks_exact(2 * bit).enumerate() {
+                let (without, with) = both.split_at(bit);
+                let size = (pair as u64).count_ones() as usize;
+                for (low, (without, with)) in without.iter().zip(with).enumerate() {
+                    *phi += of_size[size + low.count_ones() as usize] * (with - without);
+                }
             }
         }
-        phi.slice_mut(s![.., player]).assign(&ndarray::ArrayView1::from(&sums));
     }
     phi
 }

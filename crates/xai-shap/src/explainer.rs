@@ -4,7 +4,8 @@ use ndarray::{Array1, Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Run, Stop, Valid, nested, require, same_shape,
+    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, nested, require,
+    same_shape,
 };
 
 use crate::background::{Background, check_rows, describe};
@@ -50,18 +51,18 @@ impl TryFrom<Saved> for KernelShap {
     type Error = Error;
 
     fn try_from(Saved { params, features, background }: Saved) -> Result<Self> {
-        KernelShap::new(params, background, features)
+        KernelShap::new(params, &background, features)
     }
 }
 
 impl KernelShap {
     pub(crate) fn new(
         params: Valid<KernelShapParams>,
-        background: Array2<f64>,
+        background: &Rows,
         features: Features,
     ) -> Result<Self> {
         // Rows are copied whole, so they must lie whole in memory.
-        let background = background.as_standard_layout().into_owned();
+        let background = background.to_owned().as_standard_layout().into_owned();
         let derived = Background::new(&params, &background, &features)?;
         Ok(KernelShap { params, features, background, derived })
     }
@@ -120,10 +121,10 @@ impl Explainer for KernelShap {
         let at_x = run.predict(model, &x.view().insert_axis(Axis(0)))?;
         let found = match plan.estimator {
             Estimator::Paired => {
-                self.paired(&game, model, plan.n_pairs, at_x.row(0).to_owned(), run)?
+                self.paired(&game, model, plan.n_pairs, &at_x.row(0).to_owned(), run)?
             }
             Estimator::Exact | Estimator::Auto => {
-                self.exact(&game, model, at_x.row(0).to_owned(), run)?
+                self.exact(&game, model, &at_x.row(0).to_owned(), run)?
             }
         };
         let mut raw_prediction = at_x;
@@ -233,17 +234,17 @@ impl KernelShap {
         &self,
         game: &Game<'_>,
         model: &dyn Predictor,
-        at_x: Array1<f64>,
+        at_x: &Array1<f64>,
         run: &mut Run<'_>,
     ) -> Result<Found> {
         let n_players = game.players.len();
-        let mut worth = game.all(model, &at_x, run)?;
+        let mut worth = game.means(model, &Coalitions::all(n_players), at_x, run)?;
         self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
-        let values = exact::shapley(worth.view(), n_players);
+        let values = exact::shapley(&worth, n_players);
         let standard_errors = Some(Array2::zeros(values.dim()));
         Ok(Found {
             estimate: Estimate { values, standard_errors },
-            expected_value: worth.row(0).to_owned(),
+            expected_value: worth.column(0).to_owned(),
             n_coalitions: (1_u64 << n_players).saturating_sub(2),
         })
     }
@@ -253,7 +254,7 @@ impl KernelShap {
         game: &Game<'_>,
         model: &dyn Predictor,
         n_pairs: usize,
-        at_x: Array1<f64>,
+        at_x: &Array1<f64>,
         run: &mut Run<'_>,
     ) -> Result<Found> {
         let n_players = game.players.len();
@@ -266,11 +267,11 @@ impl KernelShap {
             ends.push([]);
             ends.push_complement();
             let coalitions = ends.followed_by(&design.coalitions);
-            let mut worth = game.means(model, &coalitions, &at_x, run)?;
+            let mut worth = game.means(model, &coalitions, at_x, run)?;
             self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
-            let expected_value = worth.row(0).to_owned();
-            let change = &worth.row(1) - &expected_value;
-            let estimate = paired::solve(&design, &worth.slice(s![2.., ..]), &change)?;
+            let expected_value = worth.column(0).to_owned();
+            let change = &worth.column(1) - &expected_value;
+            let estimate = paired::solve(&design, &worth.slice(s![.., 2..]), &change)?;
             Ok(Found { estimate, expected_value, n_coalitions: design.coalitions.len() as u64 })
         };
         let found = match estimate(singles_first, run) {

@@ -11,6 +11,7 @@ mod importances;
 mod link;
 mod paired;
 mod params;
+mod plan;
 
 pub use data::{KernelShapData, Raw};
 pub use explainer::KernelShap;

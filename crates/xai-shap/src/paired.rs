@@ -19,7 +19,7 @@ pub(crate) struct Estimate {
 /// Solves the paired problem: with `u = 2z - 1` and `delta = v(z) - v(complement of z)`,
 /// minimise `sum a_k (delta_k - u_k . phi)^2` subject to `sum phi = change`.
 ///
-/// `worth` has shape `(2 * n_pairs, n_outputs)` in the order of the design, `change` is `v(all) - v(none)`.
+/// `worth` has shape `(n_outputs, 2 * n_pairs)` in the order of the design, `change` is `v(all) - v(none)`.
 ///
 /// # Errors
 /// [`Error::Singular`](xai_core::Error::Singular) when the pairs leave some players' values open.
@@ -37,14 +37,14 @@ pub(crate) fn solve(design: &Design, worth: &Rows, change: &Array1<f64>) -> Resu
     let signs = Array2::from_shape_fn((n_pairs, n_players), |(pair, player)| {
         if contains(design.coalitions.get(2 * pair), player) { 1.0 } else { -1.0 }
     });
-    let deltas = &worth.slice(s![..;2, ..]) - &worth.slice(s![1..;2, ..]);
+    let deltas = (&worth.slice(s![.., ..;2]) - &worth.slice(s![.., 1..;2])).reversed_axes();
 
     // phi = change / M + psi with psi across the vector of ones: the constraint is gone, and designs of single players,
     // nearly parallel to the ones before, become well conditioned.
     let share = change / n_players as f64;
     let mean_signs = signs.mean_axis(Axis(1)).expect("at least one player").insert_axis(Axis(1));
     let centred = &signs - &mean_signs;
-    let explained = &mean_signs * n_players as f64 * &share.view().insert_axis(Axis(0));
+    let explained = &mean_signs * n_players as f64 * share.view().insert_axis(Axis(0));
     let targets = deltas - explained;
     let weighted = &centred * &weights.view().insert_axis(Axis(1));
     let mut normal = weighted.t().dot(&centred);

@@ -1,6 +1,5 @@
 //! The settings of KernelSHAP.
 
-use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xai_core::tabular::Features;
@@ -174,7 +173,6 @@ impl KernelShapParams {
     /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
     /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
     pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
-        let background: Array2<f64> = background.to_owned();
         KernelShap::new(self.check()?, background, features)
     }
 }

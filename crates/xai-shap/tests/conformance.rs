@@ -1,5 +1,11 @@
 //! The rules every explainer keeps to, for exact and for sampled values.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and compares exact values"
+)]
+
 use ndarray::{Array2, array};
 use xai_core::tabular::Features;
 use xai_shap::{Estimator, KernelShap, KernelShapParams, Link, NSamples};

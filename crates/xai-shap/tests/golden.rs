@@ -1,5 +1,11 @@
 //! Numbers computed by alibi and shap, and by brute force; `reference/README.md` says how.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and compares exact values"
+)]
+
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, Array3, Axis};

@@ -1,5 +1,11 @@
 //! The axioms on random games, and what sampling must keep.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and compares exact values"
+)]
+
 use ndarray::{Array1, Array2, Axis, s};
 use proptest::prelude::*;
 use xai_core::tabular::Features;

@@ -174,7 +174,7 @@ where
                     );
                 }
                 Err(error) => {
-                    assert!(fails(row), "row {row} was lost to the failure of another: {error:?}")
+                    assert!(fails(row), "row {row} was lost to the failure of another: {error:?}");
                 }
             }
         }
@@ -256,7 +256,7 @@ where
             let run = Run::seeded(SEED).within(budget);
             match self.explainer.explain((self.view)(&probe), &row, run) {
                 Ok(explanation) => {
-                    assert_eq!(explanation.meta.queries, probe.queries(), "queries under a budget")
+                    assert_eq!(explanation.meta.queries, probe.queries(), "queries under a budget");
                 }
                 Err(Error::Stopped(Stop::Budget) | Error::Budget { .. }) => {
                     assert!(queries < full, "the full price was refused");
@@ -338,7 +338,7 @@ pub fn refused<P: Params + Debug>(name: &str, params: P) {
     match params.check() {
         Ok(_) => panic!("`{name}` is illegal and was accepted in {shown}"),
         Err(ParamError { name: named, .. }) => {
-            assert_eq!(named, name, "the error names another parameter, in {shown}")
+            assert_eq!(named, name, "the error names another parameter, in {shown}");
         }
     }
 }

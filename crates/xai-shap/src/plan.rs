@@ -1,0 +1,137 @@
+//! Rows to ask the model for, each once.
+
+use ndarray::Array2;
+use xai_core::Seed;
+
+use crate::coalitions::members;
+
+/// A row of the background with some columns from the instance: the row, and the players that are absent, whose
+/// columns still differ from the instance. Two such rows are equal when the same players are absent with the same
+/// values (and the columns in no group agree).
+#[derive(Clone, Copy)]
+pub(crate) struct Mixed<'a> {
+    pub(crate) background_row: usize,
+    pub(crate) absent: &'a [u64],
+}
+
+/// The rows of one plan. Equal rows get one slot.
+pub(crate) struct Plan<'a> {
+    /// Numbers of the values: for each background row and player, then one for the columns in no group.
+    values: &'a Array2<u32>,
+    keys: &'a Keys,
+    stride: usize,
+    background_rows: Vec<u32>,
+    absent: Vec<u64>,
+    /// Keys and slots of the rows that may equal others.
+    hashed: Vec<(u64, u32)>,
+    /// Open addressing with linear probing: 0 is free, otherwise a place in `hashed` plus 1.
+    table: Vec<u32>,
+}
+
+impl<'a> Plan<'a> {
+    /// An empty plan; `stride` is the number of words of a set of players.
+    pub(crate) fn new(values: &'a Array2<u32>, keys: &'a Keys, stride: usize) -> Self {
+        Plan {
+            values,
+            keys,
+            stride,
+            background_rows: Vec::new(),
+            absent: Vec::new(),
+            hashed: Vec::new(),
+            table: vec![0; 1024],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.background_rows.len()
+    }
+
+    pub(crate) fn get(&self, slot: usize) -> Mixed<'_> {
+        Mixed {
+            background_row: self.background_rows[slot] as usize,
+            absent: &self.absent[slot * self.stride..][..self.stride],
+        }
+    }
+
+    /// The slot of a row: a new one, or that of an equal row.
+    pub(crate) fn slot(&mut self, row: Mixed<'_>) -> u32 {
+        if self.table.len() < 2 * self.hashed.len() + 2 {
+            self.grow();
+        }
+        let key = self.keys.of(row, self.values);
+        let mask = self.table.len() - 1;
+        let mut place = start(key, mask);
+        while let Some(taken) = (self.table[place] as usize).checked_sub(1) {
+            let (other, slot) = self.hashed[taken];
+            if other == key && self.same(row, self.get(slot as usize)) {
+                return slot;
+            }
+            place = (place + 1) & mask;
+        }
+        let slot = self.push(row);
+        self.hashed.push((key, slot));
+        self.table[place] = narrow(self.hashed.len());
+        slot
+    }
+
+    /// A new slot, for a row that equals no other.
+    pub(crate) fn push(&mut self, row: Mixed<'_>) -> u32 {
+        self.background_rows.push(narrow(row.background_row));
+        self.absent.extend_from_slice(row.absent);
+        narrow(self.len() - 1)
+    }
+
+    fn same(&self, a: Mixed<'_>, b: Mixed<'_>) -> bool {
+        let (of_a, of_b) = (numbers(self.values, a), numbers(self.values, b));
+        let same = |place: usize| of_a[place] == of_b[place];
+        a.absent == b.absent && same(of_a.len() - 1) && members(a.absent).all(same)
+    }
+
+    fn grow(&mut self) {
+        let mask = 4 * self.table.len() - 1;
+        self.table = vec![0; mask + 1];
+        for (index, &(key, _)) in self.hashed.iter().enumerate() {
+            let mut place = start(key, mask);
+            while self.table[place] != 0 {
+                place = (place + 1) & mask;
+            }
+            self.table[place] = narrow(index + 1);
+        }
+    }
+}
+
+/// Random numbers of values, whose sum tells most rows apart; equal sums are compared in full.
+pub(crate) struct Keys(Array2<u64>);
+
+impl Keys {
+    /// A key for each place and value in `values`.
+    pub(crate) fn new(values: &Array2<u32>) -> Self {
+        // A fixed stream: the keys choose places in a table and never reach a result.
+        let mut stream = Seed::new(0).stream();
+        let n_values = values.iter().max().map_or(0, |&largest| largest as usize + 1);
+        Keys(Array2::from_shape_simple_fn((values.ncols(), n_values), || stream.bits()))
+    }
+
+    fn of(&self, row: Mixed<'_>, values: &Array2<u32>) -> u64 {
+        let numbers = numbers(values, row);
+        let keys = self.0.as_slice().expect("standard layout");
+        let key = |place: usize| keys[place * self.0.ncols() + numbers[place] as usize];
+        members(row.absent)
+            .fold(key(numbers.len() - 1), |sum, player| sum.wrapping_add(key(player)))
+    }
+}
+
+/// The numbers of a background row's values.
+fn numbers<'v>(values: &'v Array2<u32>, row: Mixed<'_>) -> &'v [u32] {
+    let width = values.ncols();
+    &values.as_slice().expect("standard layout")[row.background_row * width..][..width]
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low bits choose the place")]
+fn start(key: u64, mask: usize) -> usize {
+    key as usize & mask
+}
+
+pub(crate) fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("a plan is far smaller than 2^32")
+}

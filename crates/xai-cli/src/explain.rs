@@ -1,0 +1,189 @@
+//! `xai explain`: from a job to the explanations of its rows.
+
+use std::io;
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ndarray::{Array2, s};
+use xai_core::tabular::Features;
+use xai_core::{Error, Explainer, Explanation, Run, Runs, Seed};
+use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
+
+use crate::data::Data;
+use crate::failure::Failure;
+use crate::job::Job;
+use crate::method::{self, Method};
+use crate::output::{Destination, RowError, Sink};
+use crate::progress::{Progress, ProgressMode};
+use crate::selection::Selection;
+
+/// What the command line says beside the job.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// A table in the place of the job's input.
+    pub input: Option<PathBuf>,
+    /// The rows of the input to explain.
+    pub rows: Selection,
+    /// Where the explanations go.
+    pub output: Destination,
+    /// A seed in the place of the job's.
+    pub seed: Option<u64>,
+    /// Whether to show progress.
+    pub progress: ProgressMode,
+}
+
+/// How a run ended that could be run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every row has its explanation.
+    Complete,
+    /// This many rows, at least one, have an error instead.
+    Partial {
+        /// Rows that failed.
+        n_failed: usize,
+        /// Rows that were asked for.
+        n_rows: usize,
+    },
+}
+
+/// Runs a job file.
+///
+/// # Errors
+/// [`Failure::Input`] for a wrong job, table, parameter or model file, before any model call; [`Failure::Run`] when
+/// the output cannot be written. A row that fails is not an error but [`Outcome::Partial`].
+pub fn explain(job: &Path, request: &Request) -> Result<Outcome, Failure> {
+    let job = Job::read(job)?;
+    let name = job.method();
+    let method = method::find(name.get_ref())
+        .ok_or_else(|| job.refuse(Some(name.span()), method::unknown(name.get_ref())))?;
+    method.explain(&job, request)
+}
+
+/// A job whose inputs have all been read and checked, so that only the model can fail.
+pub struct Prepared<M: Method> {
+    explainer: M::Explainer,
+    model: OnnxModel,
+    /// Names of the model's outputs, or nothing when nobody named them.
+    outputs: Vec<String>,
+    /// The rows of the input to explain.
+    range: Range<usize>,
+    rows: Array2<f64>,
+    seed: Seed,
+}
+
+impl<M: Method> Prepared<M> {
+    /// Reads everything a job names and fits the method.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the file and the place in it.
+    pub fn new(job: &Job, request: &Request) -> Result<Self, Failure> {
+        let params = job.params::<M::Params>()?;
+        let seed = Seed::new(request.seed.unwrap_or_else(|| job.seed()));
+        let missing = M::takes_missing(&params);
+        let Data { features, background, input } =
+            Data::load(job, request.input.as_deref(), seed, missing)?;
+        let range = request
+            .rows
+            .within(input.nrows())
+            .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
+        let model = open_model(job, &features)?;
+        let explainer = M::fit(params, &background, features).map_err(|error| match error {
+            Error::Param(error) => job.refuse_param(&error),
+            error => Failure::input(error),
+        })?;
+        let outputs = name_outputs(job, &model, &background)?;
+        let rows = input.slice(s![range.clone(), ..]).to_owned();
+        Ok(Prepared { explainer, model, outputs, range, rows, seed })
+    }
+
+    /// Names of the model's outputs, or nothing when nobody named them.
+    #[must_use]
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Explains the rows and hands each result to the sink, in the order of the rows, as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Failure::Run`] when the sink fails.
+    pub fn run(
+        &self,
+        progress: ProgressMode,
+        sink: &mut dyn Sink<M::Data>,
+    ) -> Result<Outcome, Failure> {
+        let progress = Progress::start(progress, self.rows.nrows());
+        let runs = Runs::seeded(self.seed);
+        let mut n_failed = 0;
+        let mut written: io::Result<()> = Ok(());
+        let mut take = |index: usize, result: xai_core::Result<Explanation<M::Data>>| {
+            let row = self.range.start + index;
+            written = progress.suspended(|| match result {
+                Ok(explanation) => sink.explanation(row, explanation),
+                Err(error) => {
+                    n_failed += 1;
+                    let error = RowError::new(row, &error);
+                    progress.complain(&error);
+                    sink.error(&error)
+                }
+            });
+            progress.advance();
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, &mut take);
+        progress.finish();
+        written
+            .and_then(|()| sink.finish())
+            .context("the explanations cannot be written")
+            .map_err(Failure::Run)?;
+        let n_rows = self.rows.nrows();
+        Ok(if n_failed == 0 { Outcome::Complete } else { Outcome::Partial { n_failed, n_rows } })
+    }
+}
+
+fn open_model(job: &Job, features: &Features) -> Result<OnnxModel, Failure> {
+    let path = job.resolve(&job.model().path);
+    let n_columns = features.n_columns();
+    let options = OnnxOptions { output: job.model().output.clone(), n_features: Some(n_columns) };
+    OnnxModel::open_with(&path, &options).map_err(|error| match error {
+        OnnxError::Width { expected, .. } => Failure::refuse(format!(
+            "the model `{}` takes {expected} features, the table `{}` has {n_columns}",
+            path.display(),
+            job.resolve(&job.data().train).display(),
+        )),
+        error => {
+            let message = format!("the model `{}` cannot be used", path.display());
+            Failure::Input(anyhow::Error::new(error).context(message))
+        }
+    })
+}
+
+/// The names of the job, or else the classes that the model names.
+fn name_outputs(
+    job: &Job,
+    model: &OnnxModel,
+    background: &Array2<f64>,
+) -> Result<Vec<String>, Failure> {
+    let labels =
+        model.class_labels().map(|labels| labels.iter().map(|label| format!("class {label}")));
+    let Some(names) = &job.model().outputs else {
+        let labels: Vec<String> = labels.into_iter().flatten().collect();
+        return Ok(if model.n_outputs() == Some(labels.len()) { labels } else { Vec::new() });
+    };
+    let n_outputs = match model.n_outputs() {
+        Some(n_outputs) => n_outputs,
+        // The graph does not tell; a single row does.
+        None => {
+            let row = background.slice(s![..1, ..]);
+            Run::seeded(0).predict(model, &row).map_err(Failure::run)?.ncols()
+        }
+    };
+    if names.get_ref().len() != n_outputs {
+        let message = format!(
+            "`outputs` must name the model's {n_outputs} outputs, got {} names",
+            names.get_ref().len()
+        );
+        return Err(job.refuse(Some(names.span()), message));
+    }
+    Ok(names.get_ref().clone())
+}

@@ -1,0 +1,149 @@
+//! The job file: which method, which model, which data.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use toml::Spanned;
+use xai_core::ParamError;
+
+use crate::failure::Failure;
+
+/// A job file that was read, all but its params, whose type is the method's.
+#[derive(Debug)]
+pub struct Job {
+    path: PathBuf,
+    text: String,
+    document: Document<BTreeMap<Spanned<String>, IgnoredAny>>,
+}
+
+/// The job file; `P` are the method's params.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound = "P: Default + Deserialize<'de>")]
+struct Document<P> {
+    method: Spanned<String>,
+    #[serde(default)]
+    seed: u64,
+    model: ModelSection,
+    data: DataSection,
+    #[serde(default)]
+    params: P,
+}
+
+/// The `[model]` table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// The output of the graph to explain. Default: the last one of floating-point numbers.
+    pub output: Option<String>,
+    /// Names of the model's outputs, for tables. Default: `output 0`, `output 1`, and so on.
+    pub outputs: Option<Spanned<Vec<String>>>,
+}
+
+/// The `[data]` table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSection {
+    /// The training rows; their header names the features.
+    pub train: PathBuf,
+    /// The rows to explain, unless the command line names others.
+    pub input: Option<PathBuf>,
+    /// A column to leave out of both.
+    pub target: Option<Spanned<String>>,
+    /// A JSON file with the names of categories.
+    pub categories: Option<PathBuf>,
+    /// How many training rows to draw as the background. Default: all.
+    pub background_rows: Option<Spanned<usize>>,
+}
+
+impl Job {
+    /// Reads a job file.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the file and, where there is one, the line.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            let message = format!("cannot read the job file `{}`", path.display());
+            Failure::Input(anyhow::Error::new(error).context(message))
+        })?;
+        let document = parse(path, &text)?;
+        Ok(Job { path: path.to_owned(), text, document })
+    }
+
+    /// The name of the method, and where it stands.
+    #[must_use]
+    pub fn method(&self) -> &Spanned<String> {
+        &self.document.method
+    }
+
+    /// The seed of the run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.document.seed
+    }
+
+    /// The `[model]` table.
+    #[must_use]
+    pub fn model(&self) -> &ModelSection {
+        &self.document.model
+    }
+
+    /// The `[data]` table.
+    #[must_use]
+    pub fn data(&self) -> &DataSection {
+        &self.document.data
+    }
+
+    /// The `[params]` table as the method's own type.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the line of an unknown key or a value of the wrong type.
+    pub fn params<P: Default + DeserializeOwned>(&self) -> Result<P, Failure> {
+        // The whole file once more, so that positions in errors are positions in the file.
+        Ok(parse::<P>(&self.path, &self.text)?.params)
+    }
+
+    /// A path of the job file, seen from where the command runs.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// A failure that points at a place in the file, or at the file.
+    pub fn refuse(&self, at: Option<Range<usize>>, message: impl std::fmt::Display) -> Failure {
+        refuse(&self.path, &self.text, at, message)
+    }
+
+    /// A failure that points at the parameter, or at the file when the parameter has its default.
+    #[must_use]
+    pub fn refuse_param(&self, error: &ParamError) -> Failure {
+        let at = self.document.params.keys().find(|key| key.get_ref() == error.name);
+        self.refuse(at.map(Spanned::span), error)
+    }
+}
+
+fn parse<P: Default + DeserializeOwned>(path: &Path, text: &str) -> Result<Document<P>, Failure> {
+    toml::from_str(text)
+        .map_err(|error: toml::de::Error| refuse(path, text, error.span(), error.message()))
+}
+
+fn refuse(
+    path: &Path,
+    text: &str,
+    at: Option<Range<usize>>,
+    message: impl std::fmt::Display,
+) -> Failure {
+    let path = path.display();
+    match at {
+        Some(at) => {
+            let line = 1 + text.bytes().take(at.start).filter(|&byte| byte == b'\n').count();
+            Failure::refuse(format!("{path}:{line}: {message}"))
+        }
+        None => Failure::refuse(format!("{path}: {message}")),
+    }
+}

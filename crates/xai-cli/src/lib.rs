@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+pub mod data;
+pub mod demo;
+pub mod explain;
+pub mod failure;
+pub mod job;
+pub mod method;
+pub mod output;
+pub mod progress;
+pub mod schema;
+pub mod selection;
+pub mod table;
+pub mod text;

@@ -1,0 +1,32 @@
+//! `xai schema`: the JSON Schema of what the command reads and writes.
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::method::{self, METHODS, MethodSchema};
+
+/// Writes the schema of a method, or a list of those of all methods.
+///
+/// # Errors
+/// [`Failure::Input`] when no method has this name, [`Failure::Run`] when `out` cannot be written to.
+pub fn write_schema(name: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
+    match name {
+        None => {
+            let all: Vec<MethodSchema> = METHODS.iter().map(|method| method.schema()).collect();
+            write(&all, out)
+        }
+        Some(name) => {
+            let method =
+                method::find(name).ok_or_else(|| Failure::refuse(method::unknown(name)))?;
+            write(&method.schema(), out)
+        }
+    }
+}
+
+fn write(schema: &impl Serialize, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(schema).map_err(Failure::run)?;
+    writeln!(out, "{text}").context("the schema cannot be written").map_err(Failure::Run)
+}

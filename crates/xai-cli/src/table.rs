@@ -1,0 +1,180 @@
+//! CSV files: a header row that names the columns, and numbers below it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
+use ndarray::Array2;
+
+use crate::failure::Failure;
+
+/// A CSV file whose header has been read.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    text: String,
+    names: Vec<String>,
+}
+
+/// A column to read, and what its cells may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its place in the file.
+    pub index: usize,
+    /// What its cells may hold.
+    pub cells: Cells,
+}
+
+/// What the cells of a column may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cells {
+    /// Finite numbers.
+    Numbers,
+    /// Finite numbers; an empty cell and `NaN` are missing values.
+    NumbersOrMissing,
+    /// Integer codes below the number of categories.
+    Codes(usize),
+}
+
+impl Table {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] when the file cannot be read, is not UTF-8, is empty, or has a column without a name or with
+    /// the name of another.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let bytes = fs::read(path).map_err(|error| {
+            let message = format!("cannot read the table `{}`", path.display());
+            Failure::Input(anyhow::Error::new(error).context(message))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = line_at(error.as_bytes(), error.utf8_error().valid_up_to());
+            Failure::refuse(format!("{}:{line}: the text is not UTF-8", path.display()))
+        })?;
+        // Spreadsheets mark UTF-8 with a byte order mark, which is no part of the first name.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let mut table = Table { path: path.to_owned(), text, names: Vec::new() };
+        let mut header = StringRecord::new();
+        if !reader(&table.text).read_record(&mut header).map_err(Failure::input)? {
+            return Err(Failure::refuse(format!("{}: the file is empty", path.display())));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, name) in header.iter().enumerate() {
+            if name.is_empty() {
+                let message = format!("column {} of the header has no name", index + 1);
+                return Err(table.refuse(header.position(), message));
+            }
+            if !seen.insert(name) {
+                let message = format!("two columns are named `{name}`");
+                return Err(table.refuse(header.position(), message));
+            }
+        }
+        table.names = header.iter().map(str::to_owned).collect();
+        Ok(table)
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names in the header, in order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The chosen columns of all rows, shape `(n_rows, columns.len())`. Other columns may hold anything.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the line, and the column, of the first row with another number of cells than the header
+    /// and of the first cell that its column may not hold; also when there is no row.
+    pub fn rows(&self, columns: &[Column]) -> Result<Array2<f64>, Failure> {
+        let mut numbers = Vec::new();
+        let mut n_rows = 0;
+        let mut record = StringRecord::new();
+        let mut reader = reader(&self.text);
+        // The header, which `open` has read.
+        reader.read_byte_record(&mut ByteRecord::new()).map_err(Failure::input)?;
+        while reader.read_record(&mut record).map_err(Failure::input)? {
+            self.check_width(&record)?;
+            for column in columns {
+                let number = parse(&record[column.index], column.cells).map_err(|problem| {
+                    let name = &self.names[column.index];
+                    self.refuse(record.position(), format!("column `{name}`: {problem}"))
+                })?;
+                numbers.push(number);
+            }
+            n_rows += 1;
+        }
+        if n_rows == 0 {
+            let path = self.path.display();
+            return Err(Failure::refuse(format!("{path}: there are no rows below the header")));
+        }
+        Array2::from_shape_vec((n_rows, columns.len()), numbers).map_err(Failure::run)
+    }
+
+    /// A failure that points at the header.
+    pub fn refuse_header(&self, message: impl fmt::Display) -> Failure {
+        self.refuse(Some(&csv::Position::new()), message)
+    }
+
+    fn check_width(&self, record: &StringRecord) -> Result<(), Failure> {
+        let (n_cells, n_columns) = (record.len(), self.names.len());
+        let problem = match self.names.get(n_cells) {
+            Some(name) => format!("column `{name}` has no cell"),
+            None if n_cells == n_columns => return Ok(()),
+            None => format!("there are cells after column `{}`", self.names[n_columns - 1]),
+        };
+        let message = format!("{problem}: the row has {n_cells} cells, the header {n_columns}");
+        Err(self.refuse(record.position(), message))
+    }
+
+    fn refuse(&self, at: Option<&csv::Position>, message: impl fmt::Display) -> Failure {
+        let path = self.path.display();
+        let Some(at) = at.and_then(|at| usize::try_from(at.byte()).ok()) else {
+            return Failure::refuse(format!("{path}: {message}"));
+        };
+        // The reader takes the line break before a record, and blank lines, for a part of it.
+        let bytes = self.text.as_bytes();
+        let breaks = bytes[at..].iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+        let line = line_at(bytes, at + breaks);
+        Failure::refuse(format!("{path}:{line}: {message}"))
+    }
+}
+
+fn reader(text: &str) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .has_headers(false)
+        // Rows of another width are ours to refuse, with the name of the column.
+        .flexible(true)
+        .trim(Trim::All)
+        .from_reader(text.as_bytes())
+}
+
+/// The line of a byte, as editors count.
+fn line_at(bytes: &[u8], at: usize) -> usize {
+    1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count()
+}
+
+fn parse(cell: &str, cells: Cells) -> Result<f64, String> {
+    if cell.is_empty() && cells == Cells::NumbersOrMissing {
+        return Ok(f64::NAN);
+    }
+    if cell.is_empty() {
+        return Err("the cell is empty".to_owned());
+    }
+    let number: f64 = cell.parse().map_err(|_| format!("expected a number, got `{cell}`"))?;
+    let is_code = |n: usize| number.fract() == 0.0 && (0.0..n as f64).contains(&number);
+    match cells {
+        Cells::NumbersOrMissing if number.is_nan() => Ok(number),
+        Cells::Codes(n) if !is_code(n) => {
+            Err(format!("expected an integer code from 0 to {}, got `{cell}`", n - 1))
+        }
+        _ if !number.is_finite() => Err(format!("expected a finite number, got `{cell}`")),
+        _ => Ok(number),
+    }
+}

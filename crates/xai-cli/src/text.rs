@@ -1,0 +1,110 @@
+//! Figures as text, for a terminal.
+
+use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
+use xai_core::figure::{Bars, Figure, Panel};
+
+/// A rule below the heads and nothing else.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Characters on each side of zero in a bar.
+const HALF_WIDTH: usize = 10;
+
+/// A figure as text; panels show their first `top` rows and say how many more there are.
+#[must_use]
+pub fn draw(figure: &Figure, top: usize) -> String {
+    let rule = "═".repeat(figure.title.chars().count());
+    let mut text = format!("{}\n{rule}\n", figure.title);
+    for panel in &figure.panels {
+        let (title, table, n_rows) = match panel {
+            Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
+            Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
+            _ => continue,
+        };
+        text += &format!("\n{title}\n{}\n", table.trim_fmt());
+        if top < n_rows {
+            text += &format!(" and {} more\n", n_rows - top);
+        }
+    }
+    text
+}
+
+/// Columns of a table: the first to the left, the others, which are numbers, to the right.
+fn cells(panel: &xai_core::figure::Table, top: usize) -> Table {
+    let row = |cells: &Vec<String>| {
+        let cells = cells.iter().enumerate();
+        Row::from(cells.map(|(column, text)| cell(text, 0 < column)).collect::<Vec<_>>())
+    };
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(row(&panel.columns));
+    table.add_rows(panel.rows.iter().take(top).map(row));
+    table
+}
+
+/// Label, detail, length, error and a drawn bar; details and errors only when there are some.
+fn bars(panel: &Bars, top: usize) -> Table {
+    let has_details = panel.bars.iter().any(|bar| !bar.detail.is_empty());
+    let has_errors = panel.bars.iter().any(|bar| bar.error.is_some());
+    let longest = panel.bars.iter().fold(0.0_f64, |longest, bar| longest.max(bar.value.abs()));
+    let decimals = decimals(longest);
+
+    let row = |label: &str, detail: &str, value: &str, error: &str, drawn: &str| {
+        let mut cells = vec![cell(label, false)];
+        if has_details {
+            cells.push(cell(detail, true));
+        }
+        cells.push(cell(value, true));
+        if has_errors {
+            cells.push(cell(error, true));
+        }
+        cells.push(cell(drawn, false));
+        Row::from(cells)
+    };
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(row("", "value", &panel.unit, "± std. error", ""));
+    for bar in panel.bars.iter().take(top) {
+        let value = format!("{:+.decimals$}", bar.value);
+        let error = match bar.error {
+            None => String::new(),
+            Some(0.0) => "± 0".to_owned(),
+            Some(error) => format!("± {error:.decimals$}"),
+        };
+        table.add_row(row(&bar.label, &bar.detail, &value, &error, &drawn(bar.value, longest)));
+    }
+    table
+}
+
+fn cell(text: &str, right: bool) -> Cell {
+    let alignment = if right { CellAlignment::Right } else { CellAlignment::Left };
+    Cell::new(text).set_alignment(alignment)
+}
+
+/// Decimals that leave four digits of the longest of some numbers.
+pub(crate) fn decimals(longest: f64) -> usize {
+    let (mut decimals, mut scaled) = (0, longest);
+    while decimals < 12 && 0.0 < scaled && scaled < 1000.0 {
+        decimals += 1;
+        scaled *= 10.0;
+    }
+    decimals
+}
+
+/// A bar to the left or the right of a line that stands for zero, in steps of half a character; always as wide.
+fn drawn(value: f64, longest: f64) -> String {
+    let steps = if 0.0 < longest { value.abs() / longest * (2 * HALF_WIDTH) as f64 } else { 0.0 };
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and twice the half width"
+    )]
+    let steps = steps.round() as usize;
+    let (whole, half) = (steps / 2, steps % 2);
+    let blocks = "█".repeat(whole);
+    if value < 0.0 {
+        let bar = format!("{}{blocks}", "▐".repeat(half));
+        format!("{bar:>HALF_WIDTH$}│{:HALF_WIDTH$}", "")
+    } else {
+        let bar = format!("{blocks}{}", "▌".repeat(half));
+        format!("{:HALF_WIDTH$}│{bar:HALF_WIDTH$}", "")
+    }
+}

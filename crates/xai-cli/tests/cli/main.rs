@@ -1,0 +1,10 @@
+//! The command, run as its users run it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod demo;
+mod errors;
+mod explain;
+mod folder;
+mod output;
+mod schema;

@@ -3,6 +3,8 @@
 //! `U` is the unit roundoff. The bounds are those of Higham 2002, "Accuracy and Stability of Numerical Algorithms";
 //! they hold for any order of summation, so that they say the same of nalgebra and of a blocked LAPACK.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use ndarray::{Array1, Array2, Axis, ShapeBuilder, array, s};
 use proptest::prelude::*;
 use xai_core::linalg::{LeastSquares, cholesky_solve, least_squares, symmetric_eigen};

@@ -263,6 +263,19 @@ fn vectors_of_a_known_matrix_and_their_sign() {
 }
 
 #[test]
+fn eigenvalues_do_not_depend_on_the_unit() {
+    let half = random(5, 5, 6);
+    let a = &half + &half.t();
+    let (values, _) = decomposes(&a);
+    let tolerance = 2.0 * 20.0 * 25.0 * U * norm(&a); // two computations, each within the bound of `decomposes`
+    // Sizes whose squares overflow or vanish.
+    for scale in [2.0_f64.powi(-600), 2.0_f64.powi(600)] {
+        let scaled = symmetric_eigen(&(&a * scale)).unwrap().values / scale;
+        close(&scaled.insert_axis(Axis(0)), &values.view().insert_axis(Axis(0)), tolerance);
+    }
+}
+
+#[test]
 fn eigenvalues_read_the_lower_triangle_in_any_layout() {
     let half = random(6, 6, 4);
     let a = &half + &half.t();

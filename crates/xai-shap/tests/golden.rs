@@ -1,4 +1,4 @@
-//! Numbers computed by alibi and shap, and by brute force; `reference/README.md` says how.
+//! Numbers computed by alibi and shap, and by brute force; the test kit's fixtures say how.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use serde_json::Value;
 use xai_core::tabular::Features;
 use xai_core::{Explainer, Runs, nested};
 use xai_shap::{KernelShapData, KernelShapParams, Link, NSamples, importances, sum_columns};
-use xai_testkit::{Fixture, Network};
+use xai_testkit::{Fixture, Network, reference};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -62,7 +62,7 @@ struct Ranking {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("reference/kernel_shap.json")).unwrap()
+    serde_json::from_str(&reference("kernel_shap.json")).unwrap()
 }
 
 fn array2(value: &Value) -> Array2<f64> {
@@ -189,7 +189,7 @@ struct PeerError {
 
 impl Exact16 {
     fn load() -> Self {
-        serde_json::from_str(include_str!("reference/shap_exact16.json")).unwrap()
+        serde_json::from_str(&reference("shap_exact16.json")).unwrap()
     }
 
     fn explain(&self, nsamples: usize, seed: u64) -> Vec<KernelShapData> {

@@ -7,5 +7,5 @@ pub mod probe;
 
 pub use conformance::{Suite, refused};
 pub use models::{Elementwise, Linear, Logistic};
-pub use network::{Fixture, Network};
+pub use network::{Fixture, Network, reference};
 pub use probe::{Fault, Probe};

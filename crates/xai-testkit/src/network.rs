@@ -7,6 +7,20 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use xai_core::{BoxError, Predictor, Rows, nested};
 
+/// A file of `fixtures/reference`, as text: numbers computed by other libraries.
+///
+/// # Panics
+/// When there is no such file: this crate serves tests alone.
+#[must_use]
+pub fn reference(name: &str) -> String {
+    String::from_utf8(read("reference", name)).expect("a text file")
+}
+
+fn read(folder: &str, name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder).join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("fixture {}: {error}", path.display()))
+}
+
 /// A network and the data it was trained and tested on.
 #[derive(Debug, Deserialize)]
 pub struct Fixture {
@@ -24,6 +38,9 @@ pub struct Fixture {
     /// The network in float64; filled from the weights beside the data.
     #[serde(skip)]
     pub network: Network,
+    /// The same network as an ONNX file in float32.
+    #[serde(skip)]
+    pub onnx: Vec<u8>,
 }
 
 /// A dense network in float64: hidden layers with one activation, then a head.
@@ -58,17 +75,12 @@ impl Fixture {
     /// When there is no such fixture: this crate serves tests alone.
     #[must_use]
     pub fn load(name: &str) -> Self {
-        let file = |extension: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("fixtures/models")
-                .join(format!("{name}.{extension}"));
-            std::fs::read(&path)
-                .unwrap_or_else(|error| panic!("fixture {}: {error}", path.display()))
-        };
+        let file = |extension: &str| read("models", &format!("{name}.{extension}"));
         let mut fixture: Fixture =
             serde_json::from_slice(&file("json")).expect("the fixture has this layout");
         fixture.network =
             Network::read(&file("safetensors"), fixture.layers, fixture.activation, fixture.head);
+        fixture.onnx = file("onnx");
         fixture
     }
 }

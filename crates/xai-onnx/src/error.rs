@@ -175,7 +175,7 @@ pub enum OnnxError {
     },
 
     /// The inference engine failed on a batch.
-    #[error("the model failed on a batch of {rows} rows")]
+    #[error("running the graph on {rows} rows failed")]
     Evaluate {
         /// Rows in the batch.
         rows: usize,

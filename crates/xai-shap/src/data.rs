@@ -74,10 +74,16 @@ impl KernelShapData {
             _ => format!("output {index}"),
         };
         let outputs = 0..self.expected_value.len();
-        let row = |index: usize| {
+        let numbers = |index: usize| {
             let sum = self.shap_values.row(index).sum();
-            let cells = [self.expected_value[index], sum, self.raw.raw_prediction[index]];
-            std::iter::once(output(index)).chain(cells.map(|value| format!("{value:.4}"))).collect()
+            [self.expected_value[index], sum, self.raw.raw_prediction[index]]
+        };
+        let all = || outputs.clone().flat_map(numbers);
+        let largest = all().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        // Five digits of the largest number, whatever the scale of the model.
+        let row = |index: usize| {
+            let cells = numbers(index).map(|value| in_digits_of(largest, value));
+            std::iter::once(output(index)).chain(cells).collect()
         };
         let columns = ["", "expected value", "sum of effects", "prediction"];
         let table = Table {
@@ -103,5 +109,19 @@ impl KernelShapData {
             error: self.standard_errors.as_ref().map(|errors| errors[[output, feature]]),
         };
         Bars { title, unit: "SHAP value".to_owned(), bars: order.into_iter().map(bar).collect() }
+    }
+}
+
+/// A number with as many decimals as show five digits of `largest`.
+fn in_digits_of(largest: f64, value: f64) -> String {
+    if largest == 0.0 {
+        "0".to_owned()
+    } else if (1e-6..1e9).contains(&largest) {
+        let decimals =
+            (0..12).find(|&decimals| 1e4 <= 10_f64.powi(decimals) * largest).unwrap_or(12);
+        let decimals = usize::try_from(decimals).unwrap_or_default();
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.4e}")
     }
 }

@@ -368,3 +368,20 @@ fn sums_of_columns_follow_their_blocks() {
         );
     }
 }
+
+#[test]
+fn figures_show_five_digits_of_any_scale() {
+    let cells = |scale: f64| {
+        let model = Linear::new(&[scale], 0.0);
+        let data = explain(&fit(KernelShapParams::default(), &array![[1.0]]), &model, &array![3.0]);
+        let xai_core::figure::Panel::Table(table) = data.figure().panels.remove(0) else {
+            panic!("the first panel is a table")
+        };
+        table.rows[0][1..].to_vec()
+    };
+    assert_eq!(cells(1.0), ["1.0000", "2.0000", "3.0000"]);
+    assert_eq!(cells(123.0), ["123.00", "246.00", "369.00"]);
+    assert_eq!(cells(1e-4), ["0.00010000", "0.00020000", "0.00030000"]);
+    assert_eq!(cells(1e12), ["1.0000e12", "2.0000e12", "3.0000e12"]);
+    assert_eq!(cells(0.0), ["0", "0", "0"]);
+}

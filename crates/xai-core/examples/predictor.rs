@@ -85,7 +85,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::TimedOut));
 
-    let divides = |batch: &Rows| -> Result<Array2<f64>, BoxError> { Ok(batch / &(batch - 3.0)) };
+    let divides =
+        |batch: &Rows| -> Result<Array2<f64>, BoxError> { Ok(batch.map(|x| 1.0 / (x - 3.0))) };
     let error = run.predict(&divides, &rows).err().ok_or("3 - 3 is 0")?;
     assert_eq!(error.to_string(), "the model's output must be finite, got inf at [1, 0]");
     // ANCHOR_END: errors
@@ -119,6 +120,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!((&exact - &numeric).iter().all(|gap| gap.abs() < 1e-9));
     // ANCHOR_END: gradient
 
-    println!("gradients of the second output, exact and by central differences:\n{exact}\n{numeric}");
+    println!(
+        "gradients of the second output, exact and by central differences:\n{exact}\n{numeric}"
+    );
     Ok(())
 }

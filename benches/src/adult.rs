@@ -13,8 +13,12 @@ use serde::Deserialize;
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{BoxError, Predictor, Rows};
 
-/// The table in the layout of the network: standardised numbers first, then one-hot blocks.
+/// The table as it is, and in the layout of the network: standardised numbers first, then one-hot blocks.
 pub struct Adult {
+    /// 4 numeric and 8 categorical features in the order of the file, 12 columns.
+    pub coded: Features,
+    /// All rows with the codes of categories, shape `(n_rows, 12)`.
+    pub codes: Array2<f64>,
     /// 4 numeric and 8 categorical features, 55 columns.
     pub features: Features,
     /// All rows, shape `(n_rows, 55)`; the first 30,000 are the training part.
@@ -41,39 +45,43 @@ impl Adult {
         let file = |name: &str| folder.join(name);
         let text = std::fs::read_to_string(file("adult.json")).context("adult.json")?;
         let about: Description = serde_json::from_str(&text).context("adult.json")?;
-        let order: Vec<usize> =
-            about.numerical.iter().chain(about.category_map.keys()).copied().collect();
-        let feature = |&column: &usize| {
-            let name = about.feature_names[column].clone();
-            match about.category_map.get(&column) {
-                Some(names) => Feature::categorical(name, names.iter().cloned(), Encoding::Ordinal),
-                None => Feature::numeric(name),
-            }
+        let feature = |(column, name): (usize, &String)| match about.category_map.get(&column) {
+            Some(names) => Feature::categorical(name, names.iter().cloned(), Encoding::Ordinal),
+            None => Feature::numeric(name),
         };
-        let coded = Features::new(order.iter().map(feature).collect())?;
+        let columns: Vec<Feature> = about.feature_names.iter().enumerate().map(feature).collect();
         let mut reader = csv::Reader::from_path(file("adult.csv")).context("adult.csv")?;
         let mut cells = Vec::new();
         for record in reader.records() {
             let record = record.context("adult.csv")?;
-            for (place, &column) in order.iter().enumerate() {
-                let value: f64 = record[column]
-                    .parse()
-                    .with_context(|| format!("adult.csv, column {column}"))?;
-                let scaled = about
-                    .numerical_mean
-                    .get(place)
-                    .map(|mean| (value - mean) / about.numerical_std[place]);
-                cells.push(scaled.unwrap_or(value));
+            for (column, cell) in record.iter().take(columns.len()).enumerate() {
+                cells.push(cell.parse().with_context(|| format!("adult.csv, column {column}"))?);
             }
         }
-        let codes = Array2::from_shape_vec((cells.len() / order.len(), order.len()), cells)?;
-        let rows = coded.encode(&codes, Encoding::OneHot)?;
+        let codes = Array2::from_shape_vec((cells.len() / columns.len(), columns.len()), cells)?;
+        let order: Vec<usize> =
+            about.numerical.iter().chain(about.category_map.keys()).copied().collect();
+        let mut ordered = codes.select(Axis(1), &order);
+        for (place, (mean, deviation)) in
+            about.numerical_mean.iter().zip(&about.numerical_std).enumerate()
+        {
+            ordered.column_mut(place).mapv_inplace(|value| (value - mean) / deviation);
+        }
+        let in_order =
+            Features::new(order.iter().map(|&column| columns[column].clone()).collect())?;
+        let rows = in_order.encode(&ordered, Encoding::OneHot)?;
         let network = Dense::load(&file("adult_mlp.safetensors"))?;
         ensure!(
             network.layers[0].0.nrows() == rows.ncols(),
             "the network takes another width than the table's"
         );
-        Ok(Adult { features: coded.encoded(Encoding::OneHot), rows, network })
+        Ok(Adult {
+            coded: Features::new(columns)?,
+            codes,
+            features: in_order.encoded(Encoding::OneHot),
+            rows,
+            network,
+        })
     }
 }
 

@@ -11,8 +11,10 @@ use anyhow::{Context, Result};
 use ndarray::{Array2, s};
 use xai_benches::adult::Adult;
 use xai_benches::{Recorder, first};
+use xai_core::tabular::Features;
 use xai_core::{Explainer, Predictor, Runs};
-use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
+use xai_onnx::{OnnxModel, OnnxOptions};
+use xai_shap::{Estimator, KernelShap, KernelShapParams, Link};
 
 const TURNS: usize = 21;
 const ROWS: usize = 20;
@@ -24,47 +26,66 @@ fn main() -> Result<()> {
         .context("usage: overhead ADULT_FOLDER [CASE]")?;
     let wanted = std::env::args().nth(2).unwrap_or_default();
     let adult = Adult::load(&folder)?;
-    let background = first(&adult.rows, 100);
-    let instances = adult.rows.slice(s![30_000..30_000 + ROWS, ..]).to_owned();
-    println!("| case | queries per row | ms per row | explain / bare model: median (min to max) |");
-    println!("|---|---|---|---|");
-    let cases = [
-        ("exact, identity", NSamples::Count(4094), Estimator::Exact, Link::Identity),
-        ("exact, logit", NSamples::Count(4094), Estimator::Exact, Link::Logit),
-        ("paired, 2072 coalitions", NSamples::Auto, Estimator::Paired, Link::Identity),
-    ];
-    for (name, nsamples, estimator, link) in
-        cases.into_iter().filter(|case| case.0.contains(&wanted))
+    let onnx = OnnxModel::from_bytes(
+        include_bytes!("../../../crates/xai-onnx/tests/fixtures/adult_pipeline_mlp.onnx"),
+        &OnnxOptions::default(),
+    )?;
+    let exact = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
+    let logit = KernelShapParams { link: Link::Logit, ..exact.clone() };
+    let paired = KernelShapParams { estimator: Estimator::Paired, ..Default::default() };
+    println!(
+        "| model | values | queries per row | ms per row | explain / bare model: median (min to max) |"
+    );
+    println!("|---|---|---|---|---|");
+    for (values, params) in
+        [("exact", exact), ("exact, logit", logit), ("paired, 2072 coalitions", paired)]
     {
-        let params = KernelShapParams { nsamples, estimator, link, ..Default::default() };
-        let explainer = params.fit(&background, adult.features.clone())?;
-        let recorder = Recorder::new(&adult.network);
-        let explained = explainer.explain_rows(&recorder, &instances, &Runs::seeded(0));
-        let queries: u64 = explained
-            .into_iter()
-            .map(|result| result.map(|one| one.meta.queries))
-            .sum::<Result<_, _>>()?;
-        let batches = recorder.batches.into_inner().ok().context("a recording thread failed")?;
-        let (mut ratios, mut times) = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
-            let explain = seconds(|| {
-                explainer.explain_rows(&adult.network, &instances, &Runs::seeded(0)).len()
-            });
-            let bare = seconds(|| predict_all(&adult.network, &batches));
-            ratios.push(explain / bare);
-            times.push(1e3 * explain / ROWS as f64);
+        let models: [(&str, &dyn Predictor, &Array2<f64>, &Features); 2] = [
+            ("float64 network", &adult.network, &adult.rows, &adult.features),
+            ("scikit-learn pipeline in ONNX", &onnx, &adult.codes, &adult.coded),
+        ];
+        for (name, model, rows, features) in models {
+            if format!("{name}, {values}").contains(&wanted) {
+                let explainer = params.clone().fit(&first(rows, 100), features.clone())?;
+                let instances = rows.slice(s![30_000..30_000 + ROWS, ..]).to_owned();
+                measure(&format!("{name} | {values}"), &explainer, model, &instances)?;
+            }
         }
-        ratios.sort_by(f64::total_cmp);
-        times.sort_by(f64::total_cmp);
-        println!(
-            "| {name} | {} | {:.2} | {:.3} ({:.3} to {:.3}) |",
-            queries / ROWS as u64,
-            times[TURNS / 2],
-            ratios[TURNS / 2],
-            ratios[0],
-            ratios[TURNS - 1]
-        );
     }
+    Ok(())
+}
+
+fn measure(
+    name: &str,
+    explainer: &KernelShap,
+    model: &dyn Predictor,
+    instances: &Array2<f64>,
+) -> Result<()> {
+    let recorder = Recorder::new(model);
+    let explained = explainer.explain_rows(&recorder, instances, &Runs::seeded(0));
+    let queries: u64 = explained
+        .into_iter()
+        .map(|result| result.map(|one| one.meta.queries))
+        .sum::<Result<_, _>>()?;
+    let batches = recorder.batches.into_inner().ok().context("a recording thread failed")?;
+    let (mut ratios, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let explain = seconds(|| explainer.explain_rows(model, instances, &Runs::seeded(0)).len());
+        let bare = seconds(|| predict_all(model, &batches));
+        ratios.push(explain / bare);
+        times.push(1e3 * explain / ROWS as f64);
+    }
+    ratios.sort_by(f64::total_cmp);
+    times.sort_by(f64::total_cmp);
+    let (median, last) = (TURNS / 2, TURNS - 1);
+    println!(
+        "| {name} | {} | {:.2} | {:.2} ({:.2} to {:.2}) |",
+        queries / ROWS as u64,
+        times[median],
+        ratios[median],
+        ratios[0],
+        ratios[last]
+    );
     Ok(())
 }
 

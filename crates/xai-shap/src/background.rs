@@ -1,7 +1,6 @@
 //! What a fitted explainer knows of its background: distinct rows, weights and players.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use ndarray::{Array2, Axis};
 use xai_core::input::all_finite;
@@ -19,8 +18,6 @@ pub(crate) struct Background {
     pub(crate) weights: Vec<f64>,
     /// The columns of each player.
     pub(crate) groups: Vec<Vec<usize>>,
-    /// The same columns as runs of neighbours, for copying.
-    pub(crate) runs: Vec<Vec<Range<usize>>>,
     /// The players' names.
     pub(crate) names: Vec<String>,
     /// The number of each row's value among the distinct values of each group, and of the columns in no group at the
@@ -64,11 +61,10 @@ impl Background {
         let columns: Vec<&[usize]> =
             groups.iter().map(Vec::as_slice).chain([in_no_group.as_slice()]).collect();
         let values = numbered(&rows, &columns);
-        let runs = groups.iter().map(|group| runs(group)).collect();
         let unique = Array2::from_shape_fn(values.dim(), |place| {
             values.column(place.1).iter().filter(|&&other| other == values[place]).count() == 1
         });
-        Ok(Background { rows, weights, groups, runs, names, values, unique })
+        Ok(Background { rows, weights, groups, names, values, unique })
     }
 }
 
@@ -106,20 +102,6 @@ fn numbered(rows: &Rows, columns: &[&[usize]]) -> Array2<u32> {
         }
     }
     numbers
-}
-
-/// The columns as runs of neighbours, ascending.
-fn runs(columns: &[usize]) -> Vec<Range<usize>> {
-    let mut sorted = columns.to_vec();
-    sorted.sort_unstable();
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for column in sorted {
-        match runs.last_mut().filter(|run| run.end == column) {
-            Some(run) => run.end += 1,
-            None => runs.push(column..column + 1),
-        }
-    }
-    runs
 }
 
 /// One pattern for each number: 0.0 and -0.0 agree, and so do all NaN.

@@ -66,7 +66,7 @@ impl Coalitions {
     /// The patterns of a small set are all its subsets in ascending order; those of a set with more subsets than it
     /// pays to list are the coalitions one by one, although some may intersect it alike.
     pub(crate) fn patterns(&self, set: &[u64]) -> Vec<u32> {
-        if self.listed(set).is_none() {
+        if !self.patterns_are_subsets(set) {
             return (0..narrow(self.len())).collect();
         }
         if self.all {
@@ -100,22 +100,35 @@ impl Coalitions {
         if self.all { 1 << leading } else { 1 }
     }
 
-    /// Whether coalitions of different patterns intersect the set differently.
-    pub(crate) fn distinct_patterns(&self, set: &[u64]) -> bool {
-        self.listed(set).is_some() || members(set).count() == self.n_players
+    /// Whether the patterns of the set are all its subsets.
+    pub(crate) fn patterns_are_subsets(&self, set: &[u64]) -> bool {
+        self.listed(set).is_some()
     }
 
-    /// For each pattern the first coalition that has it, if any.
-    pub(crate) fn representatives(&self, set: &[u64]) -> Vec<Option<usize>> {
-        let Some(size) = self.listed(set) else { return (0..self.len()).map(Some).collect() };
-        if self.all {
-            return subsets(set[0]).map(Some).collect();
+    /// Whether coalitions of different patterns intersect the set differently.
+    pub(crate) fn distinct_patterns(&self, set: &[u64]) -> bool {
+        self.patterns_are_subsets(set) || members(set).count() == self.n_players
+    }
+
+    /// The number of patterns.
+    pub(crate) fn n_patterns(&self, set: &[u64]) -> usize {
+        self.listed(set).map_or(self.len(), |size| 1 << size)
+    }
+
+    /// Calls `visit` with each pattern that some coalition has, and with the first such coalition.
+    pub(crate) fn each_pattern(&self, set: &[u64], mut visit: impl FnMut(usize, usize)) {
+        if !self.patterns_are_subsets(set) {
+            (0..self.len()).for_each(|coalition| visit(coalition, coalition));
+        } else if self.all {
+            subsets(set[0]).enumerate().for_each(|(pattern, subset)| visit(pattern, subset));
+        } else {
+            let mut seen = vec![false; self.n_patterns(set)];
+            for (coalition, pattern) in self.patterns(set).into_iter().enumerate() {
+                if !std::mem::replace(&mut seen[pattern as usize], true) {
+                    visit(pattern as usize, coalition);
+                }
+            }
         }
-        let mut first = vec![None; 1 << size];
-        for (coalition, pattern) in self.patterns(set).into_iter().enumerate() {
-            first[pattern as usize].get_or_insert(coalition);
-        }
-        first
     }
 
     /// The size of a set whose subsets are its patterns.

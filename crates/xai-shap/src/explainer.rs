@@ -11,10 +11,10 @@ use xai_core::{
 use crate::background::{Background, check_rows, describe};
 use crate::coalitions::Coalitions;
 use crate::data::{KernelShapData, Raw};
-use crate::design;
+use crate::design::{self, Stratum};
 use crate::exact::{self, MAX_PLAYERS};
 use crate::game::Game;
-use crate::paired::{self, Estimate};
+use crate::paired::{Estimate, Regression};
 use crate::params::{Estimator, KernelShapParams, Task};
 
 /// Shapley values of any model, fitted to a background. Made by [`KernelShapParams::fit`].
@@ -22,7 +22,7 @@ use crate::params::{Estimator, KernelShapParams, Task};
 /// # Cost
 /// For an instance with `M` varying features and `N` background rows, exact values cost at most
 /// `1 + sum over background rows of 2^(features that differ from the instance)` queries, and paired values at most
-/// `1 + N * (n_coalitions + 1)`. Rows that coincide are asked for once.
+/// `1 + N * (n_coalitions + 2)`. Rows that coincide are asked for once.
 ///
 /// # Source
 /// Lundberg & Lee 2017, "A unified approach to interpreting model predictions", with the value
@@ -118,16 +118,12 @@ impl Explainer for KernelShap {
     fn compute(&self, model: &dyn Predictor, x: &Row, run: &mut Run<'_>) -> Result<KernelShapData> {
         let game = Game::new(&self.derived, x);
         let plan = self.plan(&game, run)?;
-        let at_x = run.predict(model, &x.view().insert_axis(Axis(0)))?;
-        let found = match plan.estimator {
-            Estimator::Paired => {
-                self.paired(&game, model, plan.n_pairs, &at_x.row(0).to_owned(), run)?
-            }
-            Estimator::Exact | Estimator::Auto => {
-                self.exact(&game, model, &at_x.row(0).to_owned(), run)?
-            }
+        let mut raw_prediction = run.predict(model, &x.view().insert_axis(Axis(0)))?;
+        let at_x = raw_prediction.row(0).to_owned();
+        let found = match plan.n_pairs {
+            None => self.exact(&game, model, &at_x, run)?,
+            Some(n_pairs) => self.paired(&game, model, n_pairs, &at_x, run)?,
         };
-        let mut raw_prediction = at_x;
         self.params.link.apply(&mut raw_prediction, self.params.link_epsilon, run)?;
         let classes = self.params.task == Task::Classification && 1 < raw_prediction.ncols();
         let raw_prediction = raw_prediction.row(0).to_owned();
@@ -139,8 +135,8 @@ impl Explainer for KernelShap {
                 .estimate
                 .standard_errors
                 .map(|errors| self.spread(&game, &errors)),
-            estimator: plan.estimator,
-            exact: plan.estimator == Estimator::Exact,
+            estimator: if plan.n_pairs.is_none() { Estimator::Exact } else { Estimator::Paired },
+            exact: found.exact,
             n_coalitions: found.n_coalitions,
             stop: plan.stop,
             feature_names: self.derived.names.clone(),
@@ -157,8 +153,8 @@ impl Explainer for KernelShap {
 
 /// How an instance will be explained.
 struct Plan {
-    estimator: Estimator,
-    n_pairs: usize,
+    /// Pairs of coalitions to draw; `None` for all coalitions.
+    n_pairs: Option<usize>,
     stop: Stop,
 }
 
@@ -167,6 +163,7 @@ struct Found {
     estimate: Estimate,
     expected_value: Array1<f64>,
     n_coalitions: u64,
+    exact: bool,
 }
 
 impl KernelShap {
@@ -197,20 +194,22 @@ impl KernelShap {
         };
         let affordable = run.queries_left().map(|left| left.saturating_sub(1));
         if exact && affordable.is_none_or(|left| game.cost_of_all() <= left) {
-            return Ok(Plan { estimator: Estimator::Exact, n_pairs: 0, stop: Stop::Converged });
+            return Ok(Plan { n_pairs: None, stop: Stop::Converged });
         }
-        // Each background row may be asked for once per coalition, and once for the empty one.
+        // Each background row may be asked for once per coalition; beside the drawn ones there is the empty one, and
+        // the full one where that is not the instance.
         let n_background = game.n_background() as u64;
+        let ends = if game.reaches_instance() { 1 } else { 2 };
         let funded = affordable.map(|left| {
-            usize::try_from(left / n_background).unwrap_or(usize::MAX).saturating_sub(1)
+            usize::try_from(left / n_background).unwrap_or(usize::MAX).saturating_sub(ends)
         });
         let wanted = if exact { n_coalitions.unwrap_or(nsamples) } else { nsamples };
         let n_samples = wanted.min(funded.unwrap_or(usize::MAX));
         let needed = 2 * n_players.saturating_sub(1);
         if n_samples < needed || n_players < 2 {
             return Err(if funded.is_some_and(|funded| funded < wanted) {
-                let given = affordable.unwrap_or(0).saturating_add(1);
-                let least = (needed as u64 + 1) * n_background + 1;
+                let given = run.queries_left().unwrap_or_default();
+                let least = (needed + ends) as u64 * n_background + 1;
                 Error::Budget {
                     what: "the budget of queries",
                     given,
@@ -227,7 +226,7 @@ impl KernelShap {
                 "the budget of queries allows no exact values; they are sampled",
             );
         }
-        Ok(Plan { estimator: Estimator::Paired, n_pairs: n_samples / 2, stop })
+        Ok(Plan { n_pairs: Some(n_samples / 2), stop })
     }
 
     fn exact(
@@ -246,6 +245,7 @@ impl KernelShap {
             estimate: Estimate { values, standard_errors },
             expected_value: worth.column(0).to_owned(),
             n_coalitions: (1_u64 << n_players).saturating_sub(2),
+            exact: true,
         })
     }
 
@@ -261,22 +261,27 @@ impl KernelShap {
         // For few players or pairs the single players carry most of the answer (and with them any design has full
         // rank); for many, proportional shares are better.
         let singles_first = n_players <= 16 || 2 * n_pairs < 3 * n_players;
-        let estimate = |singles_first: bool, run: &mut Run<'_>| -> Result<Found> {
+        let prepare = |singles_first| {
             let design = design::paired(n_players, n_pairs, singles_first, run.seed());
-            let mut ends = Coalitions::new(n_players);
-            ends.push([]);
-            ends.push_complement();
-            let coalitions = ends.followed_by(&design.coalitions);
-            let mut worth = game.means(model, &coalitions, at_x, run)?;
-            self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
-            let expected_value = worth.column(0).to_owned();
-            let change = &worth.column(1) - &expected_value;
-            let estimate = paired::solve(&design, &worth.slice(s![.., 2..]), &change)?;
-            Ok(Found { estimate, expected_value, n_coalitions: design.coalitions.len() as u64 })
+            Ok((Regression::new(&design)?, design))
         };
-        let found = match estimate(singles_first, run) {
-            Err(Error::Singular { .. }) if !singles_first => estimate(true, run)?,
-            found => found?,
+        let (regression, design) = match prepare(singles_first) {
+            Err(Error::Singular { .. }) if !singles_first => prepare(true)?,
+            prepared => prepared?,
+        };
+        let mut ends = Coalitions::new(n_players);
+        ends.push([]);
+        ends.push_complement();
+        let coalitions = ends.followed_by(&design.coalitions);
+        let mut worth = game.means(model, &coalitions, at_x, run)?;
+        self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
+        let expected_value = worth.column(0).to_owned();
+        let change = &worth.column(1) - &expected_value;
+        let found = Found {
+            estimate: regression.solve(&worth.slice(s![.., 2..]), &change),
+            expected_value,
+            n_coalitions: design.coalitions.len() as u64,
+            exact: design.strata.iter().all(Stratum::exhausted),
         };
         if found.estimate.standard_errors.is_none() {
             let message = format!(

@@ -21,6 +21,8 @@ pub(crate) struct Game<'a> {
     pub(crate) players: Vec<usize>,
     /// For each background row, the players in which it differs from the instance.
     differing: Coalitions,
+    /// For each background row and player, the columns in which they differ.
+    columns: Vec<Vec<Vec<usize>>>,
     /// For each background row, the players whose values no other row has: with one of them absent it equals no other.
     unique: Coalitions,
     /// For each background row, whether it turns into the instance when all players join: not when a column that is
@@ -56,19 +58,30 @@ impl<'a> Game<'a> {
         }
         let (mut differing, mut unique) =
             (Coalitions::new(players.len()), Coalitions::new(players.len()));
+        let mut columns = Vec::new();
         for (index, row) in differs.iter().enumerate() {
+            let differing_in = |&group: &usize| -> Vec<usize> {
+                background.groups[group].iter().copied().filter(|&column| row[column]).collect()
+            };
+            let of_row: Vec<Vec<usize>> = players.iter().map(differing_in).collect();
+            differing.push((0..players.len()).filter(|&player| !of_row[player].is_empty()));
             unique.push(
                 (0..players.len()).filter(|&player| background.unique[[index, players[player]]]),
             );
-            let differs_in = |&player: &usize| {
-                background.groups[players[player]].iter().any(|&column| row[column])
-            };
-            differing.push((0..players.len()).filter(differs_in));
+            columns.push(of_row);
         }
         let reaches = differs
             .iter()
             .map(|row| row.iter().zip(&joining).all(|(&differs, &joins)| joins || !differs));
-        Game { background, x: x.to_vec(), reaches: reaches.collect(), players, differing, unique }
+        Game {
+            background,
+            x: x.to_vec(),
+            reaches: reaches.collect(),
+            players,
+            differing,
+            columns,
+            unique,
+        }
     }
 
     /// The mean outputs of coalitions, shape `(n_outputs, coalitions.len())`; `at_x` are the outputs at the instance.
@@ -90,12 +103,12 @@ impl<'a> Game<'a> {
         let keys = Keys::new(&values);
         let mut next = 0;
         while next < self.n_background() {
-            let mut plan = Plan::new(&values, &keys, self.differing.stride());
+            let mut plan = Plan::new(&values, self.differing.stride());
             let mut slots = Vec::new();
             let mut planned = 0;
             let first = next;
             while next < self.n_background() && (planned == 0 || planned < PLANNED) {
-                slots.push(self.plan(next, coalitions, &mut plan));
+                slots.push(self.plan(next, coalitions, &keys, &mut plan));
                 planned += slots[slots.len() - 1].len();
                 next += 1;
             }
@@ -130,34 +143,50 @@ impl<'a> Game<'a> {
         (0..self.n_background()).map(cost).sum()
     }
 
+    /// Whether every background row turns into the instance when all players join.
+    pub(crate) fn reaches_instance(&self) -> bool {
+        self.reaches.iter().all(|&reaches| reaches)
+    }
+
     pub(crate) fn n_background(&self) -> usize {
         self.background.rows.nrows()
     }
 
     /// The slots of a background row's patterns of coalitions; slot 0 is the instance itself.
-    fn plan(&self, row: usize, coalitions: &Coalitions, plan: &mut Plan<'_>) -> Vec<u32> {
-        let differing = self.differing.get(row);
-        let mut absent = vec![0; differing.len()];
+    fn plan(
+        &self,
+        row: usize,
+        coalitions: &Coalitions,
+        keys: &Keys,
+        plan: &mut Plan<'_>,
+    ) -> Vec<u32> {
+        let (differing, unique) = (self.differing.get(row), self.unique.get(row));
         let distinct = coalitions.distinct_patterns(differing);
-        let slot = |representative: Option<usize>| {
-            let Some(coalition) = representative else { return 0 };
-            for ((absent, differing), joined) in
-                absent.iter_mut().zip(differing).zip(coalitions.get(coalition))
-            {
-                *absent = differing & !joined;
+        // All at once where the patterns are all subsets; one by one otherwise.
+        let listed = coalitions.patterns_are_subsets(differing);
+        let of_subsets =
+            if listed { keys.of_subsets(row, differing, plan.values()) } else { Vec::new() };
+        let mut absent = vec![0; differing.len()];
+        let mut slots = vec![0; coalitions.n_patterns(differing)];
+        coalitions.each_pattern(differing, |pattern, coalition| {
+            let (mut any, mut alone) = (0, 0);
+            for (word, joined) in coalitions.get(coalition).iter().enumerate() {
+                absent[word] = differing[word] & !joined;
+                any |= absent[word];
+                alone |= absent[word] & unique[word];
             }
-            if self.reaches[row] && absent.iter().all(|&word| word == 0) {
-                return 0;
+            if any == 0 && self.reaches[row] {
+                return;
             }
             let mixed = Mixed { background_row: row, absent: &absent };
-            let alone = distinct
-                && absent
-                    .iter()
-                    .zip(self.unique.get(row))
-                    .any(|(absent, unique)| absent & unique != 0);
-            1 + if alone { plan.push(mixed) } else { plan.slot(mixed) }
-        };
-        coalitions.representatives(differing).into_iter().map(slot).collect()
+            slots[pattern] = 1 + if distinct && alone != 0 {
+                plan.push(mixed)
+            } else {
+                let key = of_subsets.get(pattern).copied();
+                plan.slot(mixed, key.unwrap_or_else(|| keys.of(mixed, plan.values())))
+            };
+        });
+        slots
     }
 
     /// The answers by output and slot.
@@ -197,8 +226,8 @@ impl<'a> Game<'a> {
             let differing = self.differing.get(background_row);
             for (word, (differing, absent)) in differing.iter().zip(absent).enumerate() {
                 for bit in members(&[differing & !absent]) {
-                    for run in &self.background.runs[self.players[64 * word + bit]] {
-                        row[run.clone()].copy_from_slice(&self.x[run.clone()]);
+                    for &column in &self.columns[background_row][64 * word + bit] {
+                        row[column] = self.x[column];
                     }
                 }
             }
@@ -220,6 +249,13 @@ impl<'a> Game<'a> {
 /// Terms are added in the same order for every coalition, so that a player that never changes the output
 /// never changes a mean, not even by a rounding.
 fn add(means: &mut [f64], terms: &[f64], patterns: &[u32], run: usize) {
+    // Shorter runs are not worth their bookkeeping.
+    if run < 4 {
+        for (mean, &pattern) in means.iter_mut().zip(patterns) {
+            *mean += terms[pattern as usize];
+        }
+        return;
+    }
     for (means, patterns) in means.chunks_mut(run).zip(patterns.chunks(run)) {
         let first = patterns[0] as usize;
         for (mean, term) in means.iter_mut().zip(&terms[first..]) {

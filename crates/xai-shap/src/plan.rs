@@ -18,7 +18,6 @@ pub(crate) struct Mixed<'a> {
 pub(crate) struct Plan<'a> {
     /// Numbers of the values: for each background row and player, then one for the columns in no group.
     values: &'a Array2<u32>,
-    keys: &'a Keys,
     stride: usize,
     background_rows: Vec<u32>,
     absent: Vec<u64>,
@@ -30,16 +29,19 @@ pub(crate) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// An empty plan; `stride` is the number of words of a set of players.
-    pub(crate) fn new(values: &'a Array2<u32>, keys: &'a Keys, stride: usize) -> Self {
+    pub(crate) fn new(values: &'a Array2<u32>, stride: usize) -> Self {
         Plan {
             values,
-            keys,
             stride,
             background_rows: Vec::new(),
             absent: Vec::new(),
             hashed: Vec::new(),
             table: vec![0; 1024],
         }
+    }
+
+    pub(crate) fn values(&self) -> &'a Array2<u32> {
+        self.values
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,12 +55,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The slot of a row: a new one, or that of an equal row.
-    pub(crate) fn slot(&mut self, row: Mixed<'_>) -> u32 {
+    /// The slot of a row: a new one, or that of an equal row. `key` is the row's own.
+    pub(crate) fn slot(&mut self, row: Mixed<'_>, key: u64) -> u32 {
         if self.table.len() < 2 * self.hashed.len() + 2 {
             self.grow();
         }
-        let key = self.keys.of(row, self.values);
         let mask = self.table.len() - 1;
         let mut place = start(key, mask);
         while let Some(taken) = (self.table[place] as usize).checked_sub(1) {
@@ -112,12 +113,37 @@ impl Keys {
         Keys(Array2::from_shape_simple_fn((values.ncols(), n_values), || stream.bits()))
     }
 
-    fn of(&self, row: Mixed<'_>, values: &Array2<u32>) -> u64 {
-        let numbers = numbers(values, row);
-        let keys = self.0.as_slice().expect("standard layout");
-        let key = |place: usize| keys[place * self.0.ncols() + numbers[place] as usize];
-        members(row.absent)
-            .fold(key(numbers.len() - 1), |sum, player| sum.wrapping_add(key(player)))
+    /// The key of a row.
+    pub(crate) fn of(&self, row: Mixed<'_>, values: &Array2<u32>) -> u64 {
+        let own = self.of_values(row.background_row, values);
+        members(row.absent).fold(own[own.len() - 1], |sum, player| sum.wrapping_add(own[player]))
+    }
+
+    /// The keys of a background row with each subset of the players `differing` joined, in ascending order.
+    pub(crate) fn of_subsets(
+        &self,
+        row: usize,
+        differing: &[u64],
+        values: &Array2<u32>,
+    ) -> Vec<u64> {
+        let own = self.of_values(row, values);
+        let mut keys = vec![self.of(Mixed { background_row: row, absent: differing }, values)];
+        for player in members(differing) {
+            keys.extend_from_within(..);
+            let half = keys.len() / 2;
+            keys[half..].iter_mut().for_each(|key| *key = key.wrapping_sub(own[player]));
+        }
+        keys
+    }
+
+    /// The keys of a background row's own values.
+    fn of_values(&self, row: usize, values: &Array2<u32>) -> Vec<u64> {
+        let numbers = values.row(row);
+        numbers
+            .iter()
+            .enumerate()
+            .map(|(place, &number)| self.0[[place, number as usize]])
+            .collect()
     }
 }
 

@@ -339,6 +339,33 @@ fn a_budget_buys_the_best_values_it_can_or_names_its_least() {
 }
 
 #[test]
+fn budgets_count_the_full_coalition_where_it_is_not_the_instance() {
+    // A column in no group: two background rows, six players, (10 coalitions + 2) * 2 + 1 rows at the least.
+    let model = Linear::new(&[1.0; 7], 0.0);
+    let background = Array2::from_shape_fn((2, 7), |(row, column)| (row * 7 + column) as f64 * 0.1);
+    let params = KernelShapParams {
+        groups: Some((0..6).map(|column| vec![column]).collect()),
+        allow_partial_groups: true,
+        ..Default::default()
+    };
+    let explainer = fit(params, &background);
+    let mut answered = 0;
+    for queries in 0..140 {
+        let probe = Probe::new(&model);
+        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        match explainer.explain(&probe, &Array1::from_elem(7, 3.0), run) {
+            Ok(_) => answered += 1,
+            Err(Error::Budget { needed: 25, given, .. }) => {
+                assert!(given == queries && queries < 25);
+            }
+            Err(other) => panic!("{queries} queries gave {other:?}"),
+        }
+        assert!(probe.rows() <= queries);
+    }
+    assert_eq!(answered, 140 - 25);
+}
+
+#[test]
 fn exact_values_are_refused_where_they_cannot_be_held() {
     let params = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
     let explainer = fit(params, &Array2::zeros((1, 25)));

@@ -219,6 +219,9 @@ fn all_pairs_are_all_coalitions() {
     for n_players in 2..=9 {
         let game = Unanimity::random(n_players, 15, 1..=n_players, &mut stream);
         let (values, errors, truth) = sampled(&game, n_players, 1 << n_players, 0);
+        let model = Elementwise(|x: &[f64]| game.value(x));
+        let (none, all) = (Array2::zeros((1, n_players)), Array1::ones(n_players));
+        assert!(explain(paired(1 << n_players), &model, &none, &all, 0).exact);
         assert!(
             (&values - &truth).iter().all(|gap| gap.abs() < 1e-12),
             "{n_players}: {values} against {truth}"

@@ -8,66 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array1, Array2, Axis};
 use serde::Deserialize;
-use serde_json::Value;
 use xai_core::tabular::Features;
 use xai_core::{Explainer, Runs, nested};
 use xai_shap::{KernelShapData, KernelShapParams, Link, NSamples, importances, sum_columns};
-use xai_testkit::{Fixture, Network, reference};
-
-#[derive(Deserialize)]
-struct Golden {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    model: String,
-    link: Option<Link>,
-    background_rows: Option<Vec<usize>>,
-    background: Option<Value>,
-    instance_rows: Option<Vec<usize>>,
-    instances: Option<Value>,
-    fit: Option<Fit>,
-    explain: Explain,
-    #[serde(with = "nested")]
-    expected_value: Array1<f64>,
-    #[serde(with = "nested")]
-    shap_values: Array3<f64>,
-    raw_prediction: Option<Value>,
-    importances: Option<BTreeMap<String, Ranking>>,
-}
-
-#[derive(Deserialize, Default)]
-struct Fit {
-    groups: Option<Vec<Vec<usize>>>,
-    group_names: Option<Vec<String>>,
-    weights: Option<Vec<f64>>,
-}
-
-#[derive(Deserialize)]
-struct Explain {
-    l1_reg: Value,
-    nsamples: Option<usize>,
-    cat_vars_start_idx: Option<Vec<usize>>,
-    cat_vars_enc_dim: Option<Vec<usize>>,
-}
-
-#[derive(Deserialize)]
-struct Ranking {
-    ranked_effect: Vec<f64>,
-    names: Vec<String>,
-}
-
-fn golden() -> Golden {
-    serde_json::from_str(&reference("kernel_shap.json")).unwrap()
-}
-
-fn array2(value: &Value) -> Array2<f64> {
-    nested::deserialize(value.clone()).unwrap()
-}
+use xai_testkit::{KernelShapCase, Network, reference};
 
 #[track_caller]
 fn close(what: &str, got: f64, expected: f64) {
@@ -78,55 +24,32 @@ fn close(what: &str, got: f64, expected: f64) {
 
 #[test]
 fn every_case_without_an_l1_rule_agrees() {
-    let without_l1: Vec<Case> =
-        golden().cases.into_iter().filter(|case| case.explain.l1_reg == false).collect();
-    assert_eq!(without_l1.len(), 10, "the reference holds ten cases without an l1 rule");
-    for case in without_l1 {
-        check(&case);
-    }
+    let cases = KernelShapCase::without_l1();
+    assert_eq!(cases.len(), 10, "the reference holds ten cases without an l1 rule");
+    cases.into_iter().for_each(check);
 }
 
-fn check(case: &Case) {
-    let fixture = Fixture::load(&case.model);
-    let names = fixture.feature_names.clone();
-    let rows = |indices: &[usize], of: &Array2<f64>| of.select(Axis(0), indices);
-    let (background, instances) = match (&case.background_rows, &case.instance_rows) {
-        (Some(background), Some(instances)) => {
-            (rows(background, &fixture.x_train), rows(instances, &fixture.x_test))
-        }
-        _ => (array2(case.background.as_ref().unwrap()), array2(case.instances.as_ref().unwrap())),
-    };
-    let Fit { groups, group_names, weights } = match &case.fit {
-        Some(fit) => Fit {
-            groups: fit.groups.clone(),
-            group_names: fit.group_names.clone(),
-            weights: fit.weights.clone(),
-        },
-        None => Fit::default(),
-    };
+fn check(case: KernelShapCase) {
     let params = KernelShapParams {
         nsamples: case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count),
-        link: case.link.unwrap_or_default(),
-        groups,
-        group_names,
-        weights,
+        link: if case.logit { Link::Logit } else { Link::Identity },
+        groups: case.fit.groups,
+        group_names: case.fit.group_names,
+        weights: case.fit.weights,
         ..Default::default()
     };
-    let explainer = params.fit(&background, Features::numeric(names).unwrap()).unwrap();
+    let features = Features::numeric(case.fixture.feature_names).unwrap();
+    let explainer = params.fit(&case.background, features).unwrap();
     let explained: Vec<KernelShapData> = explainer
-        .explain_rows(&fixture.network, &instances, &Runs::seeded(0))
+        .explain_rows(&case.fixture.network, &case.instances, &Runs::seeded(0))
         .into_iter()
         .map(|result| result.unwrap().data)
         .collect();
     assert_eq!(explained.len(), case.shap_values.len_of(Axis(1)));
+    let (starts, lengths) = (&case.explain.cat_vars_start_idx, &case.explain.cat_vars_enc_dim);
     for (instance, data) in explained.iter().enumerate() {
         assert!(data.exact, "{}", case.name);
-        let values = match (&case.explain.cat_vars_start_idx, &case.explain.cat_vars_enc_dim) {
-            (Some(starts), Some(lengths)) => {
-                sum_columns(&data.shap_values, starts, lengths).unwrap()
-            }
-            _ => data.shap_values.clone(),
-        };
+        let values = sum_columns(&data.shap_values, starts, lengths).unwrap();
         let expected = case.shap_values.index_axis(Axis(1), instance);
         assert_eq!(values.dim(), expected.dim(), "{}", case.name);
         for (place, &expected) in expected.indexed_iter() {
@@ -139,18 +62,16 @@ fn check(case: &Case) {
         for (&got, &expected) in data.expected_value.iter().zip(&case.expected_value) {
             close(&format!("{}: expected value", case.name), got, expected);
         }
-        if let Some(raw) = case.raw_prediction.as_ref().filter(|raw| raw[0].is_array()) {
-            for (&got, &expected) in data.raw.raw_prediction.iter().zip(array2(raw).row(instance)) {
+        if let Some(raw) = &case.raw_prediction {
+            for (&got, &expected) in data.raw.raw_prediction.iter().zip(raw.row(instance)) {
                 close(&format!("{}: raw prediction", case.name), got, expected);
             }
         }
     }
-    if case.explain.cat_vars_start_idx.is_none()
-        && let Some(expected) = &case.importances
-    {
+    // Of summed columns the reference ranks the sums, under names of its own.
+    if starts.is_empty() {
         let ranked = importances(&explained).unwrap();
-        assert_eq!(ranked.len(), expected.len(), "{}", case.name);
-        for (output, expected) in expected {
+        for (output, expected) in &case.importances {
             assert_eq!(ranked[output].names, expected.names, "{}: {output}", case.name);
             for (&got, &expected) in
                 ranked[output].ranked_effect.iter().zip(&expected.ranked_effect)

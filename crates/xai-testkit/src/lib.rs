@@ -4,8 +4,10 @@ pub mod conformance;
 pub mod models;
 pub mod network;
 pub mod probe;
+pub mod reference;
 
 pub use conformance::{Suite, refused};
 pub use models::{Elementwise, Linear, Logistic};
-pub use network::{Fixture, Network, reference};
+pub use network::{Fixture, Network};
 pub use probe::{Fault, Probe};
+pub use reference::{KernelShapCase, reference};

@@ -78,6 +78,8 @@ pub struct Run<'o> {
     observer: Option<&'o mut dyn Observer>,
     queries: u64,
     warnings: Vec<Warning>,
+    /// A request to stop that came with the last rows of a stream, for the next one.
+    stopped: Option<Stop>,
 }
 
 impl<'o> Run<'o> {
@@ -90,6 +92,7 @@ impl<'o> Run<'o> {
             observer: None,
             queries: 0,
             warnings: Vec::new(),
+            stopped: None,
         }
     }
 
@@ -201,7 +204,8 @@ impl<'o> Run<'o> {
     /// The places where batches are cut depend on the model and the width alone, never on the number of threads.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict); [`Error::Stopped`] too when the observer or the clock says stop between waves.
+    /// As [`predict`](Self::predict); [`Error::Stopped`] too when the observer or the clock said stop after a wave and
+    /// there is another one to come, in this stream or the next. Work that is done is never thrown away.
     ///
     /// # Cost
     /// One query per row; memory for eight batches.
@@ -218,6 +222,9 @@ impl<'o> Run<'o> {
         let buffer = || Array2::zeros((size, n_features));
         let mut n_outputs = None;
         for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
+            if let Some(stop) = self.stopped {
+                return Err(Error::Stopped(stop));
+            }
             let wave_rows = (n_rows - wave).min(CALLS_PER_WAVE * size);
             self.queries += wave_rows as u64;
             let calls = wave_rows.div_ceil(size);
@@ -234,9 +241,7 @@ impl<'o> Run<'o> {
                 fold(wave + call * size, &outputs)?;
             }
             let step = Event::Step { done: (wave + wave_rows) as u64, total: Some(n_rows as u64) };
-            if let ControlFlow::Break(stop) = self.report(step) {
-                return Err(Error::Stopped(stop));
-            }
+            self.stopped = self.report(step).break_value();
         }
         Ok(())
     }

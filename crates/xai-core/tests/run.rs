@@ -337,20 +337,31 @@ fn a_stream_ends_at_the_step_that_says_so() {
         // Waves of 80 rows: 12 whole ones, and 40 rows.
         let done = (80 * step).min(1000);
         let got = stream(&Probe::new(10), 1000, step, Budget::default());
+        // After the last wave there is nothing left to stop.
+        let stopped = |error: &'static str| Some(error).filter(|_| step < 13);
         let error = "stopped before there was an answer: the observer asked for it";
-        assert_eq!(got.error.as_deref(), Some(error));
+        assert_eq!(got.error.as_deref(), stopped(error));
         assert_eq!((got.outputs.len(), got.queries, got.steps.len()), (done, done as u64, step));
         // The clock is asked as often as the observer.
         let asked = AtomicU64::new(0);
         let expired = || asked.fetch_add(1, Ordering::Relaxed) + 1 == step as u64;
         let late = Budget { queries: None, expired: Some(&expired) };
         let got = stream(&Probe::new(10), 1000, 0, late);
-        assert_eq!(
-            got.error.as_deref(),
-            Some("stopped before there was an answer: the time was up")
-        );
+        let error = "stopped before there was an answer: the time was up";
+        assert_eq!(got.error.as_deref(), stopped(error));
         assert_eq!((got.outputs.len(), got.queries, got.steps.len()), (done, done as u64, step));
     }
+}
+
+#[test]
+fn a_stop_that_comes_with_the_last_rows_ends_the_next_stream() {
+    let model = Probe::new(10);
+    let mut observer = |_: Event<'_>| ControlFlow::Break(());
+    let mut run = Run::seeded(0).observed(&mut observer);
+    let mut stream = || run.stream(&model, (5, 1), |_, _| {}, |_, _| Ok(()));
+    assert!(stream().is_ok());
+    assert!(matches!(stream(), Err(Error::Stopped(Stop::Observer))));
+    assert_eq!(model.n_rows(), 5);
 }
 
 #[test]

@@ -10,10 +10,20 @@ pub(crate) use with_rayon::{map, map_with, width};
 mod with_rayon {
     use rayon::prelude::*;
 
+    use super::serial;
+
+    /// Whether a hand-over to the pool would buy nothing: it costs tens of microseconds from outside.
+    fn alone(range: &std::ops::Range<usize>) -> bool {
+        range.len() < 2 || width() == 1
+    }
+
     pub(crate) fn map<T: Send>(
         range: std::ops::Range<usize>,
         f: impl Fn(usize) -> T + Sync + Send,
     ) -> Vec<T> {
+        if alone(&range) {
+            return serial::map(range, f);
+        }
         range.into_par_iter().map(f).collect()
     }
 
@@ -22,6 +32,9 @@ mod with_rayon {
         state: impl Fn() -> S + Sync + Send,
         f: impl Fn(&mut S, usize) -> T + Sync + Send,
     ) -> Vec<T> {
+        if alone(&range) {
+            return serial::map_with(range, state, f);
+        }
         range.into_par_iter().map_init(state, f).collect()
     }
 
@@ -30,7 +43,6 @@ mod with_rayon {
     }
 }
 
-#[cfg(not(feature = "rayon"))]
 mod serial {
     pub(crate) fn map<T>(range: std::ops::Range<usize>, f: impl Fn(usize) -> T) -> Vec<T> {
         range.map(f).collect()
@@ -45,6 +57,7 @@ mod serial {
         range.map(|index| f(&mut state, index)).collect()
     }
 
+    #[cfg(not(feature = "rayon"))]
     pub(crate) fn width() -> usize {
         1
     }

@@ -206,17 +206,17 @@ impl KernelShap {
         let wanted = if exact { n_coalitions.unwrap_or(nsamples) } else { nsamples };
         let n_samples = wanted.min(funded.unwrap_or(usize::MAX));
         let needed = 2 * n_players.saturating_sub(1);
+        if wanted < needed {
+            let (given, needed) = (nsamples as u64, needed as u64);
+            return Err(Error::Budget { what: "nsamples", given, needed });
+        }
         if n_samples < needed || n_players < 2 {
-            return Err(if funded.is_some_and(|funded| funded < wanted) {
-                let given = run.queries_left().unwrap_or_default();
-                let least = (needed + ends) as u64 * n_background + 1;
-                Error::Budget {
-                    what: "the budget of queries",
-                    given,
-                    needed: least.min(game.cost_of_all() + 1),
-                }
-            } else {
-                Error::Budget { what: "nsamples", given: nsamples as u64, needed: needed as u64 }
+            let sampled = (needed + ends) as u64 * n_background + 1;
+            let all = game.cost_of_all().saturating_add(1);
+            return Err(Error::Budget {
+                what: "the budget of queries",
+                given: run.queries_left().unwrap_or_default(),
+                needed: if exact { sampled.min(all) } else { sampled },
             });
         }
         let stop = if n_samples < wanted { Stop::Budget } else { Stop::Converged };

@@ -134,13 +134,15 @@ impl<'a> Game<'a> {
         Ok(means)
     }
 
-    /// The most rows that [`means`](Self::means) of all coalitions asks for.
+    /// The most rows that [`means`](Self::means) of all coalitions asks for; the largest number where they are more.
     pub(crate) fn cost_of_all(&self) -> u64 {
         let cost = |row: usize| {
-            let subsets = 1_u64 << members(self.differing.get(row)).count();
-            if self.reaches[row] { subsets - 1 } else { subsets }
+            let players = members(self.differing.get(row)).count();
+            let subsets =
+                u32::try_from(players).ok().and_then(|players| 1_u64.checked_shl(players));
+            subsets.map_or(u64::MAX, |subsets| subsets - u64::from(self.reaches[row]))
         };
-        (0..self.n_background()).map(cost).sum()
+        (0..self.n_background()).map(cost).fold(0, u64::saturating_add)
     }
 
     /// Whether every background row turns into the instance when all players join.

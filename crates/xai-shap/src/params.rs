@@ -12,7 +12,7 @@ use crate::link::Link;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KernelShapParams {
-    /// The most coalitions to evaluate for one explanation, besides the empty and the full one: a number, or `"auto"`
+    /// The most coalitions to evaluate for one explanation, besides the empty and the full one: a number up to 2^31, or `"auto"`
     /// for `2 * M + 2048` with `M` the features (or groups) that vary. Each costs up to one query per background row.
     /// `2^M - 2` or more gives exact values: with `"auto"` for every `M` up to 11. Default `"auto"`.
     pub nsamples: NSamples,
@@ -57,13 +57,16 @@ impl Default for KernelShapParams {
     }
 }
 
+/// More coalitions than this have no place in memory.
+const MAX_SAMPLES: usize = 1 << 31;
+
 /// The number of coalitions to evaluate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NSamples {
     /// `2 * M + 2048` with `M` the players that vary, as in shap.
     #[default]
     Auto,
-    /// This many, `1..`.
+    /// This many, `1..=2^31`.
     Count(usize),
 }
 
@@ -106,7 +109,12 @@ pub enum Task {
 impl Params for KernelShapParams {
     fn validate(&self) -> Result<(), ParamError> {
         if let NSamples::Count(count) = self.nsamples {
-            require(1 <= count, "nsamples", "at least 1 or \"auto\"", count)?;
+            require(
+                (1..=MAX_SAMPLES).contains(&count),
+                "nsamples",
+                "in 1..=2^31 or \"auto\"",
+                count,
+            )?;
         }
         let epsilon = self.link_epsilon;
         require(0.0 < epsilon && epsilon < 0.5, "link_epsilon", "in (0, 0.5)", epsilon)?;

@@ -54,6 +54,7 @@ fn grouped_and_weighted_values_conform() {
 fn illegal_parameters_are_refused_by_name() {
     let params = KernelShapParams::default;
     refused("nsamples", KernelShapParams { nsamples: NSamples::Count(0), ..params() });
+    refused("nsamples", KernelShapParams { nsamples: NSamples::Count(1 << 31 | 1), ..params() });
     for link_epsilon in [f64::NAN, f64::INFINITY, -1.0, 0.0, 0.5] {
         refused("link_epsilon", KernelShapParams { link_epsilon, ..params() });
     }

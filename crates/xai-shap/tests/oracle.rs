@@ -366,6 +366,59 @@ fn budgets_count_the_full_coalition_where_it_is_not_the_instance() {
 }
 
 #[test]
+fn the_least_budget_that_is_named_is_the_least_that_answers() {
+    // One player, few players, more than can be enumerated, more than a word has bits; sampled by choice and by need.
+    let nsamples = NSamples::Count(150);
+    let sampled =
+        || KernelShapParams { nsamples, estimator: Estimator::Paired, ..Default::default() };
+    let cases = [
+        (1, KernelShapParams::default()),
+        (2, KernelShapParams::default()),
+        (9, KernelShapParams::default()),
+        (9, sampled()),
+        (30, sampled()),
+        (64, sampled()),
+        (70, KernelShapParams::default()),
+    ];
+    for (n_features, params) in cases {
+        let background =
+            Array2::from_shape_fn((3, n_features), |(row, column)| (3 * column + row) as f64);
+        let (model, x) =
+            (Linear::new(&vec![1.0; n_features], 0.0), Array1::from_elem(n_features, -1.0));
+        let explainer = fit(params, &background);
+        let within = |queries: u64| {
+            let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+            explainer.explain(&model, &x, run)
+        };
+        let error = within(0).unwrap_err();
+        let Error::Budget { what: "the budget of queries", given: 0, needed } = error else {
+            panic!("{n_features} features: {error:?}");
+        };
+        assert!(within(needed).is_ok(), "{n_features} features with {needed} queries");
+        assert!(
+            matches!(within(needed - 1), Err(Error::Budget { needed: same, .. }) if same == needed)
+        );
+    }
+}
+
+#[test]
+fn a_budget_for_all_coalitions_is_not_promised_where_they_are_sampled() {
+    // Each background row differs in one feature, so that exact values would cost less than the least sample.
+    let n_features = 12;
+    let mut background = Array2::from_elem((12, n_features), 1.0);
+    background.diag_mut().fill(0.0);
+    let explainer =
+        fit(KernelShapParams { nsamples: NSamples::Count(100), ..Default::default() }, &background);
+    let (model, x) = (Linear::new(&[1.0; 12], 0.0), Array1::ones(n_features));
+    let within = |queries: u64| {
+        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        explainer.explain(&model, &x, run)
+    };
+    let Err(Error::Budget { needed, .. }) = within(13) else { panic!("13 queries buy no sample") };
+    assert!(within(needed).is_ok());
+}
+
+#[test]
 fn exact_values_are_refused_where_they_cannot_be_held() {
     let params = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
     let explainer = fit(params, &Array2::zeros((1, 25)));

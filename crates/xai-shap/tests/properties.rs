@@ -73,6 +73,13 @@ fn paired(nsamples: usize) -> KernelShapParams {
     }
 }
 
+/// A unanimity game over a zero background at the point of ones, by pairs.
+fn play(game: &Unanimity, n_players: usize, nsamples: usize, seed: u64) -> KernelShapData {
+    let model = Elementwise(|x: &[f64]| game.value(x));
+    let (none, all) = (Array2::zeros((1, n_players)), Array1::ones(n_players));
+    explain(paired(nsamples), &model, &none, &all, seed)
+}
+
 /// Paired values of a unanimity game, their standard errors, and the truth.
 fn sampled(
     game: &Unanimity,
@@ -80,14 +87,7 @@ fn sampled(
     nsamples: usize,
     seed: u64,
 ) -> (Array1<f64>, Array1<f64>, Array1<f64>) {
-    let model = Elementwise(|x: &[f64]| game.value(x));
-    let data = explain(
-        paired(nsamples),
-        &model,
-        &Array2::zeros((1, n_players)),
-        &Array1::ones(n_players),
-        seed,
-    );
+    let data = play(game, n_players, nsamples, seed);
     let errors = data.standard_errors.expect("enough pairs for standard errors");
     (data.shap_values.row(0).to_owned(), errors.row(0).to_owned(), game.shapley(n_players))
 }
@@ -219,9 +219,7 @@ fn all_pairs_are_all_coalitions() {
     for n_players in 2..=9 {
         let game = Unanimity::random(n_players, 15, 1..=n_players, &mut stream);
         let (values, errors, truth) = sampled(&game, n_players, 1 << n_players, 0);
-        let model = Elementwise(|x: &[f64]| game.value(x));
-        let (none, all) = (Array2::zeros((1, n_players)), Array1::ones(n_players));
-        assert!(explain(paired(1 << n_players), &model, &none, &all, 0).exact);
+        assert!(play(&game, n_players, 1 << n_players, 0).exact);
         assert!(
             (&values - &truth).iter().all(|gap| gap.abs() < 1e-12),
             "{n_players}: {values} against {truth}"
@@ -275,14 +273,7 @@ fn many_players_are_no_obstacle() {
     let mut stream = Seed::new(13).stream();
     let game = Unanimity::random(n_players, 60, 1..=2, &mut stream);
     for nsamples in [2 * (n_players - 1), 4 * n_players, 16 * n_players] {
-        let model = Elementwise(|x: &[f64]| game.value(x));
-        let data = explain(
-            paired(nsamples),
-            &model,
-            &Array2::zeros((1, n_players)),
-            &Array1::ones(n_players),
-            0,
-        );
+        let data = play(&game, n_players, nsamples, 0);
         let worst = (&data.shap_values.row(0) - &game.shapley(n_players))
             .fold(0.0_f64, |worst, gap| worst.max(gap.abs()));
         assert!(worst < 1e-8, "{nsamples} coalitions: {worst}");

@@ -108,7 +108,7 @@ fn params() {
     // Of the right type and out of range.
     check_more(
         "[params]\nnsamples = 0\n",
-        "error: job.toml:9: parameter `nsamples` must be at least 1 or \"auto\", got 0",
+        "error: job.toml:9: parameter `nsamples` must be in 1..=2^31 or \"auto\", got 0",
     );
     // Fits no table of this width.
     check_more(

@@ -1,10 +1,10 @@
 //! What every method is.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explanation::{Explanation, Meta, SCHEMA, VERSION};
 use crate::input::Input;
 use crate::model::{Row, Rows};
@@ -95,6 +95,25 @@ pub trait Explainer {
         run: &mut Run<'_>,
     ) -> Result<Self::Data>;
 
+    /// How many inputs [`explain_each`](Self::explain_each) hands to
+    /// [`compute_together`](Self::compute_together) at most. Default 1.
+    const TOGETHER: usize = 1;
+
+    /// Several inputs at once, for methods whose inputs share model calls; each result must be that of
+    /// [`compute`](Self::compute), to the bit. The default takes one after the other.
+    ///
+    /// # Errors
+    /// When a call that several inputs share fails: each input is then computed alone, so that only those fail that
+    /// fail by themselves.
+    fn compute_together(
+        &self,
+        model: &Self::Model<'_>,
+        inputs: &[&Self::Input],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<Self::Data>>> {
+        Ok(inputs.iter().zip(runs).map(|(x, run)| self.compute(model, x, run)).collect())
+    }
+
     /// Explains one input: checks it, seeds the run by its fingerprint, computes, and says where the answer came from.
     ///
     /// # Errors
@@ -105,29 +124,9 @@ pub trait Explainer {
         x: &Self::Input,
         mut run: Run<'_>,
     ) -> Result<Explanation<Self::Data>> {
-        self.check_input(x)?;
-        let seed = run.seed();
-        run.rekey(seed.child(x.fingerprint()));
-        if let ControlFlow::Break(stop) = run.report(Event::Started { method: Self::ABOUT.name }) {
-            return Err(crate::Error::Stopped(stop));
-        }
+        begin(self, x, &mut run)?;
         let data = self.compute(model, x, &mut run)?;
-        let queries = run.queries();
-        // The answer is there: a request to stop comes too late to change anything.
-        let _ = run.report(Event::Finished { queries });
-        let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
-        let meta = Meta {
-            name: Self::ABOUT.name.to_owned(),
-            kind: words(Self::ABOUT.kind),
-            task: self.task(),
-            scope: words(Self::ABOUT.scope),
-            params: serde_json::to_value(self.params())?,
-            version: VERSION.to_owned(),
-            seed: seed.to_string(),
-            queries,
-            warnings: run.into_warnings(),
-        };
-        Ok(Explanation { schema: SCHEMA.to_owned(), meta, data })
+        finish(self, data, run)
     }
 
     /// Explains every row, in parallel, and hands each result to `sink` in order as soon as it and all before it are
@@ -145,12 +144,15 @@ pub trait Explainer {
         Self::Data: Send,
     {
         // Enough rows at once that one slow row does not leave the other threads idle for long.
-        let wave = 4 * parallel::width();
+        let together = (x.nrows() / (4 * parallel::width())).clamp(1, Self::TOGETHER.max(1));
+        let wave = 4 * parallel::width() * together;
         for first in (0..x.nrows()).step_by(wave) {
             let end = (first + wave).min(x.nrows());
-            let results =
-                parallel::map(first..end, |row| self.explain(model, &x.row(row), runs.run()));
-            for (row, result) in (first..end).zip(results) {
+            let chunks = parallel::map(0..(end - first).div_ceil(together), |chunk| {
+                let start = first + chunk * together;
+                explain_together(self, model, x, start..(start + together).min(end), runs)
+            });
+            for (row, result) in (first..end).zip(chunks.into_iter().flatten()) {
                 if sink(row, result).is_break() {
                     return;
                 }
@@ -176,4 +178,81 @@ pub trait Explainer {
         });
         results
     }
+}
+
+/// Checks an input and starts its run.
+fn begin<E: Explainer + ?Sized>(explainer: &E, x: &E::Input, run: &mut Run<'_>) -> Result<()> {
+    explainer.check_input(x)?;
+    run.rekey(x.fingerprint());
+    match run.report(Event::Started { method: E::ABOUT.name }) {
+        ControlFlow::Break(stop) => Err(Error::Stopped(stop)),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// Ends a run and says where its answer came from.
+fn finish<E: Explainer + ?Sized>(
+    explainer: &E,
+    data: E::Data,
+    mut run: Run<'_>,
+) -> Result<Explanation<E::Data>> {
+    let queries = run.queries();
+    // The answer is there: a request to stop comes too late to change anything.
+    let _ = run.report(Event::Finished { queries });
+    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
+    let meta = Meta {
+        name: E::ABOUT.name.to_owned(),
+        kind: words(E::ABOUT.kind),
+        task: explainer.task(),
+        scope: words(E::ABOUT.scope),
+        params: serde_json::to_value(explainer.params())?,
+        version: VERSION.to_owned(),
+        seed: run.shared_seed().to_string(),
+        queries,
+        warnings: run.into_warnings(),
+    };
+    Ok(Explanation { schema: SCHEMA.to_owned(), meta, data })
+}
+
+/// Explains neighbouring rows with shared model calls, and each alone where that fails.
+fn explain_together<E>(
+    explainer: &E,
+    model: &E::Model<'_>,
+    x: &Rows,
+    rows: Range<usize>,
+    runs: &Runs<'_>,
+) -> Vec<Result<Explanation<E::Data>>>
+where
+    E: Explainer<Input = Row> + ?Sized,
+{
+    let alone = |row: usize| explainer.explain(model, &x.row(row), runs.run());
+    if rows.len() < 2 {
+        return rows.map(alone).collect();
+    }
+    let views: Vec<_> = rows.clone().map(|row| x.row(row)).collect();
+    let mut refused = Vec::new();
+    let (mut inputs, mut started): (Vec<&Row>, Vec<Run<'_>>) = (Vec::new(), Vec::new());
+    for view in &views {
+        let mut run = runs.run();
+        let begun = begin(explainer, view, &mut run);
+        if begun.is_ok() {
+            inputs.push(view);
+            started.push(run);
+        }
+        refused.push(begun.err());
+    }
+    let Ok(computed) = explainer.compute_together(model, &inputs, &mut started) else {
+        return rows.map(alone).collect();
+    };
+    let mut explained = computed
+        .into_iter()
+        .zip(started)
+        .map(|(data, run)| data.and_then(|data| finish(explainer, data, run)));
+    refused
+        .into_iter()
+        .map(|refused| match refused {
+            Some(error) => Err(error),
+            None => explained.next().expect("one result for each input that was not refused"),
+        })
+        .collect()
 }

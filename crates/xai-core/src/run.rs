@@ -1,6 +1,6 @@
 //! One run of one explainer: its seed, its budget, and the only door to the model.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use ndarray::{Array1, Array2, s};
 
@@ -74,6 +74,8 @@ const MIN_ROWS: usize = 16;
 /// What one explanation needs besides its data: seed, budget, observer, and the only door to the model.
 pub struct Run<'o> {
     seed: Seed,
+    /// The seed before the input's own took its place.
+    shared_seed: Seed,
     budget: Budget<'o>,
     observer: Option<&'o mut dyn Observer>,
     queries: u64,
@@ -86,8 +88,10 @@ impl<'o> Run<'o> {
     /// A run without limits or observer.
     #[must_use]
     pub fn seeded(seed: impl Into<Seed>) -> Self {
+        let seed = seed.into();
         Run {
-            seed: seed.into(),
+            seed,
+            shared_seed: seed,
             budget: Budget::default(),
             observer: None,
             queries: 0,
@@ -114,6 +118,19 @@ impl<'o> Run<'o> {
     #[must_use]
     pub fn seed(&self) -> Seed {
         self.seed
+    }
+
+    /// The seed that all inputs of a call have in common: what they share may be drawn from its children, since an
+    /// input alone then draws the same.
+    #[must_use]
+    pub fn shared_seed(&self) -> Seed {
+        self.shared_seed
+    }
+
+    /// Whether the run may be told to stop before its work is done: it has an observer or a clock.
+    #[must_use]
+    pub fn can_stop(&self) -> bool {
+        self.observer.is_some() || self.budget.expired.is_some()
     }
 
     /// Rows the model was asked for so far.
@@ -217,31 +234,80 @@ impl<'o> Run<'o> {
         mut fold: impl FnMut(usize, &Rows) -> Result<()>,
     ) -> Result<()> {
         let (n_rows, n_features) = shape;
-        self.admit(model, shape, 1)?;
+        Run::stream_together(
+            std::slice::from_mut(self),
+            model,
+            (&[n_rows], n_features),
+            |_, first, block| fill(first, block),
+            |_, first, outputs| fold(first, outputs),
+        )
+    }
+
+    /// As [`stream`](Self::stream) for several runs, whose rows share the calls: a batch may hold the last rows of one
+    /// run and the first of the next.
+    ///
+    /// `shape` holds the number of rows of each run, in the order of `runs`, and the number of features.
+    /// `fill` and `fold` are also told which run the rows belong to. Each run counts its own rows and tells its own
+    /// observer.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream), for all the runs at once: when the budget of one of them forbids its rows, nothing
+    /// is asked.
+    ///
+    /// # Cost
+    /// One query per row; memory for eight batches.
+    pub fn stream_together(
+        runs: &mut [Run<'_>],
+        model: &dyn Predictor,
+        shape: (&[usize], usize),
+        fill: impl Fn(usize, usize, &mut Rows) + Sync + Send,
+        mut fold: impl FnMut(usize, usize, &Rows) -> Result<()>,
+    ) -> Result<()> {
+        let (sizes, n_features) = shape;
+        for (run, &n_rows) in runs.iter().zip(sizes) {
+            run.admit(model, (n_rows, n_features), 1)?;
+        }
+        let parts = Parts::new(sizes);
+        let n_rows = parts.n_rows();
         let size = rows_per_call(model, n_features).min(n_rows.max(1));
         let buffer = || Array2::zeros((size, n_features));
         let mut n_outputs = None;
         for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
-            if let Some(stop) = self.stopped {
-                return Err(Error::Stopped(stop));
+            let wave_rows = wave..(wave + CALLS_PER_WAVE * size).min(n_rows);
+            for (part, rows) in parts.of(wave_rows.clone()) {
+                if let Some(stop) = runs[part].stopped {
+                    return Err(Error::Stopped(stop));
+                }
+                runs[part].queries += rows.len() as u64;
             }
-            let wave_rows = (n_rows - wave).min(CALLS_PER_WAVE * size);
-            self.queries += wave_rows as u64;
-            let calls = wave_rows.div_ceil(size);
+            let of_call = |call: usize| {
+                let first = wave_rows.start + call * size;
+                first..(first + size).min(wave_rows.end)
+            };
+            let calls = wave_rows.len().div_ceil(size);
             let outputs = parallel::map_with(0..calls, buffer, |buffer, call| {
-                let first = wave + call * size;
-                let mut block = buffer.slice_mut(s![..size.min(n_rows - first), ..]);
-                fill(first, &mut block);
-                call_model(model, &block, first)
+                let rows = of_call(call);
+                for (part, own) in parts.of(rows.clone()) {
+                    let first = parts.starts[part] + own.start - rows.start;
+                    fill(part, own.start, &mut buffer.slice_mut(s![first..first + own.len(), ..]));
+                }
+                call_model(model, &buffer.slice(s![..rows.len(), ..]), rows.start)
             });
             for (call, outputs) in outputs.into_iter().enumerate() {
                 let outputs = outputs?;
                 let n_outputs = *n_outputs.get_or_insert(outputs.ncols());
                 same_shape("the model's output", &[outputs.nrows(), n_outputs], outputs.shape())?;
-                fold(wave + call * size, &outputs)?;
+                let rows = of_call(call);
+                for (part, own) in parts.of(rows.clone()) {
+                    let first = parts.starts[part] + own.start - rows.start;
+                    fold(part, own.start, &outputs.slice(s![first..first + own.len(), ..]))?;
+                }
             }
-            let step = Event::Step { done: (wave + wave_rows) as u64, total: Some(n_rows as u64) };
-            self.stopped = self.report(step).break_value();
+            for (part, own) in parts.of(wave_rows) {
+                let (done, total) = (own.end as u64, sizes[part] as u64);
+                let step = Event::Step { done, total: Some(total) };
+                runs[part].stopped = runs[part].report(step).break_value();
+            }
         }
         Ok(())
     }
@@ -324,12 +390,47 @@ impl<'o> Run<'o> {
         Ok(queries)
     }
 
-    pub(crate) fn rekey(&mut self, seed: Seed) {
-        self.seed = seed;
+    /// Gives the run the seed of its input.
+    pub(crate) fn rekey(&mut self, fingerprint: u64) {
+        self.seed = self.shared_seed.child(fingerprint);
     }
 
     pub(crate) fn into_warnings(self) -> Vec<Warning> {
         self.warnings
+    }
+}
+
+/// Rows of several runs, one after the other.
+struct Parts {
+    /// Where each part starts, and at the end where the last one ends.
+    starts: Vec<usize>,
+}
+
+impl Parts {
+    fn new(sizes: &[usize]) -> Self {
+        let mut starts = vec![0];
+        for size in sizes {
+            starts.push(starts[starts.len() - 1] + size);
+        }
+        Parts { starts }
+    }
+
+    fn n_rows(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    /// The parts that have rows in a range of the whole, with the range of their own rows.
+    fn of(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let first = self.starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
+        let overlap = move |part: usize| {
+            let (start, end) = (self.starts[part], self.starts[part + 1]);
+            (part, rows.start.max(start) - start..rows.end.min(end).max(start) - start)
+        };
+        let last = self.starts.len() - 1;
+        (first..last)
+            .map(overlap)
+            .take_while(|(_, own)| own.start <= own.end)
+            .filter(|(_, own)| !own.is_empty())
     }
 }
 

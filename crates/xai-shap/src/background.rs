@@ -5,9 +5,20 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Axis};
 use xai_core::input::all_finite;
 use xai_core::tabular::Features;
-use xai_core::{Error, ParamError, Result, Row, Rows, require, same_shape};
+use xai_core::{Error, ParamError, Result, Row, Rows, Seed, require, same_shape};
 
+use crate::importances::blocks;
 use crate::params::KernelShapParams;
+
+/// Parts of the background, each a random sample of it: their spread tells the error that comes from the sample.
+const PARTS: usize = 20;
+
+/// Deals the rows out to the parts. A fixed shuffle: the rows may be sorted, and the parts must not be.
+fn parts(n_rows: usize) -> Vec<usize> {
+    let mut parts: Vec<usize> = (0..n_rows).map(|row| row % PARTS).collect();
+    Seed::new(0).stream().shuffle(&mut parts);
+    parts
+}
 
 /// Derived from params, rows and features; never saved.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,10 +27,14 @@ pub(crate) struct Background {
     pub(crate) rows: Array2<f64>,
     /// Their weights, of sum 1.
     pub(crate) weights: Vec<f64>,
+    /// The part of each row, for the error that comes from the background.
+    parts: Vec<usize>,
     /// The columns of each player.
     pub(crate) groups: Vec<Vec<usize>>,
     /// The players' names.
     pub(crate) names: Vec<String>,
+    /// The groups of each feature that is reported: one, or several whose values are added up.
+    reported: Vec<Vec<usize>>,
     /// The number of each row's value among the distinct values of each group, and of the columns in no group at the
     /// end, shape `(n_rows, n_groups + 1)`.
     pub(crate) values: Array2<u32>,
@@ -40,6 +55,10 @@ impl Background {
             n_given,
         )?;
         let (groups, names) = players(params, features)?;
+        for &fixed in &params.fixed_features {
+            let rule = format!("indices below the {} features or groups", groups.len());
+            require(fixed < groups.len(), "fixed_features", rule, fixed)?;
+        }
         let weight = |row: usize| given.map_or(1.0, |weights| weights[row]);
         // Equal rows are one row of their joint weight, and rows without weight are none: the game is the same.
         let mut merged: BTreeMap<Vec<u64>, (usize, f64)> = BTreeMap::new();
@@ -64,7 +83,44 @@ impl Background {
         let unique = Array2::from_shape_fn(values.dim(), |place| {
             values.column(place.1).iter().filter(|&&other| other == values[place]).count() == 1
         });
-        Ok(Background { rows, weights, groups, names, values, unique })
+        let parts = parts(rows.nrows());
+        let reported = reported(params, groups.len())?;
+        Ok(Background { rows, weights, parts, groups, names, reported, values, unique })
+    }
+
+    /// For each feature that is reported, the places in `players` of its groups.
+    pub(crate) fn sums(&self, players: &[usize]) -> Vec<Vec<usize>> {
+        let mut place_of = vec![None; self.groups.len()];
+        players.iter().enumerate().for_each(|(place, &group)| place_of[group] = Some(place));
+        let places =
+            |groups: &Vec<usize>| groups.iter().filter_map(|&group| place_of[group]).collect();
+        self.reported.iter().map(places).collect()
+    }
+
+    /// Names of the features that are reported; of summed columns the first and the last.
+    pub(crate) fn reported_names(&self) -> Vec<String> {
+        let name = |groups: &Vec<usize>| match groups[..] {
+            [group] => self.names[group].clone(),
+            _ => format!("{}..{}", self.names[groups[0]], self.names[groups[groups.len() - 1]]),
+        };
+        self.reported.iter().map(name).collect()
+    }
+
+    /// Their values in a row, for people.
+    pub(crate) fn reported_values(&self, features: &Features, row: &Row) -> Vec<String> {
+        let value = |group: &usize| describe(features, &self.groups[*group], row);
+        let values = |groups: &Vec<usize>| groups.iter().map(value).collect::<Vec<_>>().join(", ");
+        self.reported.iter().map(values).collect()
+    }
+
+    /// The number of parts.
+    pub(crate) fn n_parts(&self) -> usize {
+        self.rows.nrows().min(PARTS)
+    }
+
+    /// The part of a row, of so many parts: one, or all.
+    pub(crate) fn part(&self, row: usize, n_parts: usize) -> usize {
+        if n_parts < 2 { 0 } else { self.parts[row] }
     }
 }
 
@@ -146,8 +202,19 @@ fn players(
     Ok((groups, names))
 }
 
+/// The groups of each feature that is reported.
+fn reported(params: &KernelShapParams, n_groups: usize) -> Result<Vec<Vec<usize>>, ParamError> {
+    let each = || (0..n_groups).map(|group| group..group + 1).collect();
+    let ranges =
+        match (params.summarise_result, &params.cat_vars_start_idx, &params.cat_vars_enc_dim) {
+            (true, Some(starts), Some(lengths)) => blocks(n_groups, starts, lengths)?,
+            _ => each(),
+        };
+    Ok(ranges.into_iter().map(Iterator::collect).collect())
+}
+
 /// The value of a player in a row, for people.
-pub(crate) fn describe(features: &Features, group: &[usize], row: &Row) -> String {
+fn describe(features: &Features, group: &[usize], row: &Row) -> String {
     let block = |feature: usize| features.columns(feature);
     if let Some(feature) =
         (0..features.len()).find(|&feature| block(feature).eq(group.iter().copied()))

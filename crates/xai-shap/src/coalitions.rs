@@ -54,11 +54,16 @@ impl Coalitions {
         self.push(complement);
     }
 
-    /// These coalitions, then others of the same players.
-    pub(crate) fn followed_by(mut self, others: &Coalitions) -> Self {
+    /// Appends other coalitions of the same players.
+    pub(crate) fn append(&mut self, others: &Coalitions) {
         self.words.extend(&others.words);
         self.all = false;
-        self
+    }
+
+    /// The coalitions `first..end`.
+    pub(crate) fn slice(&self, first: usize, end: usize) -> Self {
+        let words = self.words[first * self.stride()..end * self.stride()].to_vec();
+        Coalitions { n_players: self.n_players, words, all: false }
     }
 
     /// For each coalition the number of its pattern, which is its intersection with `set`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, Panel, Table};
 use xai_core::{Stop, nested};
 
-use crate::params::Estimator;
+use crate::uncertainty::{Intervals, Ranking};
 
 /// The Shapley values of one instance. The field names are the JSON keys.
 ///
@@ -30,14 +30,35 @@ pub struct KernelShapData {
     #[serde(with = "nested::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub standard_errors: Option<Array2<f64>>,
+    /// Intervals around `shap_values` that hold, all those of one output at once, with the probability
+    /// [`confidence`](crate::KernelShapParams::confidence). Like the standard errors they speak of the sampling of
+    /// coalitions, with the background as it is. `null` with them.
+    pub confidence_intervals: Option<Intervals>,
+    /// Standard errors of `shap_values` from the choice of background rows, same shape: how far the values would move
+    /// with another sample of the same size from where the background came. Told from the spread among 20 random parts
+    /// of it (fewer for fewer rows). `null` for a single row, where it was not asked for, and where the coalitions are
+    /// too many to keep the parts apart.
+    #[serde(with = "nested::option")]
+    #[schemars(with = "Option<Vec<Vec<f64>>>")]
+    pub background_error: Option<Array2<f64>>,
+    /// The features of largest effect on each output, and which of these ranks are certain. `null` with the standard
+    /// errors, and when no ranks were asked for.
+    pub ranking: Option<Vec<Ranking>>,
     /// How the values were computed.
-    pub estimator: Estimator,
+    pub estimator: UsedEstimator,
     /// Whether every coalition was evaluated, so that the values hold to rounding.
     pub exact: bool,
+    /// Whether all that was asked for is done: the values are exact, or within the tolerance, or without a tolerance
+    /// `nsamples` was reached.
+    pub converged: bool,
     /// Coalitions evaluated, besides the empty and the full one.
     pub n_coalitions: u64,
-    /// Why no more were evaluated: `converged` when `nsamples` was reached, `budget` when queries ran short.
+    /// Why no more were evaluated: `converged` when all was done, `budget` when queries, or `nsamples` before the
+    /// tolerance, ran short, `deadline` or `observer` when the run was stopped and this is the best answer so far.
     pub stop: Stop,
+    /// With an [`l1_reg`](crate::KernelShapParams::l1_reg), the indices of the groups that each output's regression
+    /// kept, in the order of the rule; the others have the value 0. `null` without.
+    pub selected: Option<Vec<Vec<usize>>>,
     /// Names of the features or groups, shape `(n_groups,)`.
     pub feature_names: Vec<String>,
     /// Their values in the instance, for people, shape `(n_groups,)`.
@@ -46,6 +67,20 @@ pub struct KernelShapData {
     pub categorical_names: BTreeMap<usize, Vec<String>>,
     /// The model's view of the instance.
     pub raw: Raw,
+}
+
+/// How values were computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsedEstimator {
+    /// From the values of all coalitions.
+    Exact,
+    /// From pairs of a coalition and its complement.
+    Paired,
+    /// From orders of the features, walked forwards and backwards.
+    Permutation,
+    /// From the coalitions and weights of shap.
+    Reference,
 }
 
 /// The model's view of the instance.

@@ -1,28 +1,26 @@
 //! KernelSHAP: the value of a coalition, the choice of coalitions, the Shapley values.
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, nested, require,
-    same_shape,
+    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, nested, same_shape,
 };
 
-use crate::background::{Background, check_rows, describe};
-use crate::coalitions::Coalitions;
-use crate::data::{KernelShapData, Raw};
-use crate::design::{self, Stratum};
-use crate::exact::{self, MAX_PLAYERS};
-use crate::game::Game;
-use crate::paired::{Estimate, Regression};
-use crate::params::{Estimator, KernelShapParams, Task};
+use crate::background::{Background, check_rows};
+use crate::data::{KernelShapData, Raw, UsedEstimator};
+use crate::designs::Designs;
+use crate::params::{KernelShapParams, Task};
+use crate::session::{Answer, Session, drive};
+use crate::uncertainty::{Influences, intervals};
 
 /// Shapley values of any model, fitted to a background. Made by [`KernelShapParams::fit`].
 ///
 /// # Cost
 /// For an instance with `M` varying features and `N` background rows, exact values cost at most
-/// `1 + sum over background rows of 2^(features that differ from the instance)` queries, and paired values at most
-/// `1 + N * (n_coalitions + 2)`. Rows that coincide are asked for once.
+/// `1 + sum over background rows of 2^(features that differ from the instance)` queries (and a sixteenth more above
+/// 2^18 rows, for an answer before the end), and sampled values at most `1 + N * (n_coalitions + 2)`.
+/// Rows that coincide are asked for once. Instances explained in one call share the model's batches.
 ///
 /// # Source
 /// Lundberg & Lee 2017, "A unified approach to interpreting model predictions", with the value
@@ -115,32 +113,106 @@ impl Explainer for KernelShap {
         })
     }
 
+    /// Rows of a small game would leave most of a call empty.
+    const TOGETHER: usize = 32;
+
     fn compute(&self, model: &dyn Predictor, x: &Row, run: &mut Run<'_>) -> Result<KernelShapData> {
-        let game = Game::new(&self.derived, x);
-        let plan = self.plan(&game, run)?;
-        let mut raw_prediction = run.predict(model, &x.view().insert_axis(Axis(0)))?;
-        let at_x = raw_prediction.row(0).to_owned();
-        let found = match plan.n_pairs {
-            None => self.exact(&game, model, &at_x, run)?,
-            Some(n_pairs) => self.paired(&game, model, n_pairs, &at_x, run)?,
+        let mut computed = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+        computed.pop().expect("one result for one input")
+    }
+
+    fn compute_together(
+        &self,
+        model: &dyn Predictor,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<KernelShapData>>> {
+        let mut designs = Designs::new(self.params.share_design);
+        let mut sessions: Vec<Result<Session<'_>>> = inputs
+            .iter()
+            .zip(&mut *runs)
+            .map(|(x, run)| Session::new(&self.params, &self.derived, x, &mut designs, run))
+            .collect();
+        drive(&mut sessions, model, runs)?;
+        let finish = |((session, x), run): ((Result<Session<'_>>, &&Row), &mut Run<'_>)| {
+            let session = session?;
+            let sums = self.derived.sums(&session.game.players);
+            let found = session.finish(run)?;
+            self.data(x, &sums, found, run)
         };
-        self.params.link.apply(&mut raw_prediction, self.params.link_epsilon, run)?;
-        let classes = self.params.task == Task::Classification && 1 < raw_prediction.ncols();
+        Ok(sessions.into_iter().zip(inputs).zip(runs).map(finish).collect())
+    }
+}
+
+impl KernelShap {
+    /// From players to the features that are reported: `sums` holds the players of each, none for a feature that does
+    /// not vary, whose value is 0, exactly.
+    fn data(
+        &self,
+        x: &Row,
+        sums: &[Vec<usize>],
+        answer: Answer,
+        run: &mut Run<'_>,
+    ) -> Result<KernelShapData> {
+        let Answer { found, estimator, stop, at_x } = answer;
+        let params = &self.params;
+        let mut raw_prediction = at_x.insert_axis(Axis(0));
+        params.link.apply(&mut raw_prediction, params.link_epsilon, run)?;
         let raw_prediction = raw_prediction.row(0).to_owned();
-        let groups = &self.derived.groups;
+        let classes = params.task == Task::Classification && 1 < raw_prediction.len();
+        let values = add_up(&found.values, sums);
+        let influences: Option<Vec<Influences>> =
+            found.influences.map(|outputs| outputs.iter().map(|own| own.of_sums(sums)).collect());
+        if influences.is_none() && estimator != UsedEstimator::Reference {
+            let message = format!(
+                "{} coalitions of {} players are too few for standard errors",
+                found.n_coalitions,
+                found.values.ncols()
+            );
+            run.warn("shap.no_standard_errors", message);
+        }
+        let standard_errors = influences.as_ref().map(|outputs| {
+            let mut errors = Array2::zeros(values.dim());
+            for (mut row, own) in errors.rows_mut().into_iter().zip(outputs) {
+                row.assign(&own.standard_errors());
+            }
+            errors
+        });
+        let confidence_intervals = influences
+            .as_ref()
+            .zip(standard_errors.as_ref())
+            .map(|(outputs, errors)| intervals(&values, errors, outputs, params.confidence));
+        let ranking = influences.as_ref().filter(|_| 0 < params.top_k).map(|outputs| {
+            let rank = |(own, values): (&Influences, _)| {
+                own.ranking(&values, params.top_k, params.confidence)
+            };
+            outputs
+                .iter()
+                .zip(values.rows().into_iter().map(|row| row.to_owned()))
+                .map(rank)
+                .collect()
+        });
+        let background_error = found.background.map(|parts| {
+            let squares = |part: &Array2<f64>| add_up(part, sums).mapv(|share| share * share);
+            let start = Array2::zeros(values.dim());
+            parts.iter().fold(start, |sum, part| sum + squares(part)).mapv_into(f64::sqrt)
+        });
+        let names = self.derived.reported_names();
         Ok(KernelShapData {
-            shap_values: self.spread(&game, &found.estimate.values),
+            shap_values: values,
             expected_value: found.expected_value,
-            standard_errors: found
-                .estimate
-                .standard_errors
-                .map(|errors| self.spread(&game, &errors)),
-            estimator: if plan.n_pairs.is_none() { Estimator::Exact } else { Estimator::Paired },
+            standard_errors,
+            confidence_intervals,
+            background_error,
+            ranking,
+            estimator,
             exact: found.exact,
+            converged: stop == Stop::Converged,
             n_coalitions: found.n_coalitions,
-            stop: plan.stop,
-            feature_names: self.derived.names.clone(),
-            feature_values: groups.iter().map(|group| describe(&self.features, group, x)).collect(),
+            stop,
+            selected: found.selected,
+            feature_names: names,
+            feature_values: self.derived.reported_values(&self.features, x),
             categorical_names: self.features.categorical_names(),
             raw: Raw {
                 prediction: classes.then(|| largest(&raw_prediction)),
@@ -151,155 +223,13 @@ impl Explainer for KernelShap {
     }
 }
 
-/// How an instance will be explained.
-struct Plan {
-    /// Pairs of coalitions to draw; `None` for all coalitions.
-    n_pairs: Option<usize>,
-    stop: Stop,
-}
-
-/// Values and what they cost.
-struct Found {
-    estimate: Estimate,
-    expected_value: Array1<f64>,
-    n_coalitions: u64,
-    exact: bool,
-}
-
-impl KernelShap {
-    /// Chooses the estimator within `nsamples` and the budget of queries, before any model call.
-    fn plan(&self, game: &Game<'_>, run: &mut Run<'_>) -> Result<Plan> {
-        let n_players = game.players.len();
-        let nsamples = self.params.nsamples.resolve(n_players);
-        let n_coalitions = if n_players <= MAX_PLAYERS {
-            Some((1_usize << n_players).saturating_sub(2))
-        } else {
-            None
-        };
-        let within = n_coalitions.is_some_and(|all| all <= nsamples);
-        let exact = match self.params.estimator {
-            Estimator::Auto => within,
-            Estimator::Exact => {
-                let rule =
-                    format!("\"auto\" or \"paired\" for more than {MAX_PLAYERS} varying features");
-                require(
-                    n_coalitions.is_some(),
-                    "estimator",
-                    rule,
-                    format!("\"exact\" for {n_players}"),
-                )?;
-                true
-            }
-            Estimator::Paired => n_players < 2,
-        };
-        let affordable = run.queries_left().map(|left| left.saturating_sub(1));
-        if exact && affordable.is_none_or(|left| game.cost_of_all() <= left) {
-            return Ok(Plan { n_pairs: None, stop: Stop::Converged });
-        }
-        // Each background row may be asked for once per coalition; beside the drawn ones there is the empty one, and
-        // the full one where that is not the instance.
-        let n_background = game.n_background() as u64;
-        let ends = if game.reaches_instance() { 1 } else { 2 };
-        let funded = affordable.map(|left| {
-            usize::try_from(left / n_background).unwrap_or(usize::MAX).saturating_sub(ends)
-        });
-        let wanted = if exact { n_coalitions.unwrap_or(nsamples) } else { nsamples };
-        let n_samples = wanted.min(funded.unwrap_or(usize::MAX));
-        let needed = 2 * n_players.saturating_sub(1);
-        if wanted < needed {
-            let (given, needed) = (nsamples as u64, needed as u64);
-            return Err(Error::Budget { what: "nsamples", given, needed });
-        }
-        if n_samples < needed || n_players < 2 {
-            let sampled = (needed + ends) as u64 * n_background + 1;
-            let all = game.cost_of_all().saturating_add(1);
-            return Err(Error::Budget {
-                what: "the budget of queries",
-                given: run.queries_left().unwrap_or_default(),
-                needed: if exact { sampled.min(all) } else { sampled },
-            });
-        }
-        let stop = if n_samples < wanted { Stop::Budget } else { Stop::Converged };
-        if exact {
-            run.warn(
-                "shap.budget",
-                "the budget of queries allows no exact values; they are sampled",
-            );
-        }
-        Ok(Plan { n_pairs: Some(n_samples / 2), stop })
+/// Sums of columns, one for each list.
+fn add_up(values: &Rows, sums: &[Vec<usize>]) -> Array2<f64> {
+    let mut added = Array2::zeros((values.nrows(), sums.len()));
+    for (mut column, players) in added.columns_mut().into_iter().zip(sums) {
+        players.iter().for_each(|&player| column += &values.column(player));
     }
-
-    fn exact(
-        &self,
-        game: &Game<'_>,
-        model: &dyn Predictor,
-        at_x: &Array1<f64>,
-        run: &mut Run<'_>,
-    ) -> Result<Found> {
-        let n_players = game.players.len();
-        let mut worth = game.means(model, &Coalitions::all(n_players), at_x, run)?;
-        self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
-        let values = exact::shapley(&worth, n_players);
-        let standard_errors = Some(Array2::zeros(values.dim()));
-        Ok(Found {
-            estimate: Estimate { values, standard_errors },
-            expected_value: worth.column(0).to_owned(),
-            n_coalitions: (1_u64 << n_players).saturating_sub(2),
-            exact: true,
-        })
-    }
-
-    fn paired(
-        &self,
-        game: &Game<'_>,
-        model: &dyn Predictor,
-        n_pairs: usize,
-        at_x: &Array1<f64>,
-        run: &mut Run<'_>,
-    ) -> Result<Found> {
-        let n_players = game.players.len();
-        // For few players or pairs the single players carry most of the answer (and with them any design has full
-        // rank); for many, proportional shares are better.
-        let singles_first = n_players <= 16 || 2 * n_pairs < 3 * n_players;
-        let prepare = |singles_first| {
-            let design = design::paired(n_players, n_pairs, singles_first, run.seed());
-            Ok((Regression::new(&design)?, design))
-        };
-        let (regression, design) = match prepare(singles_first) {
-            Err(Error::Singular { .. }) if !singles_first => prepare(true)?,
-            prepared => prepared?,
-        };
-        let mut ends = Coalitions::new(n_players);
-        ends.push([]);
-        ends.push_complement();
-        let coalitions = ends.followed_by(&design.coalitions);
-        let mut worth = game.means(model, &coalitions, at_x, run)?;
-        self.params.link.apply(&mut worth, self.params.link_epsilon, run)?;
-        let expected_value = worth.column(0).to_owned();
-        let change = &worth.column(1) - &expected_value;
-        let found = Found {
-            estimate: regression.solve(&worth.slice(s![.., 2..]), &change),
-            expected_value,
-            n_coalitions: design.coalitions.len() as u64,
-            exact: design.strata.iter().all(Stratum::exhausted),
-        };
-        if found.estimate.standard_errors.is_none() {
-            let message = format!(
-                "{n_pairs} pairs of coalitions for {n_players} players are too few for standard errors"
-            );
-            run.warn("shap.no_standard_errors", message);
-        }
-        Ok(found)
-    }
-
-    /// From players to all groups: those that do not vary have the value 0, exactly.
-    fn spread(&self, game: &Game<'_>, of_players: &Array2<f64>) -> Array2<f64> {
-        let mut of_groups = Array2::zeros((of_players.nrows(), self.derived.groups.len()));
-        for (player, &group) in game.players.iter().enumerate() {
-            of_groups.column_mut(group).assign(&of_players.column(player));
-        }
-        of_groups
-    }
+    added
 }
 
 /// The index of the largest number, the first of equals.

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2};
-use xai_core::{Predictor, Result, Row, Rows, Run, same_shape};
+use xai_core::{Result, Row, Rows, Semantics, same_shape};
 
 use crate::background::{Background, canonical_bits};
 use crate::coalitions::{Coalitions, members};
-use crate::plan::{Keys, Mixed, Plan};
+use crate::plan::{Keys, Mixed, Plan, narrow};
 
-/// Rows planned before the model is asked for them: the memory of an evaluation, whatever its size.
-/// Equal rows within one plan are asked for once.
-const PLANNED: usize = 1 << 18;
+/// Rows that are remembered with their answers: the memory of a game, whatever its size.
+/// Equal rows are asked for once while they are remembered.
+pub(crate) const REMEMBERED: usize = 1 << 18;
 
 /// The instance against the background. Players are the groups in which it differs from some background row.
 pub(crate) struct Game<'a> {
     background: &'a Background,
     x: Vec<f64>,
+    /// The columns that have the instance's values in every row.
+    fixed: Vec<usize>,
     /// The groups that play, as indices into the background's groups.
     pub(crate) players: Vec<usize>,
     /// For each background row, the players in which it differs from the instance.
@@ -28,20 +30,40 @@ pub(crate) struct Game<'a> {
     /// For each background row, whether it turns into the instance when all players join: not when a column that is
     /// in no group differs.
     reaches: Vec<bool>,
+    /// Whether rows with the same values of players and of the columns in no group are equal.
+    alike: bool,
 }
 
 impl<'a> Game<'a> {
-    pub(crate) fn new(background: &'a Background, x: &Row) -> Self {
+    /// The groups in `fixed` have the instance's values throughout and do not play.
+    pub(crate) fn new(
+        background: &'a Background,
+        x: &Row,
+        fixed: &[usize],
+        semantics: Semantics,
+    ) -> Self {
         let rows = &background.rows;
-        let differs: Vec<Vec<bool>> = rows
+        let fixed: Vec<usize> =
+            fixed.iter().flat_map(|&group| background.groups[group].iter().copied()).collect();
+        let mut differs: Vec<Vec<bool>> = rows
             .rows()
             .into_iter()
             .map(|row| {
                 row.iter().zip(x).map(|(&a, &b)| canonical_bits(a) != canonical_bits(b)).collect()
             })
             .collect();
+        for row in &mut differs {
+            fixed.iter().for_each(|&column| row[column] = false);
+        }
+        let far = |row: usize, column: usize| {
+            let (a, b) = (rows[[row, column]], x[column]);
+            semantics == Semantics::Native || !close(b, a)
+        };
         let plays = |group: &usize| {
-            differs.iter().any(|row| background.groups[*group].iter().any(|&column| row[column]))
+            let in_row = |(index, row): (usize, &Vec<bool>)| {
+                background.groups[*group].iter().any(|&column| row[column] && far(index, column))
+            };
+            differs.iter().enumerate().any(in_row)
         };
         let mut players: Vec<usize> = (0..background.groups.len()).filter(plays).collect();
         // Those that differ in most rows come first: neighbours in the order of coalitions then have neighbouring
@@ -77,64 +99,17 @@ impl<'a> Game<'a> {
             background,
             x: x.to_vec(),
             reaches: reaches.collect(),
+            // Columns that are close to the instance's keep their own values, row by row.
+            alike: semantics == Semantics::Native,
             players,
+            fixed,
             differing,
             columns,
             unique,
         }
     }
 
-    /// The mean outputs of coalitions, shape `(n_outputs, coalitions.len())`; `at_x` are the outputs at the instance.
-    ///
-    /// # Cost
-    /// For a background row that differs from the instance in `d` players at most `2^d` queries and at most
-    /// `coalitions.len()`: coalitions that differ in the other players alone give the same row. Rows that coincide
-    /// are asked for once, and the instance not at all.
-    pub(crate) fn means(
-        &self,
-        model: &dyn Predictor,
-        coalitions: &Coalitions,
-        at_x: &Array1<f64>,
-        run: &mut Run<'_>,
-    ) -> Result<Array2<f64>> {
-        let n_outputs = at_x.len();
-        let mut means = Array2::zeros((n_outputs, coalitions.len()));
-        let values = self.values();
-        let keys = Keys::new(&values);
-        let mut next = 0;
-        while next < self.n_background() {
-            let mut plan = Plan::new(&values, self.differing.stride());
-            let mut slots = Vec::new();
-            let mut planned = 0;
-            let first = next;
-            while next < self.n_background() && (planned == 0 || planned < PLANNED) {
-                slots.push(self.plan(next, coalitions, &keys, &mut plan));
-                planned += slots[slots.len() - 1].len();
-                next += 1;
-            }
-            let answers = self.ask(model, &plan, at_x, run)?;
-            for (mut means, answers) in means.rows_mut().into_iter().zip(&answers) {
-                // Rows that differ from the instance in the same players have the same patterns.
-                let mut terms: BTreeMap<&[u64], Vec<f64>> = BTreeMap::new();
-                for (row, slots) in (first..next).zip(&slots) {
-                    let terms = terms
-                        .entry(self.differing.get(row))
-                        .or_insert_with(|| vec![0.0; slots.len()]);
-                    for (term, &slot) in terms.iter_mut().zip(slots) {
-                        *term += self.background.weights[row] * answers[slot as usize];
-                    }
-                }
-                for (differing, terms) in &terms {
-                    let (patterns, run) =
-                        (coalitions.patterns(differing), coalitions.run_of_patterns(differing));
-                    add(means.as_slice_mut().expect("standard layout"), terms, &patterns, run);
-                }
-            }
-        }
-        Ok(means)
-    }
-
-    /// The most rows that [`means`](Self::means) of all coalitions asks for; the largest number where they are more.
+    /// The most rows that all coalitions need, besides the instance; the largest number where they are more.
     pub(crate) fn cost_of_all(&self) -> u64 {
         let cost = |row: usize| {
             let players = members(self.differing.get(row)).count();
@@ -154,34 +129,52 @@ impl<'a> Game<'a> {
         self.background.rows.nrows()
     }
 
+    /// The parts of the background that tell the error from it.
+    pub(crate) fn n_parts(&self) -> usize {
+        self.background.n_parts()
+    }
+
+    /// The weight of one of `n_parts` parts.
+    pub(crate) fn part_weight(&self, part: usize, n_parts: usize) -> f64 {
+        let own = |row: &usize| self.background.part(*row, n_parts) == part;
+        (0..self.n_background()).filter(own).map(|row| self.background.weights[row]).sum()
+    }
+
     /// The slots of a background row's patterns of coalitions; slot 0 is the instance itself.
+    /// `alone` says that no other coalitions are evaluated in this game.
     fn plan(
         &self,
         row: usize,
         coalitions: &Coalitions,
-        keys: &Keys,
-        plan: &mut Plan<'_>,
+        alone: bool,
+        memory: &mut Memory,
     ) -> Vec<u32> {
         let (differing, unique) = (self.differing.get(row), self.unique.get(row));
-        let distinct = coalitions.distinct_patterns(differing);
+        // Then different patterns give different rows, and those with a value that no other row has need no search.
+        let distinct = if alone {
+            coalitions.distinct_patterns(differing)
+        } else {
+            members(differing).count() == self.players.len()
+        };
         // All at once where the patterns are all subsets; one by one otherwise.
-        let listed = coalitions.patterns_are_subsets(differing);
+        let listed = coalitions.patterns_are_subsets(differing) && alone;
+        let Memory { plan, keys, .. } = memory;
         let of_subsets =
             if listed { keys.of_subsets(row, differing, plan.values()) } else { Vec::new() };
         let mut absent = vec![0; differing.len()];
         let mut slots = vec![0; coalitions.n_patterns(differing)];
         coalitions.each_pattern(differing, |pattern, coalition| {
-            let (mut any, mut alone) = (0, 0);
+            let (mut any, mut own) = (0, 0);
             for (word, joined) in coalitions.get(coalition).iter().enumerate() {
                 absent[word] = differing[word] & !joined;
                 any |= absent[word];
-                alone |= absent[word] & unique[word];
+                own |= absent[word] & unique[word];
             }
             if any == 0 && self.reaches[row] {
                 return;
             }
             let mixed = Mixed { background_row: row, absent: &absent };
-            slots[pattern] = 1 + if distinct && alone != 0 {
+            slots[pattern] = 1 + if distinct && own != 0 {
                 plan.push(mixed)
             } else {
                 let key = of_subsets.get(pattern).copied();
@@ -191,40 +184,22 @@ impl<'a> Game<'a> {
         slots
     }
 
-    /// The answers by output and slot.
-    fn ask(
-        &self,
-        model: &dyn Predictor,
-        plan: &Plan<'_>,
-        at_x: &Array1<f64>,
-        run: &mut Run<'_>,
-    ) -> Result<Vec<Vec<f64>>> {
-        let mut answers: Vec<Vec<f64>> = at_x.iter().map(|&output| vec![output]).collect();
-        run.stream(
-            model,
-            (plan.len(), self.x.len()),
-            |first, block| self.write(plan, first, block),
-            |_, outputs| {
-                same_shape("the model's output", &[outputs.nrows(), at_x.len()], outputs.shape())?;
-                for (answers, outputs) in answers.iter_mut().zip(outputs.columns()) {
-                    answers.extend(outputs);
-                }
-                Ok(())
-            },
-        )?;
-        Ok(answers)
-    }
-
-    /// Writes rows `first..` of the plan: the background's, with the columns of the players that joined from the
+    /// Writes the rows of slots `first..`: the background's, with the columns of the players that joined from the
     /// instance.
-    fn write(&self, plan: &Plan<'_>, first: usize, block: &mut Rows) {
+    pub(crate) fn write(&self, memory: &Memory, first: usize, block: &mut Rows) {
         let width = self.x.len();
-        let rows = block.as_slice_mut().expect("a batch is contiguous");
         let background = self.background.rows.as_slice().expect("the background is contiguous");
-        for (offset, row) in rows.chunks_exact_mut(width).enumerate() {
-            let Mixed { background_row, absent } = plan.get(first + offset);
-            let source = &background[background_row * width..][..width];
-            row.copy_from_slice(source);
+        for (slot, mut row) in (first..).zip(block.rows_mut()) {
+            let row = row.as_slice_mut().expect("rows of a batch are contiguous");
+            let Some(planned) = slot.checked_sub(1) else {
+                row.copy_from_slice(&self.x);
+                continue;
+            };
+            let Mixed { background_row, absent } = memory.plan.get(planned);
+            row.copy_from_slice(&background[background_row * width..][..width]);
+            for &column in &self.fixed {
+                row[column] = self.x[column];
+            }
             let differing = self.differing.get(background_row);
             for (word, (differing, absent)) in differing.iter().zip(absent).enumerate() {
                 for bit in members(&[differing & !absent]) {
@@ -236,32 +211,174 @@ impl<'a> Game<'a> {
         }
     }
 
+    pub(crate) fn width(&self) -> usize {
+        self.x.len()
+    }
+
     /// The numbers of the background's values, by row and player, and those of the columns in no group at the end.
     fn values(&self) -> Array2<u32> {
         let last = self.background.groups.len();
         let places: Vec<usize> = self.players.iter().copied().chain([last]).collect();
         Array2::from_shape_fn((self.n_background(), places.len()), |(row, place)| {
-            self.background.values[[row, places[place]]]
+            if place + 1 == places.len() && !self.alike {
+                narrow(row)
+            } else {
+                self.background.values[[row, places[place]]]
+            }
         })
     }
 }
 
-/// Adds to each coalition's mean the term of its pattern; patterns follow one another in runs of `run`.
-///
-/// Terms are added in the same order for every coalition, so that a player that never changes the output
-/// never changes a mean, not even by a rounding.
-fn add(means: &mut [f64], terms: &[f64], patterns: &[u32], run: usize) {
+/// Whether the reference takes a value of the instance for that of the background.
+fn close(x: f64, background: f64) -> bool {
+    let same = (x - background).abs() <= 1e-8 + 1e-5 * background.abs();
+    same || x.is_nan() && background.is_nan()
+}
+
+/// The model's answers by output and slot.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<Vec<f64>>);
+
+impl Answers {
+    /// The slots that have answers.
+    pub(crate) fn len(&self) -> usize {
+        self.0.first().map_or(0, Vec::len)
+    }
+
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The outputs at the instance.
+    pub(crate) fn of_instance(&self) -> Array1<f64> {
+        self.0.iter().map(|answers| answers[0]).collect()
+    }
+
+    /// Takes the outputs of the next slots.
+    pub(crate) fn take(&mut self, outputs: &Rows) -> Result<()> {
+        if self.0.is_empty() {
+            self.0 = vec![Vec::new(); outputs.ncols()];
+        }
+        same_shape("the model's output", &[outputs.nrows(), self.0.len()], outputs.shape())?;
+        for (answers, outputs) in self.0.iter_mut().zip(outputs.columns()) {
+            answers.extend(outputs);
+        }
+        Ok(())
+    }
+}
+
+/// The rows that were asked for, or are about to be, and their answers: slot 0 is the instance, slot `k` row `k - 1`
+/// of the plan.
+pub(crate) struct Memory {
+    plan: Plan,
+    keys: Keys,
+    pub(crate) answers: Answers,
+}
+
+impl Memory {
+    pub(crate) fn new(game: &Game<'_>) -> Self {
+        let values = game.values();
+        let keys = Keys::new(&values);
+        let plan = Plan::new(values, game.differing.stride());
+        Memory { plan, keys, answers: Answers::default() }
+    }
+
+    /// The slots planned so far.
+    pub(crate) fn len(&self) -> usize {
+        1 + self.plan.len()
+    }
+
+    /// The slots that have answers.
+    pub(crate) fn answered(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Forgets all but the instance.
+    fn forget(&mut self) {
+        self.plan.clear();
+        self.answers.0.iter_mut().for_each(|answers| answers.truncate(1));
+    }
+}
+
+/// The mean outputs of some coalitions, on their way: background row by background row.
+pub(crate) struct Evaluation {
+    pub(crate) coalitions: Coalitions,
+    /// Whether no other coalitions are evaluated in this game.
+    alone: bool,
+    /// Background rows before this one are planned.
+    next: usize,
+    /// The slots of the last of them, whose answers are not in the totals yet.
+    pending: Vec<Vec<u32>>,
+}
+
+/// Sums of weighted outputs over the background rows of each part of the background: for each part and output (the
+/// parts' outputs one after the other) a number per coalition.
+pub(crate) type Totals = Vec<Vec<f64>>;
+
+impl Evaluation {
+    pub(crate) fn new(coalitions: Coalitions, alone: bool) -> Self {
+        Evaluation { coalitions, alone, next: 0, pending: Vec::new() }
+    }
+
+    /// Whether all background rows are in the totals.
+    pub(crate) fn done(&self, game: &Game<'_>) -> bool {
+        self.next == game.n_background() && self.pending.is_empty()
+    }
+
+    /// Plans background rows until there are enough to ask for.
+    pub(crate) fn plan(&mut self, game: &Game<'_>, memory: &mut Memory) {
+        if REMEMBERED < memory.len() {
+            memory.forget();
+        }
+        while self.next < game.n_background() && memory.len() <= REMEMBERED {
+            self.pending.push(game.plan(self.next, &self.coalitions, self.alone, memory));
+            self.next += 1;
+        }
+    }
+
+    /// Adds the answers of the planned rows to the totals.
+    ///
+    /// Terms are added in the same order for every coalition, so that a player that never changes the output never
+    /// changes a mean, not even by a rounding.
+    pub(crate) fn fold(&mut self, game: &Game<'_>, memory: &Memory, totals: &mut Totals) {
+        let first = self.next - self.pending.len();
+        let n_outputs = memory.answers.n_outputs();
+        let n_parts = totals.len() / n_outputs.max(1);
+        for (output, answers) in memory.answers.0.iter().enumerate() {
+            // Rows that differ from the instance in the same players have the same patterns.
+            let mut terms: BTreeMap<(usize, &[u64]), Vec<f64>> = BTreeMap::new();
+            for (row, slots) in (first..).zip(&self.pending) {
+                let part = game.background.part(row, n_parts);
+                let terms = terms
+                    .entry((part, game.differing.get(row)))
+                    .or_insert_with(|| vec![0.0; slots.len()]);
+                for (term, &slot) in terms.iter_mut().zip(slots) {
+                    *term += game.background.weights[row] * answers[slot as usize];
+                }
+            }
+            for ((part, differing), terms) in &terms {
+                let patterns = self.coalitions.patterns(differing);
+                let run = self.coalitions.run_of_patterns(differing);
+                add(&mut totals[part * n_outputs + output], terms, &patterns, run);
+            }
+        }
+        self.pending.clear();
+    }
+}
+
+/// Adds to each coalition's total the term of its pattern; patterns follow one another in runs of `run`.
+fn add(totals: &mut [f64], terms: &[f64], patterns: &[u32], run: usize) {
     // Shorter runs are not worth their bookkeeping.
     if run < 4 {
-        for (mean, &pattern) in means.iter_mut().zip(patterns) {
-            *mean += terms[pattern as usize];
+        for (total, &pattern) in totals.iter_mut().zip(patterns) {
+            *total += terms[pattern as usize];
         }
         return;
     }
-    for (means, patterns) in means.chunks_mut(run).zip(patterns.chunks(run)) {
+    for (totals, patterns) in totals.chunks_mut(run).zip(patterns.chunks(run)) {
         let first = patterns[0] as usize;
-        for (mean, term) in means.iter_mut().zip(&terms[first..]) {
-            *mean += term;
+        for (total, term) in totals.iter_mut().zip(&terms[first..]) {
+            *total += term;
         }
     }
 }

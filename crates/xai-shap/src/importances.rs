@@ -1,11 +1,12 @@
 //! Importances over a set of explanations, and sums of columns.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ndarray::{Array1, Array2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{Error, ParamError, Result, Rows, nested, require, same_shape};
+use xai_core::{ParamError, Result, Rows, nested, require, same_shape};
 
 use crate::data::KernelShapData;
 
@@ -24,7 +25,7 @@ pub struct Importance {
 /// of the effects over the outputs. No explanations give no entries.
 ///
 /// # Errors
-/// [`Error::Shape`] when the explanations have other numbers of outputs or features.
+/// [`Error::Shape`](xai_core::Error::Shape) when the explanations have other numbers of outputs or features.
 ///
 /// # Source
 /// alibi's `rank_by_importance`; there ties come in reverse order of the features.
@@ -66,38 +67,38 @@ pub fn importances<'a>(
 /// [`groups`](crate::KernelShapParams::groups) give that one.
 ///
 /// # Errors
-/// [`Error::Param`] when the lists have different lengths, a block is empty, blocks overlap or are out of order, or
+/// [`Error::Param`](xai_core::Error::Param) when the lists have different lengths, a block is empty, blocks overlap or are out of order, or
 /// one ends past the last column.
 pub fn sum_columns(values: &Rows, starts: &[usize], lengths: &[usize]) -> Result<Array2<f64>> {
-    let name = "cat_vars_enc_dim";
-    require(
-        starts.len() == lengths.len(),
-        name,
-        format!("as long as the {} starts", starts.len()),
-        lengths.len(),
-    )?;
-    let mut columns = Vec::new();
-    let mut next = 0;
-    for (&start, &length) in starts.iter().zip(lengths) {
-        require(1 <= length, name, "lengths of at least 1", length)?;
-        require(
-            next <= start,
-            "cat_vars_start_idx",
-            "ascending, past the end of the block before",
-            start,
-        )?;
-        columns.extend((next..start).map(|column| column..column + 1));
-        next = start + length;
-        columns.push(start..next);
-    }
-    if values.ncols() < next {
-        let rule = format!("lengths that end within the {} columns", values.ncols());
-        return Err(Error::Param(ParamError { name, rule, value: next.to_string() }));
-    }
-    columns.extend((next..values.ncols()).map(|column| column..column + 1));
+    let columns = blocks(values.ncols(), starts, lengths)?;
     let mut sums = Array2::zeros((values.nrows(), columns.len()));
     for (to, from) in columns.into_iter().enumerate() {
         sums.column_mut(to).assign(&values.slice(s![.., from]).sum_axis(Axis(1)));
     }
     Ok(sums)
+}
+
+/// The columns that are summed, block by block; a column outside the given blocks is one by itself.
+pub(crate) fn blocks(
+    n_columns: usize,
+    starts: &[usize],
+    lengths: &[usize],
+) -> Result<Vec<Range<usize>>, ParamError> {
+    let name = "cat_vars_enc_dim";
+    let rule = format!("as long as the {} starts", starts.len());
+    require(starts.len() == lengths.len(), name, rule, lengths.len())?;
+    let mut columns = Vec::new();
+    let mut next = 0;
+    for (&start, &length) in starts.iter().zip(lengths) {
+        require(1 <= length, name, "lengths of at least 1", length)?;
+        let rule = "ascending, past the end of the block before";
+        require(next <= start, "cat_vars_start_idx", rule, start)?;
+        columns.extend((next..start).map(|column| column..column + 1));
+        next = start.saturating_add(length);
+        let rule = format!("lengths that end within the {n_columns} columns");
+        require(next <= n_columns, name, rule, next)?;
+        columns.push(start..next);
+    }
+    columns.extend((next..n_columns).map(|column| column..column + 1));
+    Ok(columns)
 }

@@ -56,4 +56,13 @@ impl Link {
         }
         Ok(())
     }
+
+    /// The derivative of the link, for values that [`apply`](Self::apply) took; 0 where it moved them.
+    pub(crate) fn slopes(self, values: &Array2<f64>, epsilon: f64) -> Array2<f64> {
+        values.mapv(|p| match self {
+            Link::Identity => 1.0,
+            Link::Logit if (epsilon..=1.0 - epsilon).contains(&p) => (p * (1.0 - p)).recip(),
+            Link::Logit => 0.0,
+        })
+    }
 }

@@ -1,23 +1,14 @@
-//! Shapley values and their standard errors from a paired design.
-
-use std::ops::Range;
+//! Shapley values from a paired design.
 
 use ndarray::{Array1, Array2, Axis, s};
 use xai_core::{Result, Rows, linalg};
 
 use crate::coalitions::contains;
 use crate::design::{Design, Stratum};
+use crate::uncertainty::Influences;
 
-/// An estimate of Shapley values.
-pub(crate) struct Estimate {
-    /// Shape `(n_outputs, n_players)`; each row sums to the output's change.
-    pub(crate) values: Array2<f64>,
-    /// Standard errors, same shape; `None` when there are too few pairs to tell.
-    pub(crate) standard_errors: Option<Array2<f64>>,
-}
-
-/// The least-squares problem of a design, factorised: with `u = 2z - 1` and `delta = v(z) - v(complement of z)`,
-/// minimise `sum a_k (delta_k - u_k . phi)^2` subject to `sum phi = change`.
+/// The least-squares problem of the beginning of a design, factorised: with `u = 2z - 1` and
+/// `delta = v(z) - v(complement of z)`, minimise `sum a_k (delta_k - u_k . phi)^2` subject to `sum phi = change`.
 ///
 /// # Source
 /// The pairing is Covert & Lee 2021, "Improving KernelSHAP", section 4.2; that the even part drops out of the paired
@@ -25,9 +16,9 @@ pub(crate) struct Estimate {
 /// without replacement (Cochran 1977, section 5.4), applied to each pair's influence on the solution, with a
 /// degrees-of-freedom factor `B / (B - M)`.
 pub(crate) struct Regression {
-    n_players: usize,
-    n_pairs: usize,
     blocks: Vec<Block>,
+    /// The block of each pair.
+    block_of: Vec<usize>,
     /// `u` without its component along the vector of ones, shape `(n_pairs, n_players)`.
     centred: Array2<f64>,
     /// The sums of `u`, shape `(n_pairs, 1)`.
@@ -39,135 +30,159 @@ pub(crate) struct Regression {
 }
 
 impl Regression {
-    /// Factorises the problem, before anything is asked of the model.
+    /// Factorises the problem of the first `n_pairs` pairs, for the players in `players` alone; the others have no
+    /// part in the model.
     ///
     /// # Errors
     /// [`Error::Singular`](xai_core::Error::Singular) when the pairs leave some players' values open.
-    pub(crate) fn new(design: &Design) -> Result<Self> {
-        let n_players = design.coalitions.n_players();
-        let n_pairs = design.coalitions.len() / 2;
-        let blocks = blocks(&design.strata);
-        let weights = pair_weights(&blocks, n_pairs);
-        let signs = Array2::from_shape_fn((n_pairs, n_players), |(pair, player)| {
-            if contains(design.coalitions.get(2 * pair), player) { 1.0 } else { -1.0 }
+    pub(crate) fn new(design: &Design, n_pairs: usize, players: &[usize]) -> Result<Self> {
+        let (blocks, block_of) = blocks_of_pairs(design, n_pairs);
+        let weights = pair_weights(&blocks, &block_of);
+        let signs = Array2::from_shape_fn((n_pairs, players.len()), |(pair, place)| {
+            if contains(design.pair(pair), players[place]) { 1.0 } else { -1.0 }
         });
         // phi = change / M + psi with psi across the vector of ones: the constraint is gone, and designs of single
         // players, nearly parallel to the ones before, become well conditioned.
+        let n_players = players.len() as f64;
         let sums = signs.sum_axis(Axis(1)).insert_axis(Axis(1));
-        let centred = &signs - &(&sums / n_players as f64);
+        let centred = &signs - &(&sums / n_players);
         let weighted = &centred * &weights.insert_axis(Axis(1));
         let mut normal = weighted.t().dot(&centred);
         // Along the ones nothing is asked; any positive number there makes the matrix definite.
-        normal += normal.diag().mean().expect("at least one player") / n_players as f64;
-        let inverse = linalg::cholesky_solve(&normal, &Array2::eye(n_players))?;
-        Ok(Regression { n_players, n_pairs, blocks, centred, sums, weighted, inverse })
+        let along = normal.diag().mean().unwrap_or_default().max(f64::MIN_POSITIVE);
+        normal += along / n_players;
+        let inverse = linalg::cholesky_solve(&normal, &Array2::eye(players.len()))?;
+        Ok(Regression { blocks, block_of, centred, sums, weighted, inverse })
     }
 
-    /// Solves for all outputs: `worth` has shape `(n_outputs, 2 * n_pairs)` in the order of the design, `change` is
-    /// `v(all) - v(none)`.
-    pub(crate) fn solve(&self, worth: &Rows, change: &Array1<f64>) -> Estimate {
-        let share = change / self.n_players as f64;
-        let deltas = &worth.slice(s![.., ..;2]) - &worth.slice(s![.., 1..;2]);
-        let targets = deltas.reversed_axes() - &self.sums * &share.view().insert_axis(Axis(0));
+    /// Shapley values, shape `(n_games, n_players)`: `deltas` has shape `(n_games, n_pairs)`, `changes` holds
+    /// `v(all) - v(none)` of each game.
+    pub(crate) fn values(&self, deltas: &Rows, changes: &Array1<f64>) -> Array2<f64> {
+        let share = changes / self.centred.ncols() as f64;
+        let targets = &deltas.t() - &self.sums * &share.view().insert_axis(Axis(0));
         let psi = self.inverse.dot(&self.weighted.t().dot(&targets));
-        let residuals = targets - self.centred.dot(&psi);
         // What rounding left along the ones goes, so that the sum is the change to the last bits.
         let along = psi.mean_axis(Axis(0)).expect("at least one player");
-        let values = &psi.t() + &(share - along).insert_axis(Axis(1));
-        let standard_errors = self.standard_errors(&residuals);
-        Estimate { values, standard_errors }
+        &psi.t() + &(share - along).insert_axis(Axis(1))
     }
 
-    /// From the residuals, shape `(n_pairs, n_outputs)`; `None` when there are too few pairs to tell.
-    fn standard_errors(&self, residuals: &Rows) -> Option<Array2<f64>> {
-        let mut variances = Array2::<f64>::zeros((residuals.ncols(), self.n_players));
-        let sampled: Vec<&Block> = self.blocks.iter().filter(|block| !block.exhausted).collect();
-        if sampled.is_empty() {
-            return Some(variances);
+    /// What each pair adds to the error of one game's values; `None` when there are too few pairs to tell.
+    pub(crate) fn influences(
+        &self,
+        deltas: &Array1<f64>,
+        values: &Array1<f64>,
+    ) -> Option<Influences> {
+        let (n_pairs, n_players) = self.centred.dim();
+        if self.blocks.iter().all(|block| block.exhausted) {
+            return Some(Influences::none(n_players));
         }
-        if self.n_pairs <= self.n_players || sampled.iter().any(|block| block.taken < 2) {
+        let sampled: Vec<usize> =
+            (0..n_pairs).filter(|&pair| !self.blocks[self.block_of[pair]].exhausted).collect();
+        let thin = |block: &&Block| !block.exhausted && block.taken < 2;
+        if n_pairs <= n_players || self.blocks.iter().any(|block| thin(&block)) {
             return None;
         }
-        let freedom = self.n_pairs as f64 / (self.n_pairs - self.n_players) as f64;
-        let influences = self.weighted.dot(&self.inverse);
-        for (mut variances, residuals) in variances.rows_mut().into_iter().zip(residuals.columns())
-        {
-            for block in &sampled {
-                let effects = || {
-                    block
-                        .pairs
-                        .iter()
-                        .flat_map(Clone::clone)
-                        .map(|pair| &influences.row(pair) * residuals[pair])
-                };
-                let taken = block.taken as f64;
-                let mean = effects()
-                    .fold(Array1::<f64>::zeros(self.n_players), |sum, effect| sum + effect)
-                    / taken;
-                let squares = effects()
-                    .fold(Array1::<f64>::zeros(self.n_players), |sum, effect| {
-                        sum + (effect - &mean).mapv(|deviation| deviation * deviation)
-                    });
-                let unseen = 1.0 - taken / block.available;
-                variances.scaled_add(freedom * unseen * taken / (taken - 1.0), &squares);
-            }
+        let sum = values.sum() / n_players as f64;
+        let fitted = self.centred.dot(values) + &self.sums.column(0) * sum;
+        let residuals = deltas - &fitted;
+        let weighted = self.weighted.select(Axis(0), &sampled);
+        let mut influences = weighted.dot(&self.inverse);
+        for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
+            row *= residuals[pair];
         }
-        Some(variances.mapv_into(f64::sqrt))
+        let mut means = Array2::<f64>::zeros((self.blocks.len(), n_players));
+        for (row, &pair) in influences.rows().into_iter().zip(&sampled) {
+            let block = self.block_of[pair];
+            means.row_mut(block).scaled_add(1.0 / self.blocks[block].taken as f64, &row);
+        }
+        let freedom = n_pairs as f64 / (n_pairs - n_players) as f64;
+        for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
+            let block = &self.blocks[self.block_of[pair]];
+            let taken = block.taken as f64;
+            let unseen = 1.0 - taken / block.available;
+            row -= &means.row(self.block_of[pair]);
+            row *= (freedom * unseen * taken / (taken - 1.0)).sqrt();
+        }
+        let n_blocks = self.blocks.iter().filter(|block| !block.exhausted).count();
+        let freedom = (n_pairs - n_players).min(sampled.len() - n_blocks);
+        Some(Influences { rows: influences, freedom: freedom as f64 })
     }
 }
 
+/// The kernel weight of each of the first `n_pairs` pairs, of sum 1.
+pub(crate) fn weights(design: &Design, n_pairs: usize) -> Array1<f64> {
+    let (blocks, block_of) = blocks_of_pairs(design, n_pairs);
+    pair_weights(&blocks, &block_of)
+}
+
+fn pair_weights(blocks: &[Block], block_of: &[usize]) -> Array1<f64> {
+    let weight = |&block: &usize| blocks[block].weight / blocks[block].taken as f64;
+    let weights: Array1<f64> = block_of.iter().map(weight).collect();
+    &weights / weights.sum()
+}
+
+/// The blocks of the first `n_pairs` pairs, and that of each pair.
+fn blocks_of_pairs(design: &Design, n_pairs: usize) -> (Vec<Block>, Vec<usize>) {
+    let mut taken = vec![0; design.strata.len()];
+    (0..n_pairs).for_each(|pair| taken[design.stratum_of(pair)] += 1);
+    let (blocks, of_stratum) = blocks(&design.strata, &taken);
+    let block_of = (0..n_pairs).map(|pair| of_stratum[design.stratum_of(pair)]).collect();
+    (blocks, block_of)
+}
+
 /// Strata that share weight and variance: one each, or neighbours that are too thin to stand alone.
+#[derive(Clone, Debug)]
 struct Block {
-    pairs: Vec<Range<usize>>,
     taken: usize,
     available: f64,
     weight: f64,
     exhausted: bool,
 }
 
-fn blocks(strata: &[Stratum]) -> Vec<Block> {
+/// The blocks, and that of each stratum.
+fn blocks(strata: &[Stratum], taken: &[usize]) -> (Vec<Block>, Vec<usize>) {
     let mut blocks: Vec<Block> = Vec::new();
+    let mut block_of = Vec::new();
     let mut thin: Option<usize> = None;
-    let mut start = 0;
-    for stratum in strata {
-        let pairs = start..start + stratum.taken;
-        start = pairs.end;
-        let exhausted = stratum.exhausted();
-        let Stratum { available, weight, taken, .. } = *stratum;
+    for (stratum, &taken) in strata.iter().zip(taken) {
+        let Stratum { available, weight, .. } = *stratum;
+        let exhausted = available <= taken as f64;
+        let own = Block { taken, available, weight, exhausted };
         match thin.filter(|_| !exhausted) {
             Some(index) => {
-                let block = &mut blocks[index];
-                block.pairs.push(pairs);
-                block.taken += taken;
-                block.available += available;
-                block.weight += weight;
+                blocks[index].join(&own);
+                block_of.push(index);
             }
-            None => blocks.push(Block { pairs: vec![pairs], taken, available, weight, exhausted }),
+            None => {
+                blocks.push(own);
+                block_of.push(blocks.len() - 1);
+            }
         }
-        thin = thin.filter(|_| exhausted).or((!exhausted).then(|| blocks.len() - 1));
+        thin = thin.filter(|_| exhausted).or((!exhausted).then(|| block_of[block_of.len() - 1]));
         thin = thin.filter(|&index| blocks[index].taken < 2);
     }
     if let Some(last) = thin
-        && let Some(index) = blocks.iter().rposition(|block| !block.exhausted && 2 <= block.taken)
+        && let Some(into) = blocks.iter().rposition(|block| !block.exhausted && 2 <= block.taken)
     {
-        let block = blocks.remove(last);
-        let into = &mut blocks[index];
-        into.pairs.extend(block.pairs);
-        into.taken += block.taken;
-        into.available += block.available;
-        into.weight += block.weight;
+        let block = blocks[last].clone();
+        blocks[into].join(&block);
+        // It keeps its place, without pairs, so that the others keep theirs.
+        blocks[last] = Block { taken: 0, available: 0.0, weight: 0.0, exhausted: true };
+        block_of.iter_mut().filter(|own| **own == last).for_each(|own| *own = into);
     }
-    blocks
+    (blocks, block_of)
 }
 
-/// The kernel weight of each pair, of sum 1.
-fn pair_weights(blocks: &[Block], n_pairs: usize) -> Array1<f64> {
-    let mut weights = Array1::zeros(n_pairs);
-    for block in blocks.iter().filter(|block| 0 < block.taken) {
-        for pairs in &block.pairs {
-            weights.slice_mut(s![pairs.clone()]).fill(block.weight / block.taken as f64);
-        }
+impl Block {
+    fn join(&mut self, other: &Block) {
+        self.taken += other.taken;
+        self.available += other.available;
+        self.weight += other.weight;
     }
-    let total = weights.sum();
-    weights / total
+}
+
+/// The differences of pairs, shape `(n_games, n_pairs)`, from worths in the order of the design, shape
+/// `(n_games, 2 * n_pairs)`.
+pub(crate) fn differences(worth: &Rows) -> Array2<f64> {
+    &worth.slice(s![.., ..;2]) - &worth.slice(s![.., 1..;2])
 }

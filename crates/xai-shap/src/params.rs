@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xai_core::tabular::Features;
-use xai_core::{ParamError, Params, Result, Rows, require};
+use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
 
 use crate::explainer::KernelShap;
+use crate::l1::L1Reg;
 use crate::link::Link;
 
 /// Settings of [`KernelShap`]. Names follow alibi and shap where they have the parameter.
@@ -36,6 +37,36 @@ pub struct KernelShapParams {
     /// Weights of the background rows, as many as there are, finite, at least 0, with a positive sum.
     /// Default `None`: all equal.
     pub weights: Option<Vec<f64>>,
+    /// Features (or groups), by index, that have the instance's value throughout and do not play: their effect is 0,
+    /// and `expected_value` is what the model says with them alone. Default none.
+    pub fixed_features: Vec<usize>,
+    /// Stop sampling when every standard error of an output is at most this share of the range of its Shapley values,
+    /// above 0; checked after each round of coalitions. Default `None`: `nsamples` coalitions.
+    pub tolerance: Option<f64>,
+    /// Stop sampling when every standard error is at most this, on the scale of the link, above 0. With
+    /// [`tolerance`](Self::tolerance) too, either will do for an output. Default `None`.
+    pub absolute_tolerance: Option<f64>,
+    /// The probability with which the confidence intervals hold, and the certified ranks, in `(0, 1)`. Default 0.95.
+    pub confidence: f64,
+    /// How many ranks of each output to certify. Default 5; 0 for none.
+    pub top_k: usize,
+    /// Whether to tell the error that comes from the background sample. It costs no queries. Default true.
+    pub background_error: bool,
+    /// Which features the regression is for. Default `false`, all: anything else gives no Shapley values.
+    pub l1_reg: L1Reg,
+    /// Whether instances with as many varying features share the choice of coalitions, and the work on it. Without,
+    /// their errors are independent, and average out over many instances. Default true.
+    pub share_design: bool,
+    /// Whether to add up the values of blocks of columns, as alibi does for one-hot columns. The sum is no Shapley
+    /// value where the columns interact with others; [`groups`](Self::groups) give that one. Default false.
+    pub summarise_result: bool,
+    /// With `summarise_result`, the first column of each block, ascending. Default `None`.
+    pub cat_vars_start_idx: Option<Vec<usize>>,
+    /// With `summarise_result`, the number of columns in each block. Default `None`.
+    pub cat_vars_enc_dim: Option<Vec<usize>>,
+    /// [`Reference`](Semantics::Reference) repeats shap's design, weights and order, its notion of equal values and its
+    /// thresholds, without uncertainties; `estimator` must be `"auto"`. Default `"native"`.
+    pub semantics: Semantics,
     /// Whether rows may hold NaN for a missing value; NaN equals NaN. Default false: NaN is an error.
     pub allow_missing: bool,
 }
@@ -52,6 +83,18 @@ impl Default for KernelShapParams {
             group_names: None,
             allow_partial_groups: false,
             weights: None,
+            fixed_features: Vec::new(),
+            tolerance: None,
+            absolute_tolerance: None,
+            confidence: 0.95,
+            top_k: 5,
+            background_error: true,
+            l1_reg: L1Reg::Off,
+            share_design: true,
+            summarise_result: false,
+            cat_vars_start_idx: None,
+            cat_vars_enc_dim: None,
+            semantics: Semantics::Native,
             allow_missing: false,
         }
     }
@@ -85,7 +128,10 @@ impl NSamples {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Estimator {
-    /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, [`Paired`](Self::Paired) otherwise.
+    /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, or when all coalitions of up to 16 players cost no
+    /// more queries than `nsamples` may, because many give the same rows. Otherwise
+    /// [`Permutation`](Self::Permutation) when `nsamples` is below `4 * M` (`8 * M` from 60 players on) and
+    /// [`Paired`](Self::Paired) above.
     #[default]
     Auto,
     /// All coalitions, whatever `nsamples` says; at most 24 players that vary.
@@ -93,6 +139,9 @@ pub enum Estimator {
     /// Pairs of a coalition and its complement, stratified by size and drawn without replacement, with standard
     /// errors. Exact for models with interactions of at most two players.
     Paired,
+    /// Random orders of the players, each walked forwards and backwards, with standard errors from their spread.
+    /// Better than [`Paired`](Self::Paired) for few coalitions; exact for the same models.
+    Permutation,
 }
 
 /// What the model does.
@@ -115,6 +164,46 @@ impl Params for KernelShapParams {
                 "in 1..=2^31 or \"auto\"",
                 count,
             )?;
+        }
+        for (name, tolerance) in
+            [("tolerance", self.tolerance), ("absolute_tolerance", self.absolute_tolerance)]
+        {
+            let bound = tolerance.unwrap_or(1.0);
+            require(0.0 < bound && bound < f64::INFINITY, name, "finite and above 0", bound)?;
+        }
+        let confidence = self.confidence;
+        require(0.0 < confidence && confidence < 1.0, "confidence", "in (0, 1)", confidence)?;
+        self.l1_reg.check()?;
+        if self.semantics == Semantics::Reference {
+            let auto = self.estimator == Estimator::Auto;
+            let rule = "\"auto\" with the reference semantics";
+            require(auto, "estimator", rule, format!("{:?}", self.estimator))?;
+            let rule = "none with the reference semantics, which know no errors";
+            require(
+                self.tolerance.is_none(),
+                "tolerance",
+                rule,
+                self.tolerance.unwrap_or_default(),
+            )?;
+            let tolerance = self.absolute_tolerance;
+            require(
+                tolerance.is_none(),
+                "absolute_tolerance",
+                rule,
+                tolerance.unwrap_or_default(),
+            )?;
+        }
+        let regression = self.estimator != Estimator::Permutation || self.l1_reg == L1Reg::Off;
+        let rule = "false with the estimator \"permutation\", which has no regression";
+        require(regression, "l1_reg", rule, format!("{:?}", self.l1_reg))?;
+        if self.summarise_result {
+            let starts = self.cat_vars_start_idx.as_ref().map_or(0, Vec::len);
+            let lengths = self.cat_vars_enc_dim.as_ref().map_or(0, Vec::len);
+            let rule = "given with `summarise_result`";
+            require(0 < starts, "cat_vars_start_idx", rule, "none")?;
+            require(0 < lengths, "cat_vars_enc_dim", rule, "none")?;
+            let grouped = self.groups.is_some();
+            require(!grouped, "summarise_result", "false with `groups`", true)?;
         }
         let epsilon = self.link_epsilon;
         require(0.0 < epsilon && epsilon < 0.5, "link_epsilon", "in (0, 0.5)", epsilon)?;

@@ -15,9 +15,9 @@ pub(crate) struct Mixed<'a> {
 }
 
 /// The rows of one plan. Equal rows get one slot.
-pub(crate) struct Plan<'a> {
+pub(crate) struct Plan {
     /// Numbers of the values: for each background row and player, then one for the columns in no group.
-    values: &'a Array2<u32>,
+    values: Array2<u32>,
     stride: usize,
     background_rows: Vec<u32>,
     absent: Vec<u64>,
@@ -27,9 +27,9 @@ pub(crate) struct Plan<'a> {
     table: Vec<u32>,
 }
 
-impl<'a> Plan<'a> {
+impl Plan {
     /// An empty plan; `stride` is the number of words of a set of players.
-    pub(crate) fn new(values: &'a Array2<u32>, stride: usize) -> Self {
+    pub(crate) fn new(values: Array2<u32>, stride: usize) -> Self {
         Plan {
             values,
             stride,
@@ -40,8 +40,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(crate) fn values(&self) -> &'a Array2<u32> {
-        self.values
+    pub(crate) fn values(&self) -> &Array2<u32> {
+        &self.values
+    }
+
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        self.background_rows.clear();
+        self.absent.clear();
+        self.hashed.clear();
+        self.table.fill(0);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,7 +91,7 @@ impl<'a> Plan<'a> {
     }
 
     fn same(&self, a: Mixed<'_>, b: Mixed<'_>) -> bool {
-        let (of_a, of_b) = (numbers(self.values, a), numbers(self.values, b));
+        let (of_a, of_b) = (numbers(&self.values, a), numbers(&self.values, b));
         let same = |place: usize| of_a[place] == of_b[place];
         a.absent == b.absent && same(of_a.len() - 1) && members(a.absent).all(same)
     }

@@ -407,8 +407,12 @@ fn a_budget_for_all_coalitions_is_not_promised_where_they_are_sampled() {
     let n_features = 12;
     let mut background = Array2::from_elem((12, n_features), 1.0);
     background.diag_mut().fill(0.0);
-    let explainer =
-        fit(KernelShapParams { nsamples: NSamples::Count(100), ..Default::default() }, &background);
+    let params = KernelShapParams {
+        estimator: Estimator::Paired,
+        nsamples: NSamples::Count(100),
+        ..Default::default()
+    };
+    let explainer = fit(params, &background);
     let (model, x) = (Linear::new(&[1.0; 12], 0.0), Array1::ones(n_features));
     let within = |queries: u64| {
         let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });

@@ -110,17 +110,26 @@ impl KernelShapCase {
     /// When the file is not there or has another layout.
     #[must_use]
     pub fn without_l1() -> Vec<Self> {
+        Self::all(|case| case.explain.l1_reg == false)
+    }
+
+    /// Every case with a rule that selects features.
+    ///
+    /// # Panics
+    /// When the file is not there or has another layout.
+    #[must_use]
+    pub fn with_l1() -> Vec<Self> {
+        Self::all(|case| case.explain.l1_reg != false)
+    }
+
+    fn all(wanted: impl Fn(&Entry) -> bool) -> Vec<Self> {
         #[derive(Deserialize)]
         struct File {
             cases: Vec<Entry>,
         }
         let file: File =
             serde_json::from_str(&reference("kernel_shap.json")).expect("a list of cases");
-        file.cases
-            .into_iter()
-            .filter(|case| case.explain.l1_reg == false)
-            .map(KernelShapCase::from)
-            .collect()
+        file.cases.into_iter().filter(wanted).map(KernelShapCase::from).collect()
     }
 }
 

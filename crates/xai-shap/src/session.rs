@@ -1,0 +1,465 @@
+//! One instance on its way: round after round of coalitions, and the best answer so far.
+
+use std::rc::Rc;
+
+use ndarray::Array1;
+use xai_core::{Error, Predictor, Result, Row, Run, Semantics, Stop, require};
+
+use crate::background::Background;
+use crate::coalitions::Coalitions;
+use crate::data::UsedEstimator;
+use crate::designs::{Designs, PairedDesign, PermutationDesign};
+use crate::exact::MAX_PLAYERS;
+use crate::game::{Answers, Evaluation, Game, Memory, REMEMBERED, Totals};
+use crate::l1::L1Reg;
+use crate::params::{Estimator, KernelShapParams};
+use crate::reference::ReferenceDesign;
+use crate::solution::{self, Found};
+
+/// Rows of a first answer that nobody would wait for: without more, there is no early answer.
+const QUICK: u64 = 2048;
+
+/// The most players whose coalitions `"auto"` lists because many of them give the same rows.
+const MAX_LISTED: usize = 16;
+
+/// The most numbers that are kept apart by part of the background.
+const MAX_PARTED: usize = 1 << 23;
+
+/// Where the coalitions come from.
+#[derive(Clone)]
+pub(crate) enum Work {
+    /// All of them.
+    All,
+    Paired(Rc<PairedDesign>),
+    Permutation(Rc<PermutationDesign>),
+    Reference(Rc<ReferenceDesign>),
+}
+
+/// One instance on its way from coalitions to Shapley values.
+///
+/// The caller asks [`advance`](Self::advance) how many rows are wanted, has them written, and hands over the outputs,
+/// until there are none wanted; then [`finish`](Self::finish) gives the answer. It may [`halt`](Self::halt) before.
+pub(crate) struct Session<'a> {
+    params: &'a KernelShapParams,
+    pub(crate) game: Game<'a>,
+    pub(crate) memory: Memory,
+    work: Work,
+    /// The most pairs of a sample.
+    n_pairs: usize,
+    /// Whether the sample is the early answer of an exact computation.
+    early: bool,
+    evaluation: Option<Evaluation>,
+    /// The totals of the coalitions under evaluation.
+    fresh: Totals,
+    /// Those of the coalitions before them.
+    totals: Totals,
+    /// Pairs in the totals, or coalitions of a list.
+    done: usize,
+    /// Pairs in the totals and under evaluation.
+    begun: usize,
+    best: Option<Found>,
+    stop: Option<Stop>,
+}
+
+impl<'a> Session<'a> {
+    /// Chooses the estimator within `nsamples` and the budget of queries, before any model call.
+    pub(crate) fn new(
+        params: &'a KernelShapParams,
+        background: &'a Background,
+        x: &Row,
+        designs: &mut Designs,
+        run: &mut Run<'_>,
+    ) -> Result<Self> {
+        let game = Game::new(background, x, &params.fixed_features, params.semantics);
+        let mut session = Session {
+            memory: Memory::new(&game),
+            params,
+            game,
+            work: Work::All,
+            n_pairs: 0,
+            early: false,
+            evaluation: None,
+            fresh: Vec::new(),
+            totals: Vec::new(),
+            done: 0,
+            begun: 0,
+            best: None,
+            stop: None,
+        };
+        session.choose(designs, run)?;
+        Ok(session)
+    }
+
+    fn choose(&mut self, designs: &mut Designs, run: &mut Run<'_>) -> Result<()> {
+        let n_players = self.game.players.len();
+        let n_background = self.game.n_background() as u64;
+        let nsamples = self.params.nsamples.resolve(n_players);
+        let n_coalitions = (n_players <= MAX_PLAYERS).then(|| (1_usize << n_players).max(2) - 2);
+        let reference = self.params.semantics == Semantics::Reference;
+        let exact = match self.params.estimator {
+            Estimator::Auto if n_players < 2 => true,
+            Estimator::Auto if reference => false,
+            Estimator::Auto => n_coalitions.is_some_and(|all| {
+                // Where many coalitions give the same rows, all of them may cost less than a sample.
+                let sample = (nsamples as u64).saturating_mul(n_background);
+                all <= nsamples || n_players <= MAX_LISTED && self.game.cost_of_all() <= sample
+            }),
+            Estimator::Exact => {
+                let rule =
+                    format!("\"auto\" or \"paired\" for more than {MAX_PLAYERS} varying features");
+                let given = format!("\"exact\" for {n_players}");
+                require(n_coalitions.is_some(), "estimator", rule, given)?;
+                true
+            }
+            Estimator::Paired => n_players < 2,
+            Estimator::Permutation => n_players < 4,
+        };
+        let affordable = run.queries_left().map(|left| left.saturating_sub(1));
+        let cost_of_all = self.game.cost_of_all();
+        if exact && affordable.is_none_or(|left| cost_of_all <= left) {
+            self.begin_early(designs, run);
+            return Ok(());
+        }
+        let wanted = match n_coalitions {
+            Some(all) if exact => all,
+            Some(all) => all.min(nsamples),
+            None => nsamples,
+        };
+        let funded = self.funded(run, true).unwrap_or(usize::MAX);
+        let needed = 2 * n_players.saturating_sub(1);
+        if wanted < needed {
+            let (given, needed) = (nsamples as u64, needed as u64);
+            return Err(Error::Budget { what: "nsamples", given, needed });
+        }
+        if wanted.min(funded) < needed || n_players < 2 {
+            let sampled = (needed as u64 + self.ends()) * n_background + 1;
+            let all = cost_of_all.saturating_add(1);
+            return Err(Error::Budget {
+                what: "the budget of queries",
+                given: run.queries_left().unwrap_or_default(),
+                needed: if exact { sampled.min(all) } else { sampled },
+            });
+        }
+        if exact {
+            run.warn(
+                "shap.budget",
+                "the budget of queries allows no exact values; they are sampled",
+            );
+        }
+        self.n_pairs = wanted / 2;
+        let few = n_players * if 60 <= n_players { 8 } else { 4 };
+        self.work = if reference {
+            Work::Reference(designs.reference(n_players, wanted.min(funded), run))
+        } else if self.params.estimator == Estimator::Permutation
+            || self.params.estimator == Estimator::Auto
+                && nsamples < few
+                && !exact
+                && self.params.l1_reg == L1Reg::Off
+                && 4 <= n_players
+        {
+            Work::Permutation(designs.permutation(n_players, run))
+        } else {
+            Work::Paired(designs.paired(n_players, self.n_pairs, funded / 2, run)?)
+        };
+        Ok(())
+    }
+
+    /// Decides whether an exact computation is long enough to have an answer before its end: paired values of a part
+    /// of the coalitions, whose rows are asked for first.
+    fn begin_early(&mut self, designs: &mut Designs, run: &Run<'_>) {
+        let n_players = self.game.players.len();
+        let cost = self.game.cost_of_all();
+        let all = (1_usize << n_players) / 2;
+        // What is still remembered costs nothing twice; past that an early answer costs a sixteenth more at most.
+        let large = REMEMBERED as u64 <= cost;
+        let n_pairs = if large {
+            (all / 16).min(REMEMBERED / (2 * self.game.n_background()))
+        } else {
+            all / 4
+        };
+        let extra = if large { 2 * n_pairs as u64 * self.game.n_background() as u64 } else { 0 };
+        let affordable = run.queries_left().is_none_or(|left| cost + extra < left);
+        if (large || run.can_stop() && QUICK < cost) && n_players < n_pairs && affordable {
+            if let Ok(design) = designs.paired(n_players, n_pairs, n_pairs, run) {
+                self.work = Work::Paired(design);
+                self.n_pairs = n_pairs;
+                self.early = true;
+            }
+        }
+    }
+
+    /// The empty coalition, and the full one where that is not the instance.
+    fn ends(&self) -> u64 {
+        if self.game.reaches_instance() { 1 } else { 2 }
+    }
+
+    /// The coalitions that the queries left will pay for, whatever rows coincide; `None` without a limit.
+    fn funded(&self, run: &Run<'_>, first: bool) -> Option<usize> {
+        let left = run.queries_left()?;
+        let n_background = self.game.n_background() as u64;
+        let coalitions = if first {
+            (left.saturating_sub(1) / n_background).saturating_sub(self.ends())
+        } else {
+            left / n_background
+        };
+        Some(usize::try_from(coalitions).unwrap_or(usize::MAX))
+    }
+
+    /// The rows to ask for next, which [`Game::write`] writes from [`asked`](Self::asked) on; `None` when no more are
+    /// needed.
+    pub(crate) fn advance(&mut self, run: &mut Run<'_>) -> Result<Option<usize>> {
+        loop {
+            let Some(evaluation) = &mut self.evaluation else {
+                match self.next_round(run)? {
+                    Some(evaluation) => self.evaluation = Some(evaluation),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            evaluation.plan(&self.game, &mut self.memory);
+            let wanted = self.memory.len() - self.memory.answered();
+            if 0 < wanted {
+                return Ok(Some(wanted));
+            }
+            self.fold();
+            if self.evaluation.as_ref().is_some_and(|evaluation| evaluation.done(&self.game)) {
+                self.finish_round(run)?;
+            }
+        }
+    }
+
+    /// Takes the answers so far, the new ones included.
+    fn take(&mut self, answers: Answers, run: &mut Run<'_>) -> Result<()> {
+        self.memory.answers = answers;
+        if self.memory.answered() == self.memory.len() {
+            self.fold();
+        }
+        if self.evaluation.as_ref().is_some_and(|evaluation| evaluation.done(&self.game)) {
+            self.finish_round(run)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session: what is not complete is left.
+    fn halt(&mut self, stop: Stop) {
+        self.stop = Some(self.stop.unwrap_or(stop));
+        self.evaluation = None;
+    }
+
+    fn fold(&mut self) {
+        let n_outputs = self.memory.answers.n_outputs();
+        let n_parts = self.n_parts(n_outputs);
+        let Some(evaluation) = &mut self.evaluation else { return };
+        if self.fresh.is_empty() {
+            self.fresh = vec![vec![0.0; evaluation.coalitions.len()]; n_parts * n_outputs];
+        }
+        evaluation.fold(&self.game, &self.memory, &mut self.fresh);
+    }
+
+    /// The parts of the background whose totals are kept apart.
+    fn n_parts(&self, n_outputs: usize) -> usize {
+        let n_coalitions = match self.work {
+            Work::All => 1 << self.game.players.len(),
+            _ => 2 * self.n_pairs,
+        };
+        let parts = self.game.n_parts();
+        let fits = n_outputs.saturating_mul(n_coalitions).saturating_mul(parts) <= MAX_PARTED;
+        let wanted = self.params.background_error && self.params.semantics == Semantics::Native;
+        if fits && wanted { parts } else { 1 }
+    }
+
+    fn finish_round(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.evaluation = None;
+        let fresh = std::mem::take(&mut self.fresh);
+        if self.totals.is_empty() {
+            self.totals = fresh;
+        } else {
+            self.totals.iter_mut().zip(fresh).for_each(|(totals, fresh)| totals.extend(fresh));
+        }
+        self.done = self.begun;
+        let asked = self.params.tolerance.is_some() || self.params.absolute_tolerance.is_some();
+        if asked && matches!(self.work, Work::Paired(_) | Work::Permutation(_)) {
+            let found = solution::solve(self.params, &self.game, &self.memory, &self.state(), run);
+            if found.is_ok_and(|found| found.within(self.params)) {
+                self.stop = Some(Stop::Converged);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> solution::State<'_> {
+        solution::State { work: &self.work, totals: &self.totals, done: self.done }
+    }
+
+    /// The next coalitions to evaluate; `None` when the work is done.
+    fn next_round(&mut self, run: &mut Run<'_>) -> Result<Option<Evaluation>> {
+        if self.stop.is_some() {
+            return Ok(None);
+        }
+        let first = self.done == 0;
+        let limit = match self.funded(run, first) {
+            Some(coalitions) => self.n_pairs.min(self.done.saturating_add(coalitions / 2)),
+            None => self.n_pairs,
+        };
+        let (done, coalitions) = match &self.work {
+            Work::All | Work::Reference(_) if !first => {
+                self.stop = Some(Stop::Converged);
+                return Ok(None);
+            }
+            Work::All => {
+                let all = Coalitions::all(self.game.players.len());
+                (all.len(), all)
+            }
+            Work::Reference(design) => (design.coalitions.len(), design.coalitions.clone()),
+            Work::Paired(design) => {
+                let end = design.after(self.done).min(limit);
+                (end, design.coalitions(self.done, end))
+            }
+            Work::Permutation(design) => {
+                let end = design.after(self.done, limit);
+                (end, design.coalitions(self.done, end))
+            }
+        };
+        if done == self.done {
+            return self.end_sample(limit, run);
+        }
+        self.begun = done;
+        let alone = matches!(self.work, Work::All | Work::Reference(_)) && self.best.is_none();
+        if first && !matches!(self.work, Work::All) {
+            let mut with_ends = Coalitions::new(self.game.players.len());
+            with_ends.push([]);
+            with_ends.push_complement();
+            with_ends.append(&coalitions);
+            return Ok(Some(Evaluation::new(with_ends, alone)));
+        }
+        Ok(Some(Evaluation::new(coalitions, alone)))
+    }
+
+    /// No pair fits any more.
+    fn end_sample(&mut self, limit: usize, run: &mut Run<'_>) -> Result<Option<Evaluation>> {
+        if self.early {
+            self.best =
+                solution::solve(self.params, &self.game, &self.memory, &self.state(), run).ok();
+            self.early = false;
+            self.work = Work::All;
+            self.totals.clear();
+            (self.done, self.begun) = (0, 0);
+            return self.next_round(run);
+        }
+        let all = match &self.work {
+            Work::Paired(design) => design.exhausted(self.done),
+            _ => false,
+        };
+        let asked = self.params.tolerance.is_some() || self.params.absolute_tolerance.is_some();
+        let short = limit < self.n_pairs || asked;
+        self.stop = Some(if all || !short { Stop::Converged } else { Stop::Budget });
+        Ok(None)
+    }
+
+    /// The answer: the best so far where the session was halted.
+    pub(crate) fn finish(mut self, run: &mut Run<'_>) -> Result<Answer> {
+        let stop = self.stop.unwrap_or(Stop::Converged);
+        let best = self.best.take();
+        let found = if self.done == 0 {
+            best
+        } else {
+            match solution::solve(self.params, &self.game, &self.memory, &self.state(), run) {
+                Err(Error::Singular { .. }) if stop != Stop::Converged => best,
+                found => Some(found?),
+            }
+        };
+        let estimator = match &self.work {
+            Work::All if self.done == 0 => UsedEstimator::Paired,
+            Work::All => UsedEstimator::Exact,
+            Work::Paired(_) => UsedEstimator::Paired,
+            Work::Permutation(_) => UsedEstimator::Permutation,
+            Work::Reference(_) => UsedEstimator::Reference,
+        };
+        if found.as_ref().is_some_and(|found| found.background.is_none())
+            && self.params.background_error
+            && self.params.semantics == Semantics::Native
+            && 1 < self.game.n_background()
+        {
+            run.warn(
+                "shap.no_background_error",
+                "too many coalitions and outputs to keep parts of the background apart",
+            );
+        }
+        let at_x = self.memory.answers.of_instance();
+        found.map(|found| Answer { found, estimator, stop, at_x }).ok_or(Error::Stopped(stop))
+    }
+}
+
+/// What a session has come to.
+pub(crate) struct Answer {
+    pub(crate) found: Found,
+    pub(crate) estimator: UsedEstimator,
+    pub(crate) stop: Stop,
+    /// The outputs at the instance.
+    pub(crate) at_x: Array1<f64>,
+}
+
+/// Advances sessions together until none of them wants more rows; their rows share the model's calls.
+///
+/// # Errors
+/// When a call fails. A stop is no error: the sessions end with what they have.
+pub(crate) fn drive(
+    sessions: &mut [Result<Session<'_>>],
+    model: &dyn Predictor,
+    runs: &mut [Run<'_>],
+) -> Result<()> {
+    loop {
+        let mut sizes = Vec::with_capacity(sessions.len());
+        for (slot, run) in sessions.iter_mut().zip(&mut *runs) {
+            let wanted = match slot {
+                Ok(session) => session.advance(run),
+                Err(_) => Ok(None),
+            };
+            match wanted {
+                Ok(wanted) => sizes.push(wanted.unwrap_or(0)),
+                Err(error) => {
+                    *slot = Err(error);
+                    sizes.push(0);
+                }
+            }
+        }
+        if sizes.iter().all(|&size| size == 0) {
+            return Ok(());
+        }
+        let width = sessions.iter().flatten().next().map_or(0, |session| session.game.width());
+        let mut answers: Vec<Answers> = sessions
+            .iter_mut()
+            .map(|slot| slot.as_mut().map(|session| std::mem::take(&mut session.memory.answers)))
+            .map(Result::unwrap_or_default)
+            .collect();
+        let asked: Vec<usize> = answers.iter().map(Answers::len).collect();
+        let writers: Vec<Option<(&Game<'_>, &Memory)>> = sessions
+            .iter()
+            .map(|slot| slot.as_ref().ok().map(|session| (&session.game, &session.memory)))
+            .collect();
+        let streamed = Run::stream_together(
+            runs,
+            model,
+            (&sizes, width),
+            |part, first, block| {
+                let (game, memory) = writers[part].expect("the others want no rows");
+                game.write(memory, asked[part] + first, block);
+            },
+            |part, _, outputs| answers[part].take(outputs),
+        );
+        for ((slot, run), answers) in sessions.iter_mut().zip(&mut *runs).zip(answers) {
+            if let Ok(session) = slot
+                && let Err(error) = session.take(answers, run)
+            {
+                *slot = Err(error);
+            }
+        }
+        match streamed {
+            Err(Error::Stopped(stop)) => {
+                sessions.iter_mut().flatten().for_each(|session| session.halt(stop));
+                return Ok(());
+            }
+            other => other?,
+        }
+    }
+}

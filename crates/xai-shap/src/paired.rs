@@ -58,11 +58,14 @@ impl Regression {
     /// Shapley values, shape `(n_games, n_players)`: `deltas` has shape `(n_games, n_pairs)`, `changes` holds
     /// `v(all) - v(none)` of each game.
     pub(crate) fn values(&self, deltas: &Rows, changes: &Array1<f64>) -> Array2<f64> {
+        if self.centred.ncols() == 0 {
+            return Array2::zeros((deltas.nrows(), 0));
+        }
         let share = changes / self.centred.ncols() as f64;
         let targets = &deltas.t() - &self.sums * &share.view().insert_axis(Axis(0));
         let psi = self.inverse.dot(&self.weighted.t().dot(&targets));
         // What rounding left along the ones goes, so that the sum is the change to the last bits.
-        let along = psi.mean_axis(Axis(0)).expect("at least one player");
+        let along = psi.mean_axis(Axis(0)).expect("not without players");
         &psi.t() + &(share - along).insert_axis(Axis(1))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, Axis};
-use xai_core::{Error, Result, Rows, Stream, linalg};
+use xai_core::{Result, Rows, Stream, linalg};
 
 use crate::coalitions::{Coalitions, contains};
 use crate::design::Binomials;
@@ -141,22 +141,22 @@ fn draw(
 /// The most that shap takes for zero.
 const NEGLIGIBLE: f64 = 1e-10;
 
-/// Shapley values of the selected players of each output, shape `(n_outputs, n_players)`, and whether some problem
-/// had several solutions, of which the shortest stands.
+/// Shapley values of the selected players of each output, shape `(n_outputs, n_players)`.
 ///
 /// Minimises `sum of kappa_k (e_k - z_k . phi)^2` subject to `sum of phi = c` over the selected players; the others
 /// get 0, all of them when none is selected, and so do values below 1e-10 whatever the scale of the output.
 ///
 /// # Errors
-/// [`Error::NotFinite`] for effects that are not finite.
+/// [`Error::Singular`](xai_core::Error::Singular) when the coalitions leave the values of some selected players open,
+/// where shap chooses the shortest of many solutions; [`Error::NotFinite`](xai_core::Error::NotFinite) for effects
+/// that are not finite.
 pub(crate) fn solve(
     coalitions: &Coalitions,
     weights: &[f64],
     effects: &Rows,
     changes: &Array1<f64>,
     selected: &[Vec<usize>],
-) -> Result<(Array2<f64>, bool)> {
-    let mut ambiguous = false;
+) -> Result<Array2<f64>> {
     let mut values = Array2::zeros((effects.nrows(), coalitions.n_players()));
     for (set, outputs) in by_set(selected) {
         let Some((&last, others)) = set.split_last() else { continue };
@@ -167,13 +167,7 @@ pub(crate) fn solve(
             problem.sums(|coalition| f64::from(u8::from(contains(coalition, last))));
         let normal = normal.slice(ndarray::s![..free, ..free]);
         let targets = targets.slice(ndarray::s![..free, ..]);
-        let solution = match linalg::cholesky_solve(&normal, &targets) {
-            Err(Error::Singular { .. }) => {
-                ambiguous = true;
-                linalg::least_squares(&normal, &targets)?.solution
-            }
-            solution => solution?,
-        };
+        let solution = linalg::cholesky_solve(&normal, &targets)?;
         for (&output, solution) in outputs.iter().zip(solution.columns()) {
             for (&player, &value) in others.iter().zip(solution) {
                 values[[output, player]] = value;
@@ -182,14 +176,13 @@ pub(crate) fn solve(
         }
     }
     values.mapv_inplace(|value| if value.abs() < NEGLIGIBLE { 0.0 } else { value });
-    Ok((values, ambiguous))
+    Ok(values)
 }
 
-/// As [`solve`], with nothing taken for zero and without a solution chosen among many.
+/// As [`solve`], with nothing taken for zero.
 ///
 /// # Errors
-/// [`Error::Singular`] when the coalitions leave the values of some selected players open; [`Error::NotFinite`] for
-/// effects that are not finite.
+/// As [`solve`].
 pub(crate) fn restricted(
     coalitions: &Coalitions,
     weights: &[f64],
@@ -387,9 +380,7 @@ mod tests {
             let (effects, changes) = effects(&worth, &design.coalitions);
             let everyone = vec![(0..n_players).collect::<Vec<usize>>(); 2];
             let (coalitions, weights) = (&design.coalitions, &design.weights);
-            let (solved, ambiguous) =
-                solve(coalitions, weights, &effects, &changes, &everyone).unwrap();
-            assert!(!ambiguous);
+            let solved = solve(coalitions, weights, &effects, &changes, &everyone).unwrap();
             let centred = restricted(coalitions, weights, &effects, &changes, &everyone).unwrap();
             let expected = shapley(&worth, n_players);
             for values in [solved, centred] {
@@ -401,17 +392,14 @@ mod tests {
     }
 
     #[test]
-    fn too_few_coalitions_are_flagged_or_refused() {
+    fn too_few_coalitions_are_refused() {
         let mut coalitions = Coalitions::new(4);
         coalitions.push([0]);
         coalitions.push_complement();
         let (effects, changes) = (array![[1.0, 9.0]], array![10.0]);
         let everyone = [vec![0, 1, 2, 3]];
-        let (values, ambiguous) =
-            solve(&coalitions, &[0.5, 0.5], &effects, &changes, &everyone).unwrap();
-        // Player 0 adds 1; of the free players 1 and 2 nothing is known, so the shortest has 0 for both.
-        assert!(ambiguous);
-        assert!((&values - &array![[1.0, 0.0, 0.0, 9.0]]).iter().all(|d| d.abs() < 1e-12));
+        let refused = solve(&coalitions, &[0.5, 0.5], &effects, &changes, &everyone);
+        assert!(matches!(refused, Err(Error::Singular { .. })));
         let refused = restricted(&coalitions, &[0.5, 0.5], &effects, &changes, &everyone);
         assert!(matches!(refused, Err(Error::Singular { .. })));
     }
@@ -423,7 +411,7 @@ mod tests {
         let (effects, changes) = effects(&worth, &design.coalitions);
         let (coalitions, weights) = (&design.coalitions, &design.weights);
         let sets = [vec![0, 1, 2], vec![]];
-        let (values, _) = solve(coalitions, weights, &effects, &changes, &sets).unwrap();
+        let values = solve(coalitions, weights, &effects, &changes, &sets).unwrap();
         assert!(values.iter().all(|&value| value == 0.0));
         let native = restricted(coalitions, weights, &effects, &changes, &sets).unwrap();
         assert!(native.row(0).iter().all(|&value| value != 0.0));

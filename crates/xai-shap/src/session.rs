@@ -385,6 +385,15 @@ impl<'a> Session<'a> {
                 "too many coalitions and outputs to keep parts of the background apart",
             );
         }
+        let mut found = found;
+        if let Some(selected) = found.as_mut().and_then(|found| found.selected.as_mut()) {
+            for set in selected {
+                set.iter_mut().for_each(|player| *player = self.game.players[*player]);
+                if self.params.semantics == Semantics::Native {
+                    set.sort_unstable();
+                }
+            }
+        }
         let at_x = self.memory.answers.of_instance();
         found.map(|found| Answer { found, estimator, stop, at_x }).ok_or(Error::Stopped(stop))
     }

@@ -5,15 +5,14 @@ use std::rc::Rc;
 use ndarray::{Array1, Array2, Axis, s};
 use xai_core::{Result, Rows, Run, Semantics};
 
-use crate::coalitions::Coalitions;
-use crate::design::Design;
-use crate::designs::PairedDesign;
+use crate::coalitions::{Coalitions, members};
+use crate::designs::PermutationDesign;
 use crate::exact;
 use crate::game::{Game, Memory, Totals};
 use crate::l1::{self, L1Reg};
 use crate::paired::{Regression, differences};
 use crate::params::KernelShapParams;
-use crate::reference;
+use crate::reference::{self, ReferenceDesign};
 use crate::session::Work;
 use crate::uncertainty::Influences;
 
@@ -55,100 +54,111 @@ impl Found {
     }
 }
 
-/// The linear map from the values of coalitions to those of the players, by output where outputs differ.
+/// The linear map from the values of coalitions to those of the players.
 enum Map<'s> {
-    All {
-        n_players: usize,
+    /// All coalitions in the order of their bits.
+    All,
+    /// The same, in a regression on the selected players of each output.
+    AllSelected {
+        coalitions: Coalitions,
+        weights: Vec<f64>,
+        selected: Vec<Vec<usize>>,
     },
-    Paired {
-        regression: Rc<Regression>,
-    },
-    /// One regression for each output, on its selected players; `pairs` are columns of a complete list.
-    Selected {
-        regressions: Vec<(Vec<usize>, Regression)>,
-        pairs: Option<Vec<[usize; 2]>>,
-        n_players: usize,
-    },
-    Permutation {
-        design: &'s crate::designs::PermutationDesign,
-        n_pairs: usize,
-    },
+    Paired(Rc<Regression>),
+    /// One regression for each output, on its selected players.
+    PairedSelected(Vec<(Vec<usize>, Regression)>),
+    Permutation(&'s PermutationDesign, usize),
 }
 
 impl Map<'_> {
-    /// Values of the players from those of the coalitions, shape `(n_outputs, n_coalitions)`.
-    fn values(&self, worth: &Rows, changes: &Array1<f64>) -> Array2<f64> {
-        match self {
-            Map::All { n_players } => exact::shapley(worth, *n_players),
-            Map::Paired { regression } => regression.values(&deltas(worth), changes),
-            Map::Permutation { design, n_pairs } => {
-                design.values(*n_pairs, &deltas(worth), changes)
-            }
-            Map::Selected { regressions, pairs, n_players } => {
-                let deltas = paired_deltas(worth, pairs.as_deref());
-                let mut values = Array2::zeros((worth.nrows(), *n_players));
-                let chosen =
-                    |&(_, (players, _)): &(usize, &(Vec<usize>, Regression))| !players.is_empty();
-                for (output, (players, regression)) in regressions.iter().enumerate().filter(chosen)
-                {
-                    let deltas = deltas.slice(s![output..=output, ..]);
-                    let of_output =
-                        regression.values(&deltas, &changes.slice(s![output..=output]).to_owned());
+    /// Values of the players, shape `(n_outputs, n_players)`, from those of the coalitions, shape
+    /// `(n_outputs, n_coalitions)`.
+    fn values(&self, worth: &Rows, changes: &Array1<f64>, n_players: usize) -> Result<Array2<f64>> {
+        Ok(match self {
+            Map::All => exact::shapley(worth, n_players),
+            Map::AllSelected { coalitions, weights, selected } => reference::restricted(
+                coalitions,
+                weights,
+                &effects_of_all(worth),
+                changes,
+                selected,
+            )?,
+            Map::Paired(regression) => regression.values(&deltas(worth), changes),
+            Map::PairedSelected(regressions) => {
+                let mut values = Array2::zeros((worth.nrows(), n_players));
+                let deltas = deltas(worth);
+                for (output, (players, regression)) in regressions.iter().enumerate() {
+                    let own = s![output..=output, ..];
+                    let changes = changes.slice(s![output..=output]).to_owned();
+                    let of_output = regression.values(&deltas.slice(own), &changes);
                     for (&player, &value) in players.iter().zip(of_output.row(0)) {
                         values[[output, player]] = value;
                     }
                 }
                 values
             }
-        }
+            Map::Permutation(design, n_pairs) => design.values(*n_pairs, &deltas(worth), changes),
+        })
     }
 
+    /// What each draw adds to the error of `values`, by output; `None` when there are too few to tell.
     fn influences(
         &self,
         worth: &Rows,
         changes: &Array1<f64>,
         values: &Array2<f64>,
     ) -> Option<Vec<Influences>> {
-        let n_players = values.ncols();
-        let of_output = |output: usize| match self {
-            Map::All { .. } => Some(Influences::none(n_players)),
-            Map::Paired { regression } => {
-                let deltas = deltas(&worth.slice(s![output..=output, ..]));
-                regression.influences(&deltas.row(0).to_owned(), &values.row(output).to_owned())
-            }
-            Map::Permutation { design, n_pairs } => {
-                let deltas = deltas(&worth.slice(s![output..=output, ..]));
-                design.influences(*n_pairs, &deltas.row(0).to_owned(), changes[output])
-            }
-            Map::Selected { regressions, pairs, .. } => {
-                let (players, regression) = &regressions[output];
-                let deltas = paired_deltas(&worth.slice(s![output..=output, ..]), pairs.as_deref());
-                let own: Array1<f64> =
-                    players.iter().map(|&player| values[[output, player]]).collect();
-                let found = regression.influences(&deltas.row(0).to_owned(), &own)?;
-                let places: Vec<Vec<usize>> = (0..n_players)
-                    .map(|player| {
-                        players.iter().position(|&own| own == player).into_iter().collect()
-                    })
-                    .collect();
-                Some(found.of_sums(&places))
+        let (n_outputs, n_players) = values.dim();
+        if let Map::All | Map::AllSelected { .. } = self {
+            return Some((0..n_outputs).map(|_| Influences::none(n_players)).collect());
+        }
+        let deltas = deltas(worth);
+        let of_output = |output: usize| {
+            let (deltas, values) = (deltas.row(output).to_owned(), values.row(output).to_owned());
+            match self {
+                Map::Paired(regression) => regression.influences(&deltas, &values),
+                Map::PairedSelected(regressions) => {
+                    let (players, regression) = &regressions[output];
+                    let found = regression.influences(&deltas, &values.select(Axis(0), players))?;
+                    let place = |player| players.iter().position(|&own| own == player);
+                    let places: Vec<Vec<usize>> =
+                        (0..n_players).map(|player| place(player).into_iter().collect()).collect();
+                    Some(found.of_sums(&places))
+                }
+                Map::Permutation(design, n_pairs) => {
+                    design.influences(*n_pairs, &deltas, changes[output])
+                }
+                Map::All | Map::AllSelected { .. } => None,
             }
         };
-        (0..values.nrows()).map(of_output).collect()
+        (0..n_outputs).map(of_output).collect()
     }
 }
 
-/// Differences of pairs that stand behind the empty and the full coalition.
+/// Differences of the pairs that stand behind the empty and the full coalition.
 fn deltas(worth: &Rows) -> Array2<f64> {
     differences(&worth.slice(s![.., 2..]))
 }
 
-fn paired_deltas(worth: &Rows, pairs: Option<&[[usize; 2]]>) -> Array2<f64> {
-    let Some(pairs) = pairs else { return deltas(worth) };
-    Array2::from_shape_fn((worth.nrows(), pairs.len()), |(output, pair)| {
-        let [one, other] = pairs[pair];
-        worth[[output, one]] - worth[[output, other]]
-    })
+/// `v(z) - v(empty)` of all coalitions between the empty and the full one.
+fn effects_of_all(worth: &Rows) -> Array2<f64> {
+    &worth.slice(s![.., 1..worth.ncols() - 1]) - &worth.slice(s![.., ..1])
+}
+
+/// The kernel weight of each coalition of a list, of sum 1: `1 / (C(M, s) s (M - s))` up to a factor.
+fn kernel_weights(coalitions: &Coalitions) -> Vec<f64> {
+    let n_players = coalitions.n_players();
+    let mut of_size = vec![0.0; n_players + 1];
+    let mut number = 1.0;
+    for size in 1..n_players {
+        number *= (n_players - size + 1) as f64 / size as f64;
+        of_size[size] = 1.0 / (number * (size * (n_players - size)) as f64);
+    }
+    let weights: Vec<f64> = (0..coalitions.len())
+        .map(|index| of_size[members(coalitions.get(index)).count()])
+        .collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
 }
 
 /// Solves for the players' values from what has been evaluated.
@@ -201,60 +211,12 @@ pub(crate) fn solve(
         exact,
         selected: None,
     };
-    let rule = rule(params.l1_reg, n_players, n_coalitions);
     if let Work::Reference(design) = state.work {
         found.n_coalitions = design.coalitions.len() as u64;
-        let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);
-        let selected = l1::select(
-            &design.coalitions,
-            &design.weights,
-            design.n_allocated,
-            &effects,
-            &changes,
-            params.l1_reg.resolve(design.fraction_evaluated),
-            params.semantics,
-        )?;
-        let (values, _) =
-            reference::solve(&design.coalitions, &design.weights, &effects, &changes, &selected)?;
-        found.values = values;
-        found.influences =
-            exact.then(|| (0..n_outputs).map(|_| Influences::none(n_players)).collect());
-        found.selected = (rule != L1Reg::Off).then_some(selected);
-        return Ok(found);
+        return of_reference(params, design, &worth, &changes, found);
     }
-    let map = match (rule, state.work) {
-        (L1Reg::Off, Work::Paired(design)) => {
-            Map::Paired { regression: design.regression(state.done)? }
-        }
-        (_, Work::Permutation(design)) => Map::Permutation { design, n_pairs: state.done },
-        (rule, Work::Paired(design)) => {
-            let coalitions = design.coalitions(0, state.done);
-            let selected =
-                select(rule, &coalitions, &design.weights(state.done), &worth, &changes)?;
-            let regressions = regressions(design, state.done, &selected)?;
-            found.selected = Some(selected);
-            Map::Selected { regressions, pairs: None, n_players }
-        }
-        (rule, _) if rule != L1Reg::Off && 2 <= n_players => {
-            // All pairs, as columns of the complete list.
-            let all = (1 << (n_players - 1)) - 1;
-            let design = PairedDesign::new(Design::new(n_players, all, true, run.seed()));
-            let coalitions = design.coalitions(0, all);
-            let column =
-                |index: usize| usize::try_from(coalitions.get(index)[0]).expect("an index");
-            let columns: Vec<usize> = (0..coalitions.len()).map(column).collect();
-            let ends = [0, full];
-            let order: Vec<usize> = ends.into_iter().chain(columns.iter().copied()).collect();
-            let ordered = worth.select(Axis(1), &order);
-            let selected = select(rule, &coalitions, &design.weights(all), &ordered, &changes)?;
-            let regressions = regressions(&design, all, &selected)?;
-            found.selected = Some(selected);
-            let pairs = columns.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
-            Map::Selected { regressions, pairs: Some(pairs), n_players }
-        }
-        _ => Map::All { n_players },
-    };
-    found.values = map.values(&worth, &changes);
+    let map = map(params, state, &worth, &changes, &mut found)?;
+    found.values = map.values(&worth, &changes, n_players)?;
     found.influences = map.influences(&worth, &changes, &found.values);
     if 1 < n_parts {
         let slopes = params.link.slopes(&means, params.link_epsilon);
@@ -262,37 +224,71 @@ pub(crate) fn solve(
             let weight = game.part_weight(index, n_parts);
             let deviations = (part(index) - &means * weight) * &slopes;
             let changes = &deviations.column(full) - &deviations.column(0);
-            map.values(&deviations, &changes) * (n_parts as f64 / (n_parts - 1) as f64).sqrt()
+            let freedom = (n_parts as f64 / (n_parts - 1) as f64).sqrt();
+            Ok(map.values(&deviations, &changes, n_players)? * freedom)
         };
-        found.background = Some((0..n_parts).map(deviation).collect());
+        found.background = Some((0..n_parts).map(deviation).collect::<Result<_>>()?);
     }
     Ok(found)
 }
 
-/// The rule for a game of so many players and coalitions.
-fn rule(rule: L1Reg, n_players: usize, n_coalitions: usize) -> L1Reg {
-    let all = if n_players < 31 { 2.0_f64.powi(n_players as i32) - 2.0 } else { f64::INFINITY };
-    rule.resolve(n_coalitions as f64 / all.max(1.0))
-}
-
-fn select(
-    rule: L1Reg,
-    coalitions: &Coalitions,
-    weights: &[f64],
+/// The map for what has been evaluated; notes in `found` which players it selects.
+fn map<'s>(
+    params: &KernelShapParams,
+    state: &State<'s>,
     worth: &Rows,
     changes: &Array1<f64>,
-) -> Result<Vec<Vec<usize>>> {
-    let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);
-    l1::select(coalitions, weights, weights.len(), &effects, changes, rule, Semantics::Native)
+    found: &mut Found,
+) -> Result<Map<'s>> {
+    let n_players = found.values.ncols();
+    let all = ((n_players as f64).exp2() - 2.0).max(1.0);
+    let rule = params.l1_reg.resolve(found.n_coalitions as f64 / all);
+    let select = |coalitions: &Coalitions, weights: &[f64], effects: &Rows| {
+        let n_allocated = weights.len();
+        l1::select(coalitions, weights, n_allocated, effects, changes, rule, Semantics::Native)
+    };
+    Ok(match state.work {
+        Work::Permutation(design) => Map::Permutation(design, state.done),
+        Work::Paired(design) if rule == L1Reg::Off => Map::Paired(design.regression(state.done)?),
+        Work::Paired(design) => {
+            let coalitions = design.coalitions(0, state.done);
+            let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);
+            let selected = select(&coalitions, &design.weights(state.done), &effects)?;
+            let regression = |players: &Vec<usize>| {
+                Ok((players.clone(), design.restricted(state.done, players)?))
+            };
+            let regressions = selected.iter().map(regression).collect::<Result<_>>()?;
+            found.selected = Some(selected);
+            Map::PairedSelected(regressions)
+        }
+        _ if rule == L1Reg::Off || n_players < 2 => Map::All,
+        _ => {
+            let coalitions = Coalitions::all(n_players).slice(1, worth.ncols() - 1);
+            let weights = kernel_weights(&coalitions);
+            let selected = select(&coalitions, &weights, &effects_of_all(worth))?;
+            found.selected = Some(selected.clone());
+            Map::AllSelected { coalitions, weights, selected }
+        }
+    })
 }
 
-/// The regression of each output on its selected players.
-fn regressions(
-    design: &PairedDesign,
-    n_pairs: usize,
-    selected: &[Vec<usize>],
-) -> Result<Vec<(Vec<usize>, Regression)>> {
-    let of_output =
-        |players: &Vec<usize>| Ok((players.clone(), design.restricted(n_pairs, players)?));
-    selected.iter().map(of_output).collect()
+/// The values of shap from its own coalitions; it has no errors, but 0 where all coalitions were evaluated.
+fn of_reference(
+    params: &KernelShapParams,
+    design: &ReferenceDesign,
+    worth: &Rows,
+    changes: &Array1<f64>,
+    mut found: Found,
+) -> Result<Found> {
+    let ReferenceDesign { coalitions, weights, n_allocated, fraction_evaluated } = design;
+    let rule = params.l1_reg.resolve(*fraction_evaluated);
+    let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);
+    let selected =
+        l1::select(coalitions, weights, *n_allocated, &effects, changes, rule, params.semantics)?;
+    found.values = reference::solve(coalitions, weights, &effects, changes, &selected)?;
+    let (n_outputs, n_players) = found.values.dim();
+    found.influences =
+        found.exact.then(|| (0..n_outputs).map(|_| Influences::none(n_players)).collect());
+    found.selected = (rule != L1Reg::Off).then_some(selected);
+    Ok(found)
 }

@@ -23,11 +23,12 @@ use system::System;
 ///
 /// In JSON and TOML: `false` (or 0), `"auto"`, `"aic"`, `"bic"`, `"num_features(3)"`, or a positive number.
 ///
+/// With the native semantics targets are in units of their standard deviation, and a change always leaves some player
+/// to explain it; with the reference's the selection depends on the scale of the output and can leave none.
+///
 /// # Source
-/// The regression is that of Lundberg & Lee 2017, "A unified approach to interpreting model predictions", theorem 2,
-/// with the penalty on the number of players named there; the rules are those of the parameter `l1_reg` of shap.
-/// With the native semantics targets are in units of their standard deviation, and some player is always left to
-/// explain a change; shap's rules depend on the scale of the output and can leave none.
+/// The parameter `l1_reg` of shap; Efron, Hastie, Johnstone & Tibshirani 2004, "Least angle regression"; for the
+/// degrees of freedom in the criteria Zou, Hastie & Tibshirani 2007, "On the degrees of freedom of the lasso".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
 pub enum L1Reg {
@@ -36,11 +37,11 @@ pub enum L1Reg {
     Off,
     /// [`Aic`](Self::Aic) when less than a fifth of all coalitions is evaluated, [`Off`](Self::Off) otherwise.
     Auto,
-    /// The lasso whose Akaike criterion is least (Zou, Hastie & Tibshirani 2007).
+    /// The lasso whose Akaike criterion is least.
     Aic,
     /// The lasso whose Bayesian criterion is least; it selects fewer players than [`Aic`](Self::Aic).
     Bic,
-    /// The first so many players to enter least-angle regression, at least 1 (Efron et al. 2004).
+    /// The first so many players to enter least-angle regression, at least 1.
     NumFeatures(usize),
     /// The lasso with this penalty, above 0: half the mean squared residual plus the penalty times the sum of
     /// magnitudes. With the native semantics it is in units of the standard deviation of the coalitions' values.

@@ -190,9 +190,7 @@ fn check(case: &KernelShapCase) {
         let semantics = Semantics::Reference;
         let selected =
             select(coalitions, weights, design.n_allocated, &effects, &changes, rule, semantics);
-        let (values, ambiguous) =
-            solve(coalitions, weights, &effects, &changes, &selected.unwrap()).unwrap();
-        assert!(!ambiguous);
+        let values = solve(coalitions, weights, &effects, &changes, &selected.unwrap()).unwrap();
         for ((output, player), &value) in values.indexed_iter() {
             let golden = case.shap_values[[output, row, player]];
             // Both solve normal equations in float64 on values of order 1.
@@ -218,9 +216,8 @@ fn a_restricted_problem_has_the_same_solution_either_way() {
     let changes = array![0.7, -0.2, 1.3];
     let sets = [vec![7, 0, 3, 11], vec![5], vec![7, 0, 3, 11]];
     let (coalitions, weights) = (&design.coalitions, &design.weights);
-    let (values, ambiguous) = solve(coalitions, weights, &effects, &changes, &sets).unwrap();
+    let values = solve(coalitions, weights, &effects, &changes, &sets).unwrap();
     let centred = restricted(coalitions, weights, &effects, &changes, &sets).unwrap();
-    assert!(!ambiguous);
     // Two factorisations of one well conditioned problem of order 1.
     assert!((&values - &centred).iter().all(|difference| difference.abs() < 1e-12));
     assert!((centred.sum_axis(Axis(1)) - &changes).iter().all(|rest| rest.abs() < 1e-14));

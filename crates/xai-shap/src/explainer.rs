@@ -4,11 +4,11 @@ use ndarray::{Array1, Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, nested, require,
-    same_shape,
+    About, Error, Explainer, Predictor, Result, Row, Run, Stop, Valid, require, same_shape,
 };
 
 use crate::background::{Background, check_rows, describe};
+use crate::background_rows::BackgroundRows;
 use crate::coalitions::Coalitions;
 use crate::data::{KernelShapData, Raw};
 use crate::design::{self, Stratum};
@@ -16,6 +16,7 @@ use crate::exact::{self, MAX_PLAYERS};
 use crate::game::Game;
 use crate::paired::{Estimate, Regression};
 use crate::params::{Estimator, KernelShapParams, Task};
+use crate::summary::summarise;
 
 /// Shapley values of any model, fitted to a background. Made by [`KernelShapParams::fit`].
 ///
@@ -32,8 +33,10 @@ use crate::params::{Estimator, KernelShapParams, Task};
 pub struct KernelShap {
     params: Valid<KernelShapParams>,
     features: Features,
-    #[serde(with = "nested")]
-    background: Array2<f64>,
+    background: BackgroundRows,
+    /// The weights of a background that is a summary; those of one that is not are in `params`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_weights: Option<Vec<f64>>,
     #[serde(skip)]
     derived: Background,
 }
@@ -43,28 +46,41 @@ pub struct KernelShap {
 struct Saved {
     params: Valid<KernelShapParams>,
     features: Features,
-    #[serde(with = "nested")]
-    background: Array2<f64>,
+    background: BackgroundRows,
+    summary_weights: Option<Vec<f64>>,
 }
 
 impl TryFrom<Saved> for KernelShap {
     type Error = Error;
 
-    fn try_from(Saved { params, features, background }: Saved) -> Result<Self> {
-        KernelShap::new(params, &background, features)
+    fn try_from(saved: Saved) -> Result<Self> {
+        let Saved { params, features, background, summary_weights } = saved;
+        KernelShap::new(params, background, summary_weights, features)
     }
 }
 
 impl KernelShap {
-    pub(crate) fn new(
+    /// Summarises the background as `params` say; a saved explainer keeps the summary.
+    pub(crate) fn fit(
         params: Valid<KernelShapParams>,
-        background: &Rows,
+        background: BackgroundRows,
         features: Features,
     ) -> Result<Self> {
-        // Rows are copied whole, so they must lie whole in memory.
-        let background = background.to_owned().as_standard_layout().into_owned();
-        let derived = Background::new(&params, &background, &features)?;
-        Ok(KernelShap { params, features, background, derived })
+        match summarise(&params, &background, &features)? {
+            Some((summary, weights)) => KernelShap::new(params, summary, Some(weights), features),
+            None => KernelShap::new(params, background, None, features),
+        }
+    }
+
+    fn new(
+        params: Valid<KernelShapParams>,
+        background: BackgroundRows,
+        summary_weights: Option<Vec<f64>>,
+        features: Features,
+    ) -> Result<Self> {
+        let weights = summary_weights.as_deref().or(params.weights.as_deref());
+        let derived = Background::new(&params, &background, weights, &features)?;
+        Ok(KernelShap { params, features, background, summary_weights, derived })
     }
 
     /// The settings it was fitted with.
@@ -83,6 +99,12 @@ impl KernelShap {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.derived.names
+    }
+
+    /// Number of background rows in use: distinct ones with weight, of the summary where there is one.
+    #[must_use]
+    pub fn n_background(&self) -> usize {
+        self.derived.rows.n_rows()
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2};
 use xai_core::{Predictor, Result, Row, Rows, Run, same_shape};
 
-use crate::background::{Background, canonical_bits};
-use crate::coalitions::{Coalitions, members};
+use crate::background::Background;
+use crate::coalitions::{Coalitions, contains, members};
 use crate::plan::{Keys, Mixed, Plan};
 
 /// Rows planned before the model is asked for them: the memory of an evaluation, whatever its size.
@@ -21,8 +21,6 @@ pub(crate) struct Game<'a> {
     pub(crate) players: Vec<usize>,
     /// For each background row, the players in which it differs from the instance.
     differing: Coalitions,
-    /// For each background row and player, the columns in which they differ.
-    columns: Vec<Vec<Vec<usize>>>,
     /// For each background row, the players whose values no other row has: with one of them absent it equals no other.
     unique: Coalitions,
     /// For each background row, whether it turns into the instance when all players join: not when a column that is
@@ -33,55 +31,33 @@ pub(crate) struct Game<'a> {
 impl<'a> Game<'a> {
     pub(crate) fn new(background: &'a Background, x: &Row) -> Self {
         let rows = &background.rows;
-        let differs: Vec<Vec<bool>> = rows
-            .rows()
-            .into_iter()
-            .map(|row| {
-                row.iter().zip(x).map(|(&a, &b)| canonical_bits(a) != canonical_bits(b)).collect()
-            })
-            .collect();
-        let plays = |group: &usize| {
-            differs.iter().any(|row| background.groups[*group].iter().any(|&column| row[column]))
-        };
-        let mut players: Vec<usize> = (0..background.groups.len()).filter(plays).collect();
+        let n_groups = background.groups.len();
+        // Over all groups first, as it takes all rows to know the players.
+        let mut differs = Coalitions::new(n_groups);
+        let mut reaches = Vec::new();
+        let mut rows_that_differ = vec![0_usize; n_groups];
+        for row in 0..rows.n_rows() {
+            let columns = rows.differing_columns(row, x);
+            let groups = || columns.iter().map(|&column| background.group_of[column]);
+            differs.push(groups().flatten());
+            reaches.push(groups().all(|group| group.is_some()));
+            members(differs.get(row)).for_each(|group| rows_that_differ[group] += 1);
+        }
+        let plays = |group: &usize| 0 < rows_that_differ[*group];
+        let mut players: Vec<usize> = (0..n_groups).filter(plays).collect();
         // Those that differ in most rows come first: neighbours in the order of coalitions then have neighbouring
         // patterns, which add up fast.
-        let rows_that_differ = |group: usize| {
-            let in_row =
-                |row: &&Vec<bool>| background.groups[group].iter().any(|&column| row[column]);
-            differs.iter().filter(in_row).count()
-        };
-        players.sort_by_cached_key(|&group| std::cmp::Reverse(rows_that_differ(group)));
-        let mut joining = vec![false; x.len()];
-        for &group in &players {
-            background.groups[group].iter().for_each(|&column| joining[column] = true);
-        }
+        players.sort_by_key(|&group| std::cmp::Reverse(rows_that_differ[group]));
         let (mut differing, mut unique) =
             (Coalitions::new(players.len()), Coalitions::new(players.len()));
-        let mut columns = Vec::new();
-        for (index, row) in differs.iter().enumerate() {
-            let differing_in = |&group: &usize| -> Vec<usize> {
-                background.groups[group].iter().copied().filter(|&column| row[column]).collect()
-            };
-            let of_row: Vec<Vec<usize>> = players.iter().map(differing_in).collect();
-            differing.push((0..players.len()).filter(|&player| !of_row[player].is_empty()));
-            unique.push(
-                (0..players.len()).filter(|&player| background.unique[[index, players[player]]]),
-            );
-            columns.push(of_row);
+        for row in 0..rows.n_rows() {
+            let groups = || players.iter().enumerate();
+            let differs = groups().filter(|&(_, &group)| contains(differs.get(row), group));
+            differing.push(differs.map(|(player, _)| player));
+            let is_unique = groups().filter(|&(_, &group)| background.is_unique(row, group));
+            unique.push(is_unique.map(|(player, _)| player));
         }
-        let reaches = differs
-            .iter()
-            .map(|row| row.iter().zip(&joining).all(|(&differs, &joins)| joins || !differs));
-        Game {
-            background,
-            x: x.to_vec(),
-            reaches: reaches.collect(),
-            players,
-            differing,
-            columns,
-            unique,
-        }
+        Game { background, x: x.to_vec(), reaches, players, differing, unique }
     }
 
     /// The mean outputs of coalitions, shape `(n_outputs, coalitions.len())`; `at_x` are the outputs at the instance.
@@ -151,7 +127,7 @@ impl<'a> Game<'a> {
     }
 
     pub(crate) fn n_background(&self) -> usize {
-        self.background.rows.nrows()
+        self.background.rows.n_rows()
     }
 
     /// The slots of a background row's patterns of coalitions; slot 0 is the instance itself.
@@ -220,15 +196,13 @@ impl<'a> Game<'a> {
     fn write(&self, plan: &Plan<'_>, first: usize, block: &mut Rows) {
         let width = self.x.len();
         let rows = block.as_slice_mut().expect("a batch is contiguous");
-        let background = self.background.rows.as_slice().expect("the background is contiguous");
         for (offset, row) in rows.chunks_exact_mut(width).enumerate() {
             let Mixed { background_row, absent } = plan.get(first + offset);
-            let source = &background[background_row * width..][..width];
-            row.copy_from_slice(source);
+            self.background.rows.copy_row_into(background_row, row);
             let differing = self.differing.get(background_row);
             for (word, (differing, absent)) in differing.iter().zip(absent).enumerate() {
                 for bit in members(&[differing & !absent]) {
-                    for &column in &self.columns[background_row][64 * word + bit] {
+                    for &column in &self.background.groups[self.players[64 * word + bit]] {
                         row[column] = self.x[column];
                     }
                 }
@@ -238,10 +212,12 @@ impl<'a> Game<'a> {
 
     /// The numbers of the background's values, by row and player, and those of the columns in no group at the end.
     fn values(&self) -> Array2<u32> {
-        let last = self.background.groups.len();
-        let places: Vec<usize> = self.players.iter().copied().chain([last]).collect();
-        Array2::from_shape_fn((self.n_background(), places.len()), |(row, place)| {
-            self.background.values[[row, places[place]]]
+        let n_players = self.players.len();
+        Array2::from_shape_fn((self.n_background(), n_players + 1), |(row, place)| {
+            match self.players.get(place) {
+                Some(&group) => self.background.value(row, group),
+                None => self.background.value_in_no_group(row),
+            }
         })
     }
 }

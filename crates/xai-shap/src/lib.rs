@@ -14,6 +14,8 @@ mod link;
 mod paired;
 mod params;
 mod plan;
+#[cfg(feature = "sparse")]
+mod sparse;
 mod summary;
 
 pub use data::{KernelShapData, Raw};

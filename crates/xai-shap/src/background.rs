@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use xai_core::input::all_finite;
 use xai_core::tabular::Features;
 use xai_core::{Error, ParamError, Result, Row, Rows, Seed, require, same_shape};
 
+use crate::background_rows::BackgroundRows;
 use crate::importances::blocks;
-use crate::params::KernelShapParams;
+use crate::params::{KernelShapParams, check_weights};
 
 /// Parts of the background, each a random sample of it: their spread tells the error that comes from the sample.
 const PARTS: usize = 20;
@@ -24,68 +25,90 @@ fn parts(n_rows: usize) -> Vec<usize> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Background {
     /// The distinct rows, in the order of their first appearance.
-    pub(crate) rows: Array2<f64>,
+    pub(crate) rows: BackgroundRows,
     /// Their weights, of sum 1.
     pub(crate) weights: Vec<f64>,
     /// The part of each row, for the error that comes from the background.
     parts: Vec<usize>,
     /// The columns of each player.
     pub(crate) groups: Vec<Vec<usize>>,
-    /// The players' names.
-    pub(crate) names: Vec<String>,
     /// The groups of each feature that is reported: one, or several whose values are added up.
     reported: Vec<Vec<usize>>,
-    /// The number of each row's value among the distinct values of each group, and of the columns in no group at the
-    /// end, shape `(n_rows, n_groups + 1)`.
-    pub(crate) values: Array2<u32>,
+    /// The names of these features; of a sum those of its first and last group.
+    pub(crate) names: Vec<String>,
+    /// The group of each column; `None` for a column in no group.
+    pub(crate) group_of: Vec<Option<usize>>,
+    /// For each group its place in `values`; `None` where all rows have one value.
+    places: Vec<Option<usize>>,
+    /// The number of each row's value among the distinct values of each group that has several, and of the columns in
+    /// no group at the end, shape `(n_rows, n_places + 1)`.
+    values: Array2<u32>,
     /// Whether no other row has that value, same shape.
-    pub(crate) unique: Array2<bool>,
+    unique: Array2<bool>,
 }
 
 impl Background {
-    pub(crate) fn new(params: &KernelShapParams, rows: &Rows, features: &Features) -> Result<Self> {
-        check_rows("the background", params, features, rows)?;
-        require(0 < rows.nrows(), "background", "at least one row", rows.nrows())?;
-        let given = params.weights.as_deref();
-        let n_given = given.map_or(rows.nrows(), <[f64]>::len);
-        require(
-            n_given == rows.nrows(),
-            "weights",
-            format!("one per background row, {} of them", rows.nrows()),
-            n_given,
-        )?;
-        let (groups, names) = players(params, features)?;
+    pub(crate) fn new(
+        params: &KernelShapParams,
+        rows: &BackgroundRows,
+        weights: Option<&[f64]>,
+        features: &Features,
+    ) -> Result<Self> {
+        check_background(params, rows, weights, features)?;
+        let groups = groups(params, features);
+        let group_of = groups_of_columns(params, &groups, features.n_columns())?;
+        let names = names(params, &groups, features)?;
         for &fixed in &params.fixed_features {
             let rule = format!("indices below the {} features or groups", groups.len());
             require(fixed < groups.len(), "fixed_features", rule, fixed)?;
         }
-        let weight = |row: usize| given.map_or(1.0, |weights| weights[row]);
+        let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
         // Equal rows are one row of their joint weight, and rows without weight are none: the game is the same.
         let mut merged: BTreeMap<Vec<u64>, (usize, f64)> = BTreeMap::new();
-        for (index, row) in
-            rows.axis_iter(Axis(0)).enumerate().filter(|&(index, _)| 0.0 < weight(index))
-        {
-            let key = row.iter().map(|&value| canonical_bits(value)).collect();
-            merged.entry(key).or_insert((index, 0.0)).1 += weight(index);
+        for index in (0..rows.n_rows()).filter(|&index| 0.0 < weight(index)) {
+            merged.entry(rows.key(index)).or_insert((index, 0.0)).1 += weight(index);
         }
         let mut kept: Vec<(usize, f64)> = merged.into_values().collect();
         kept.sort_unstable_by_key(|&(index, _)| index);
         let total: f64 = kept.iter().map(|&(_, weight)| weight).sum();
         let indices: Vec<usize> = kept.iter().map(|&(index, _)| index).collect();
         let weights = kept.iter().map(|&(_, weight)| weight / total).collect();
-        let rows = rows.select(Axis(0), &indices);
-        let in_no_group: Vec<usize> = (0..rows.ncols())
-            .filter(|column| !groups.iter().flatten().any(|member| member == column))
-            .collect();
-        let columns: Vec<&[usize]> =
-            groups.iter().map(Vec::as_slice).chain([in_no_group.as_slice()]).collect();
-        let values = numbered(&rows, &columns);
-        let unique = Array2::from_shape_fn(values.dim(), |place| {
-            values.column(place.1).iter().filter(|&&other| other == values[place]).count() == 1
-        });
-        let parts = parts(rows.nrows());
+        let rows = rows.select(&indices);
+        let may_vary = rows.may_vary();
+        let mut varying: Vec<Vec<usize>> = Vec::new();
+        let place = |group: &Vec<usize>| {
+            let mut columns: Vec<usize> =
+                group.iter().copied().filter(|&column| may_vary[column]).collect();
+            columns.sort_unstable();
+            (!columns.is_empty()).then(|| {
+                varying.push(columns);
+                varying.len() - 1
+            })
+        };
+        let places = groups.iter().map(place).collect();
+        let in_no_group = |&column: &usize| group_of[column].is_none() && may_vary[column];
+        varying.push((0..rows.n_columns()).filter(in_no_group).collect());
+        let values = numbered(&rows, &varying);
+        let unique = unique(&values);
+        let parts = parts(rows.n_rows());
         let reported = reported(params, groups.len())?;
-        Ok(Background { rows, weights, parts, groups, names, reported, values, unique })
+        let name = |groups: &Vec<usize>| match groups[..] {
+            [group] => names[group].clone(),
+            _ => format!("{}..{}", names[groups[0]], names[groups[groups.len() - 1]]),
+        };
+        let names = reported.iter().map(name).collect();
+        Ok(Background {
+            rows,
+            weights,
+            parts,
+            groups,
+            names,
+            reported,
+            group_of,
+            places,
+            values,
+            unique,
+        })
     }
 
     /// For each feature that is reported, the places in `players` of its groups.
@@ -97,16 +120,7 @@ impl Background {
         self.reported.iter().map(places).collect()
     }
 
-    /// Names of the features that are reported; of summed columns the first and the last.
-    pub(crate) fn reported_names(&self) -> Vec<String> {
-        let name = |groups: &Vec<usize>| match groups[..] {
-            [group] => self.names[group].clone(),
-            _ => format!("{}..{}", self.names[groups[0]], self.names[groups[groups.len() - 1]]),
-        };
-        self.reported.iter().map(name).collect()
-    }
-
-    /// Their values in a row, for people.
+    /// The values of the features that are reported in a row, for people.
     pub(crate) fn reported_values(&self, features: &Features, row: &Row) -> Vec<String> {
         let value = |group: &usize| describe(features, &self.groups[*group], row);
         let values = |groups: &Vec<usize>| groups.iter().map(value).collect::<Vec<_>>().join(", ");
@@ -115,13 +129,46 @@ impl Background {
 
     /// The number of parts.
     pub(crate) fn n_parts(&self) -> usize {
-        self.rows.nrows().min(PARTS)
+        self.rows.n_rows().min(PARTS)
     }
 
     /// The part of a row, of so many parts: one, or all.
     pub(crate) fn part(&self, row: usize, n_parts: usize) -> usize {
         if n_parts < 2 { 0 } else { self.parts[row] }
     }
+
+    /// The number of a row's value among the distinct values of a group.
+    pub(crate) fn value(&self, row: usize, group: usize) -> u32 {
+        self.places[group].map_or(0, |place| self.values[[row, place]])
+    }
+
+    /// The number of a row's value among the distinct values of the columns in no group.
+    pub(crate) fn value_in_no_group(&self, row: usize) -> u32 {
+        self.values[[row, self.values.ncols() - 1]]
+    }
+
+    /// Whether no other row has this row's value of a group.
+    pub(crate) fn is_unique(&self, row: usize, group: usize) -> bool {
+        self.places[group].map_or(self.rows.n_rows() == 1, |place| self.unique[[row, place]])
+    }
+}
+
+/// Requires rows that fit the table, at least one, and as many weights that are some.
+pub(crate) fn check_background(
+    params: &KernelShapParams,
+    rows: &BackgroundRows,
+    weights: Option<&[f64]>,
+    features: &Features,
+) -> Result<()> {
+    rows.check(params, features)?;
+    let n_rows = rows.n_rows();
+    require(0 < n_rows, "background", "at least one row", n_rows)?;
+    if let Some(weights) = weights {
+        let rule = || format!("one per background row, {n_rows} of them");
+        require(weights.len() == n_rows, "weights", rule(), weights.len())?;
+        check_weights(weights)?;
+    }
+    Ok(())
 }
 
 /// Requires that rows fit the table, with NaN only where missing values are allowed.
@@ -145,19 +192,28 @@ pub(crate) fn check_rows(
     features.check(what, &rows.mapv(|value| if value.is_nan() { 0.0 } else { value }))
 }
 
-/// Numbers the distinct values of each set of columns over the rows, shape `(n_rows, columns.len())`.
-fn numbered(rows: &Rows, columns: &[&[usize]]) -> Array2<u32> {
-    let mut numbers = Array2::zeros((rows.nrows(), columns.len()));
+/// Numbers the distinct values of each list of ascending columns over the rows, shape `(n_rows, columns.len())`.
+fn numbered(rows: &BackgroundRows, columns: &[Vec<usize>]) -> Array2<u32> {
+    let mut numbers = Array2::zeros((rows.n_rows(), columns.len()));
     for (place, columns) in columns.iter().enumerate() {
         let mut known = BTreeMap::new();
-        for row in 0..rows.nrows() {
-            let value: Vec<u64> =
-                columns.iter().map(|&column| canonical_bits(rows[[row, column]])).collect();
+        for row in 0..rows.n_rows() {
             let next = u32::try_from(known.len()).expect("fewer than 2^32 rows");
-            numbers[[row, place]] = *known.entry(value).or_insert(next);
+            numbers[[row, place]] = *known.entry(rows.key_of_columns(row, columns)).or_insert(next);
         }
     }
     numbers
+}
+
+/// Whether each number stands once in its column.
+fn unique(numbers: &Array2<u32>) -> Array2<bool> {
+    let mut unique = Array2::default(numbers.dim());
+    for (numbers, mut unique) in numbers.columns().into_iter().zip(unique.columns_mut()) {
+        let mut times = vec![0_usize; numbers.len()];
+        numbers.iter().for_each(|&number| times[number as usize] += 1);
+        unique.zip_mut_with(&numbers, |unique, &number| *unique = times[number as usize] == 1);
+    }
+    unique
 }
 
 /// One pattern for each number: 0.0 and -0.0 agree, and so do all NaN.
@@ -165,41 +221,66 @@ pub(crate) fn canonical_bits(value: f64) -> u64 {
     if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
 }
 
-/// The players' columns and names.
-fn players(
+/// The players' columns.
+fn groups(params: &KernelShapParams, features: &Features) -> Vec<Vec<usize>> {
+    let blocks = || (0..features.len()).map(|feature| features.columns(feature).collect());
+    params.groups.clone().unwrap_or_else(|| blocks().collect())
+}
+
+/// The player of each column; `None` for a column in no group.
+fn groups_of_columns(
     params: &KernelShapParams,
-    features: &Features,
-) -> Result<(Vec<Vec<usize>>, Vec<String>), ParamError> {
-    let blocks =
-        || (0..features.len()).map(|feature| features.columns(feature).collect::<Vec<usize>>());
-    let groups = params.groups.clone().unwrap_or_else(|| blocks().collect());
-    let n_columns = features.n_columns();
-    for &column in groups.iter().flatten() {
-        require(column < n_columns, "groups", format!("columns below {n_columns}"), column)?;
+    groups: &[Vec<usize>],
+    n_columns: usize,
+) -> Result<Vec<Option<usize>>, ParamError> {
+    let mut group_of = vec![None; n_columns];
+    for (index, group) in groups.iter().enumerate() {
+        for &column in group {
+            require(column < n_columns, "groups", format!("columns below {n_columns}"), column)?;
+            group_of[column] = Some(index);
+        }
     }
     if !params.allow_partial_groups
-        && let Some(left_out) =
-            (0..n_columns).find(|column| !groups.iter().flatten().any(|member| member == column))
+        && let Some(left_out) = group_of.iter().position(Option::is_none)
     {
         let rule = "lists that cover every column (or set `allow_partial_groups`)";
         require(false, "groups", rule, format!("none with column {left_out}"))?;
     }
+    Ok(group_of)
+}
+
+/// The players' names.
+fn names(
+    params: &KernelShapParams,
+    groups: &[Vec<usize>],
+    features: &Features,
+) -> Result<Vec<String>, ParamError> {
     if let Some(names) = &params.group_names {
-        require(
-            names.len() == groups.len(),
-            "group_names",
-            format!("{} names", groups.len()),
-            names.len(),
-        )?;
-        return Ok((groups, names.clone()));
+        let rule = || format!("{} names", groups.len());
+        require(names.len() == groups.len(), "group_names", rule(), names.len())?;
+        return Ok(names.clone());
     }
+    let of_features = features.names();
     let name = |(index, group): (usize, &Vec<usize>)| {
-        let feature = blocks().position(|block| block == *group);
-        feature
-            .map_or_else(|| format!("group_{index}"), |feature| features.names()[feature].clone())
+        feature_of(features, group)
+            .map_or_else(|| format!("group_{index}"), |feature| of_features[feature].clone())
     };
-    let names = groups.iter().enumerate().map(name).collect();
-    Ok((groups, names))
+    Ok(groups.iter().enumerate().map(name).collect())
+}
+
+/// The feature whose columns are these.
+fn feature_of(features: &Features, columns: &[usize]) -> Option<usize> {
+    let &first = columns.first()?;
+    // Features lie one after the other, so the one that begins here is found by halving.
+    let (mut low, mut high) = (0, features.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if features.columns(middle).start < first { low = middle + 1 } else { high = middle }
+    }
+    let is_it = |&feature: &usize| {
+        feature < features.len() && features.columns(feature).eq(columns.iter().copied())
+    };
+    Some(low).filter(is_it)
 }
 
 /// The groups of each feature that is reported.
@@ -215,10 +296,7 @@ fn reported(params: &KernelShapParams, n_groups: usize) -> Result<Vec<Vec<usize>
 
 /// The value of a player in a row, for people.
 fn describe(features: &Features, group: &[usize], row: &Row) -> String {
-    let block = |feature: usize| features.columns(feature);
-    if let Some(feature) =
-        (0..features.len()).find(|&feature| block(feature).eq(group.iter().copied()))
-    {
+    if let Some(feature) = feature_of(features, group) {
         return features.describe(feature, row);
     }
     let cells = group.iter().map(|&column| row[column].to_string());

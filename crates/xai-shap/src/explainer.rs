@@ -4,14 +4,16 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, nested, same_shape,
+    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, same_shape,
 };
 
 use crate::background::{Background, check_rows};
+use crate::background_rows::BackgroundRows;
 use crate::data::{KernelShapData, Raw, UsedEstimator};
 use crate::designs::Designs;
 use crate::params::{KernelShapParams, Task};
 use crate::session::{Answer, Session, drive};
+use crate::summary::summarise;
 use crate::uncertainty::{Influences, intervals};
 
 /// Shapley values of any model, fitted to a background. Made by [`KernelShapParams::fit`].
@@ -30,8 +32,10 @@ use crate::uncertainty::{Influences, intervals};
 pub struct KernelShap {
     params: Valid<KernelShapParams>,
     features: Features,
-    #[serde(with = "nested")]
-    background: Array2<f64>,
+    background: BackgroundRows,
+    /// The weights of a background that is a summary; those of one that is not are in `params`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_weights: Option<Vec<f64>>,
     #[serde(skip)]
     derived: Background,
 }
@@ -41,28 +45,41 @@ pub struct KernelShap {
 struct Saved {
     params: Valid<KernelShapParams>,
     features: Features,
-    #[serde(with = "nested")]
-    background: Array2<f64>,
+    background: BackgroundRows,
+    summary_weights: Option<Vec<f64>>,
 }
 
 impl TryFrom<Saved> for KernelShap {
     type Error = Error;
 
-    fn try_from(Saved { params, features, background }: Saved) -> Result<Self> {
-        KernelShap::new(params, &background, features)
+    fn try_from(saved: Saved) -> Result<Self> {
+        let Saved { params, features, background, summary_weights } = saved;
+        KernelShap::new(params, background, summary_weights, features)
     }
 }
 
 impl KernelShap {
-    pub(crate) fn new(
+    /// Summarises the background as `params` say; a saved explainer keeps the summary.
+    pub(crate) fn fit(
         params: Valid<KernelShapParams>,
-        background: &Rows,
+        background: BackgroundRows,
         features: Features,
     ) -> Result<Self> {
-        // Rows are copied whole, so they must lie whole in memory.
-        let background = background.to_owned().as_standard_layout().into_owned();
-        let derived = Background::new(&params, &background, &features)?;
-        Ok(KernelShap { params, features, background, derived })
+        match summarise(&params, &background, &features)? {
+            Some((summary, weights)) => KernelShap::new(params, summary, Some(weights), features),
+            None => KernelShap::new(params, background, None, features),
+        }
+    }
+
+    fn new(
+        params: Valid<KernelShapParams>,
+        background: BackgroundRows,
+        summary_weights: Option<Vec<f64>>,
+        features: Features,
+    ) -> Result<Self> {
+        let weights = summary_weights.as_deref().or(params.weights.as_deref());
+        let derived = Background::new(&params, &background, weights, &features)?;
+        Ok(KernelShap { params, features, background, summary_weights, derived })
     }
 
     /// The settings it was fitted with.
@@ -81,6 +98,12 @@ impl KernelShap {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.derived.names
+    }
+
+    /// Number of background rows in use: distinct ones with weight, of the summary where there is one.
+    #[must_use]
+    pub fn n_background(&self) -> usize {
+        self.derived.rows.n_rows()
     }
 }
 
@@ -197,7 +220,6 @@ impl KernelShap {
             let start = Array2::zeros(values.dim());
             parts.iter().fold(start, |sum, part| sum + squares(part)).mapv_into(f64::sqrt)
         });
-        let names = self.derived.reported_names();
         Ok(KernelShapData {
             shap_values: values,
             expected_value: found.expected_value,
@@ -211,7 +233,7 @@ impl KernelShap {
             n_coalitions: found.n_coalitions,
             stop,
             selected: found.selected,
-            feature_names: names,
+            feature_names: self.derived.names.clone(),
             feature_values: self.derived.reported_values(&self.features, x),
             categorical_names: self.features.categorical_names(),
             raw: Raw {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2};
 use xai_core::{Result, Row, Rows, Semantics, same_shape};
 
-use crate::background::{Background, canonical_bits};
-use crate::coalitions::{Coalitions, members};
+use crate::background::Background;
+use crate::coalitions::{Coalitions, contains, members};
 use crate::plan::{Keys, Mixed, Plan, narrow};
 
 /// Rows that are remembered with their answers: the memory of a game, whatever its size.
@@ -23,8 +23,6 @@ pub(crate) struct Game<'a> {
     pub(crate) players: Vec<usize>,
     /// For each background row, the players in which it differs from the instance.
     differing: Coalitions,
-    /// For each background row and player, the columns in which they differ.
-    columns: Vec<Vec<Vec<usize>>>,
     /// For each background row, the players whose values no other row has: with one of them absent it equals no other.
     unique: Coalitions,
     /// For each background row, whether it turns into the instance when all players join: not when a column that is
@@ -43,69 +41,55 @@ impl<'a> Game<'a> {
         semantics: Semantics,
     ) -> Self {
         let rows = &background.rows;
-        let fixed: Vec<usize> =
-            fixed.iter().flat_map(|&group| background.groups[group].iter().copied()).collect();
-        let mut differs: Vec<Vec<bool>> = rows
-            .rows()
-            .into_iter()
-            .map(|row| {
-                row.iter().zip(x).map(|(&a, &b)| canonical_bits(a) != canonical_bits(b)).collect()
-            })
-            .collect();
-        for row in &mut differs {
-            fixed.iter().for_each(|&column| row[column] = false);
+        let n_groups = background.groups.len();
+        let mut is_fixed = vec![false; n_groups];
+        fixed.iter().for_each(|&group| is_fixed[group] = true);
+        // Over all groups first, as it takes all rows to know the players.
+        let mut differs = Coalitions::new(n_groups);
+        let mut rows_that_differ = vec![0_usize; n_groups];
+        let mut far = vec![semantics == Semantics::Native; n_groups];
+        let mut outside = Vec::new();
+        let mut own = vec![0.0; x.len()];
+        for row in 0..rows.n_rows() {
+            let columns = rows.differing_columns(row, x);
+            let group = |column: &usize| background.group_of[*column];
+            let free = |&group: &usize| !is_fixed[group];
+            differs.push(columns.iter().filter_map(group).filter(free));
+            members(differs.get(row)).for_each(|group| rows_that_differ[group] += 1);
+            outside.push(columns.iter().any(|column| group(column).is_none()));
+            if semantics == Semantics::Reference {
+                rows.copy_row_into(row, &mut own);
+                let apart = columns.iter().filter(|&&column| !close(x[column], own[column]));
+                apart.filter_map(group).for_each(|group| far[group] = true);
+            }
         }
-        let far = |row: usize, column: usize| {
-            let (a, b) = (rows[[row, column]], x[column]);
-            semantics == Semantics::Native || !close(b, a)
-        };
-        let plays = |group: &usize| {
-            let in_row = |(index, row): (usize, &Vec<bool>)| {
-                background.groups[*group].iter().any(|&column| row[column] && far(index, column))
-            };
-            differs.iter().enumerate().any(in_row)
-        };
-        let mut players: Vec<usize> = (0..background.groups.len()).filter(plays).collect();
+        let plays = |group: &usize| 0 < rows_that_differ[*group] && far[*group];
+        let mut players: Vec<usize> = (0..n_groups).filter(plays).collect();
         // Those that differ in most rows come first: neighbours in the order of coalitions then have neighbouring
         // patterns, which add up fast.
-        let rows_that_differ = |group: usize| {
-            let in_row =
-                |row: &&Vec<bool>| background.groups[group].iter().any(|&column| row[column]);
-            differs.iter().filter(in_row).count()
-        };
-        players.sort_by_cached_key(|&group| std::cmp::Reverse(rows_that_differ(group)));
-        let mut joining = vec![false; x.len()];
-        for &group in &players {
-            background.groups[group].iter().for_each(|&column| joining[column] = true);
-        }
+        players.sort_by_key(|&group| std::cmp::Reverse(rows_that_differ[group]));
+        let reaches = (0..rows.n_rows())
+            .map(|row| !outside[row] && members(differs.get(row)).all(|group| far[group]))
+            .collect();
         let (mut differing, mut unique) =
             (Coalitions::new(players.len()), Coalitions::new(players.len()));
-        let mut columns = Vec::new();
-        for (index, row) in differs.iter().enumerate() {
-            let differing_in = |&group: &usize| -> Vec<usize> {
-                background.groups[group].iter().copied().filter(|&column| row[column]).collect()
-            };
-            let of_row: Vec<Vec<usize>> = players.iter().map(differing_in).collect();
-            differing.push((0..players.len()).filter(|&player| !of_row[player].is_empty()));
-            unique.push(
-                (0..players.len()).filter(|&player| background.unique[[index, players[player]]]),
-            );
-            columns.push(of_row);
+        for row in 0..rows.n_rows() {
+            let groups = || players.iter().enumerate();
+            let differs = groups().filter(|&(_, &group)| contains(differs.get(row), group));
+            differing.push(differs.map(|(player, _)| player));
+            let is_unique = groups().filter(|&(_, &group)| background.is_unique(row, group));
+            unique.push(is_unique.map(|(player, _)| player));
         }
-        let reaches = differs
-            .iter()
-            .map(|row| row.iter().zip(&joining).all(|(&differs, &joins)| joins || !differs));
         Game {
             background,
             x: x.to_vec(),
-            reaches: reaches.collect(),
+            fixed: fixed.iter().flat_map(|&group| background.groups[group].clone()).collect(),
+            players,
+            differing,
+            unique,
+            reaches,
             // Columns that are close to the instance's keep their own values, row by row.
             alike: semantics == Semantics::Native,
-            players,
-            fixed,
-            differing,
-            columns,
-            unique,
         }
     }
 
@@ -126,7 +110,7 @@ impl<'a> Game<'a> {
     }
 
     pub(crate) fn n_background(&self) -> usize {
-        self.background.rows.nrows()
+        self.background.rows.n_rows()
     }
 
     /// The parts of the background that tell the error from it.
@@ -187,8 +171,6 @@ impl<'a> Game<'a> {
     /// Writes the rows of slots `first..`: the background's, with the columns of the players that joined from the
     /// instance.
     pub(crate) fn write(&self, memory: &Memory, first: usize, block: &mut Rows) {
-        let width = self.x.len();
-        let background = self.background.rows.as_slice().expect("the background is contiguous");
         for (slot, mut row) in (first..).zip(block.rows_mut()) {
             let row = row.as_slice_mut().expect("rows of a batch are contiguous");
             let Some(planned) = slot.checked_sub(1) else {
@@ -196,14 +178,14 @@ impl<'a> Game<'a> {
                 continue;
             };
             let Mixed { background_row, absent } = memory.plan.get(planned);
-            row.copy_from_slice(&background[background_row * width..][..width]);
+            self.background.rows.copy_row_into(background_row, row);
             for &column in &self.fixed {
                 row[column] = self.x[column];
             }
             let differing = self.differing.get(background_row);
             for (word, (differing, absent)) in differing.iter().zip(absent).enumerate() {
                 for bit in members(&[differing & !absent]) {
-                    for &column in &self.columns[background_row][64 * word + bit] {
+                    for &column in &self.background.groups[self.players[64 * word + bit]] {
                         row[column] = self.x[column];
                     }
                 }
@@ -217,13 +199,12 @@ impl<'a> Game<'a> {
 
     /// The numbers of the background's values, by row and player, and those of the columns in no group at the end.
     fn values(&self) -> Array2<u32> {
-        let last = self.background.groups.len();
-        let places: Vec<usize> = self.players.iter().copied().chain([last]).collect();
-        Array2::from_shape_fn((self.n_background(), places.len()), |(row, place)| {
-            if place + 1 == places.len() && !self.alike {
-                narrow(row)
-            } else {
-                self.background.values[[row, places[place]]]
+        let n_players = self.players.len();
+        Array2::from_shape_fn((self.n_background(), n_players + 1), |(row, place)| {
+            match self.players.get(place) {
+                Some(&group) => self.background.value(row, group),
+                None if self.alike => self.background.value_in_no_group(row),
+                None => narrow(row),
             }
         })
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod background;
+mod background_rows;
 mod coalitions;
 mod data;
 mod design;
@@ -9,6 +10,7 @@ mod exact;
 mod explainer;
 mod game;
 mod importances;
+mod k_means;
 mod l1;
 mod link;
 mod paired;
@@ -18,6 +20,9 @@ mod plan;
 mod reference;
 mod session;
 mod solution;
+#[cfg(feature = "sparse")]
+mod sparse;
+mod summary;
 mod uncertainty;
 
 pub use data::{KernelShapData, Raw, UsedEstimator};
@@ -26,4 +31,5 @@ pub use importances::{Importance, importances, sum_columns};
 pub use l1::L1Reg;
 pub use link::Link;
 pub use params::{Estimator, KernelShapParams, NSamples, Task};
+pub use summary::SummariseBackground;
 pub use uncertainty::{Intervals, Ranking};

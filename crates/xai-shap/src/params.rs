@@ -5,9 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xai_core::tabular::Features;
 use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
 
+use crate::background_rows::BackgroundRows;
 use crate::explainer::KernelShap;
 use crate::l1::L1Reg;
 use crate::link::Link;
+use crate::summary::SummariseBackground;
 
 /// Settings of [`KernelShap`]. Names follow alibi and shap where they have the parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +71,16 @@ pub struct KernelShapParams {
     pub semantics: Semantics,
     /// Whether rows may hold NaN for a missing value; NaN equals NaN. Default false: NaN is an error.
     pub allow_missing: bool,
+    /// How the background is made smaller before anything else: `"none"`, `"auto"`, `"sample"` or `"k-means"`, or a
+    /// boolean for `"auto"` and `"none"`. Default `"none"`.
+    pub summarise_background: SummariseBackground,
+    /// How many rows a summary of the background has, at least 1. Default 300.
+    pub n_background_samples: usize,
+    /// The seed of the summary. Default 0.
+    pub background_seed: u64,
+    /// Whether k-means takes each number of a mean to the nearest in its column, so that a column of whole numbers
+    /// stays one. Default true.
+    pub round_background: bool,
 }
 
 impl Default for KernelShapParams {
@@ -96,6 +108,10 @@ impl Default for KernelShapParams {
             cat_vars_enc_dim: None,
             semantics: Semantics::Native,
             allow_missing: false,
+            summarise_background: SummariseBackground::None,
+            n_background_samples: 300,
+            background_seed: 0,
+            round_background: true,
         }
     }
 }
@@ -239,38 +255,40 @@ impl Params for KernelShapParams {
             }
         }
         if let Some(weights) = &self.weights {
-            for &weight in weights {
-                require(
-                    (0.0..f64::INFINITY).contains(&weight),
-                    "weights",
-                    "finite and at least 0",
-                    weight,
-                )?;
-            }
-            let sum: f64 = weights.iter().sum();
-            require(
-                0.0 < sum && sum < f64::INFINITY,
-                "weights",
-                "numbers with a finite sum above 0",
-                sum,
-            )?;
+            check_weights(weights)?;
         }
+        let n_samples = self.n_background_samples;
+        require(0 < n_samples, "n_background_samples", "at least 1", n_samples)?;
         Ok(())
     }
+}
+
+/// Requires weights that are shares of something.
+pub(crate) fn check_weights(weights: &[f64]) -> Result<(), ParamError> {
+    for &weight in weights {
+        let allowed = (0.0..f64::INFINITY).contains(&weight);
+        require(allowed, "weights", "finite and at least 0", weight)?;
+    }
+    let sum: f64 = weights.iter().sum();
+    let rule = "numbers with a finite sum above 0";
+    require(0.0 < sum && sum < f64::INFINITY, "weights", rule, sum)
 }
 
 impl KernelShapParams {
     /// Fits the explainer to background rows: no model call, a copy of the rows.
     ///
     /// `background` has shape `(n_background, n_columns)` and stands for "the feature is absent": absent features take
-    /// their values from its rows, weighted by [`weights`](Self::weights). Some 100 rows serve most models.
+    /// their values from its rows, weighted by [`weights`](Self::weights). Some 100 rows serve most models;
+    /// [`summarise_background`](Self::summarise_background) makes them of more.
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for settings out of range or groups and weights that do not fit the
     /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
     /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
     pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
-        KernelShap::new(self.check()?, background, features)
+        // Rows are copied whole, so they must lie whole in memory.
+        let background = background.to_owned().as_standard_layout().into_owned();
+        KernelShap::fit(self.check()?, BackgroundRows::Dense(background), features)
     }
 }
 

@@ -69,6 +69,7 @@ fn illegal_parameters_are_refused_by_name() {
             KernelShapParams { group_names, groups: groups.clone(), ..params() },
         );
     }
+    refused("n_background_samples", KernelShapParams { n_background_samples: 0, ..params() });
     for weight in [f64::NAN, f64::INFINITY, -1.0] {
         refused("weights", KernelShapParams { weights: Some(vec![1.0, weight]), ..params() });
     }

@@ -143,8 +143,8 @@ impl<'a> Game<'a> {
         // All at once where the patterns are all subsets; one by one otherwise.
         let listed = coalitions.patterns_are_subsets(differing) && alone;
         let Memory { plan, keys, .. } = memory;
-        let of_subsets =
-            if listed { keys.of_subsets(row, differing, plan.values()) } else { Vec::new() };
+        let own_keys = keys.of_values(row, plan.values());
+        let of_subsets = if listed { own_keys.of_subsets(differing) } else { Vec::new() };
         let mut absent = vec![0; differing.len()];
         let mut slots = vec![0; coalitions.n_patterns(differing)];
         coalitions.each_pattern(differing, |pattern, coalition| {
@@ -162,7 +162,7 @@ impl<'a> Game<'a> {
                 plan.push(mixed)
             } else {
                 let key = of_subsets.get(pattern).copied();
-                plan.slot(mixed, key.unwrap_or_else(|| keys.of(mixed, plan.values())))
+                plan.slot(mixed, key.unwrap_or_else(|| own_keys.of(&absent)))
             };
         });
         slots

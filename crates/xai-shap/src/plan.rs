@@ -121,37 +121,32 @@ impl Keys {
         Keys(Array2::from_shape_simple_fn((values.ncols(), n_values), || stream.bits()))
     }
 
-    /// The key of a row.
-    pub(crate) fn of(&self, row: Mixed<'_>, values: &Array2<u32>) -> u64 {
-        let own = self.of_values(row.background_row, values);
-        members(row.absent).fold(own[own.len() - 1], |sum, player| sum.wrapping_add(own[player]))
+    /// The keys of a background row's own values.
+    pub(crate) fn of_values(&self, row: usize, values: &Array2<u32>) -> OwnKeys {
+        let key = |(place, &number): (usize, &u32)| self.0[[place, number as usize]];
+        OwnKeys(values.row(row).iter().enumerate().map(key).collect())
+    }
+}
+
+/// The keys of one background row's values, by place.
+pub(crate) struct OwnKeys(Vec<u64>);
+
+impl OwnKeys {
+    /// The key of the row with these players absent.
+    pub(crate) fn of(&self, absent: &[u64]) -> u64 {
+        let rest = self.0[self.0.len() - 1];
+        members(absent).fold(rest, |sum, player| sum.wrapping_add(self.0[player]))
     }
 
-    /// The keys of a background row with each subset of the players `differing` joined, in ascending order.
-    pub(crate) fn of_subsets(
-        &self,
-        row: usize,
-        differing: &[u64],
-        values: &Array2<u32>,
-    ) -> Vec<u64> {
-        let own = self.of_values(row, values);
-        let mut keys = vec![self.of(Mixed { background_row: row, absent: differing }, values)];
+    /// The keys with each subset of the players `differing` joined, in ascending order.
+    pub(crate) fn of_subsets(&self, differing: &[u64]) -> Vec<u64> {
+        let mut keys = vec![self.of(differing)];
         for player in members(differing) {
             keys.extend_from_within(..);
             let half = keys.len() / 2;
-            keys[half..].iter_mut().for_each(|key| *key = key.wrapping_sub(own[player]));
+            keys[half..].iter_mut().for_each(|key| *key = key.wrapping_sub(self.0[player]));
         }
         keys
-    }
-
-    /// The keys of a background row's own values.
-    fn of_values(&self, row: usize, values: &Array2<u32>) -> Vec<u64> {
-        let numbers = values.row(row);
-        numbers
-            .iter()
-            .enumerate()
-            .map(|(place, &number)| self.0[[place, number as usize]])
-            .collect()
     }
 }
 

@@ -125,23 +125,22 @@ impl<'a> Game<'a> {
     }
 
     /// The slots of a background row's patterns of coalitions; slot 0 is the instance itself.
-    /// `alone` says that no other coalitions are evaluated in this game.
     fn plan(
         &self,
         row: usize,
         coalitions: &Coalitions,
-        alone: bool,
+        others: Others,
         memory: &mut Memory,
     ) -> Vec<u32> {
         let (differing, unique) = (self.differing.get(row), self.unique.get(row));
         // Then different patterns give different rows, and those with a value that no other row has need no search.
-        let distinct = if alone {
-            coalitions.distinct_patterns(differing)
-        } else {
-            members(differing).count() == self.players.len()
+        let distinct = match others {
+            Others::None => coalitions.distinct_patterns(differing),
+            Others::Different => members(differing).count() == self.players.len(),
+            Others::Any => false,
         };
         // All at once where the patterns are all subsets; one by one otherwise.
-        let listed = coalitions.patterns_are_subsets(differing) && alone;
+        let listed = coalitions.patterns_are_subsets(differing);
         let Memory { plan, keys, .. } = memory;
         let own_keys = keys.of_values(row, plan.values());
         let of_subsets = if listed { own_keys.of_subsets(differing) } else { Vec::new() };
@@ -281,11 +280,21 @@ impl Memory {
     }
 }
 
+/// Which other coalitions are evaluated in the same game.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// None.
+    None,
+    /// Some, all of them different.
+    Different,
+    /// Some, and some of them the same.
+    Any,
+}
+
 /// The mean outputs of some coalitions, on their way: background row by background row.
 pub(crate) struct Evaluation {
     pub(crate) coalitions: Coalitions,
-    /// Whether no other coalitions are evaluated in this game.
-    alone: bool,
+    others: Others,
     /// Background rows before this one are planned.
     next: usize,
     /// The slots of the last of them, whose answers are not in the totals yet.
@@ -297,8 +306,8 @@ pub(crate) struct Evaluation {
 pub(crate) type Totals = Vec<Vec<f64>>;
 
 impl Evaluation {
-    pub(crate) fn new(coalitions: Coalitions, alone: bool) -> Self {
-        Evaluation { coalitions, alone, next: 0, pending: Vec::new() }
+    pub(crate) fn new(coalitions: Coalitions, others: Others) -> Self {
+        Evaluation { coalitions, others, next: 0, pending: Vec::new() }
     }
 
     /// Whether all background rows are in the totals.
@@ -312,7 +321,7 @@ impl Evaluation {
             memory.forget();
         }
         while self.next < game.n_background() && memory.len() <= REMEMBERED {
-            self.pending.push(game.plan(self.next, &self.coalitions, self.alone, memory));
+            self.pending.push(game.plan(self.next, &self.coalitions, self.others, memory));
             self.next += 1;
         }
     }

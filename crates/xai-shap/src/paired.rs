@@ -13,8 +13,10 @@ use crate::uncertainty::Influences;
 /// # Source
 /// The pairing is Covert & Lee 2021, "Improving KernelSHAP", section 4.2; that the even part drops out of the paired
 /// problem follows from expanding the two residuals of a pair. The standard errors are those of a stratified sample
-/// without replacement (Cochran 1977, section 5.4), applied to each pair's influence on the solution, with a
-/// degrees-of-freedom factor `B / (B - M)`.
+/// without replacement (Cochran 1977, section 5.4), applied to each pair's influence on the solution. A fit is closest
+/// to the pairs it leans on most, so each residual is divided by what the fit leaves free at its pair, one minus its
+/// leverage, as in a jackknife (MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix
+/// estimators", HC3). Below two pairs per player the residuals say too little, and there are no standard errors.
 pub(crate) struct Regression {
     blocks: Vec<Block>,
     /// The block of each pair.
@@ -28,6 +30,9 @@ pub(crate) struct Regression {
     /// The inverse of the normal matrix, shape `(n_players, n_players)`.
     inverse: Array2<f64>,
 }
+
+/// The least that a fit leaves free at a pair; less is rounding.
+const LEAST_REST: f64 = 1e-6;
 
 impl Regression {
     /// Factorises the problem of the first `n_pairs` pairs, for the players in `players` alone; the others have no
@@ -82,29 +87,28 @@ impl Regression {
         let sampled: Vec<usize> =
             (0..n_pairs).filter(|&pair| !self.blocks[self.block_of[pair]].exhausted).collect();
         let thin = |block: &&Block| !block.exhausted && block.taken < 2;
-        if n_pairs <= n_players || self.blocks.iter().any(|block| thin(&block)) {
+        if n_pairs < 2 * n_players || self.blocks.iter().any(|block| thin(&block)) {
             return None;
         }
         let sum = values.sum() / n_players as f64;
         let fitted = self.centred.dot(values) + &self.sums.column(0) * sum;
         let residuals = deltas - &fitted;
-        let weighted = self.weighted.select(Axis(0), &sampled);
-        let mut influences = weighted.dot(&self.inverse);
+        let mut influences = self.weighted.select(Axis(0), &sampled).dot(&self.inverse);
         for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
-            row *= residuals[pair];
+            let leverage = row.dot(&self.centred.row(pair));
+            row *= residuals[pair] / (1.0 - leverage).max(LEAST_REST);
         }
         let mut means = Array2::<f64>::zeros((self.blocks.len(), n_players));
         for (row, &pair) in influences.rows().into_iter().zip(&sampled) {
             let block = self.block_of[pair];
             means.row_mut(block).scaled_add(1.0 / self.blocks[block].taken as f64, &row);
         }
-        let freedom = n_pairs as f64 / (n_pairs - n_players) as f64;
         for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
             let block = &self.blocks[self.block_of[pair]];
             let taken = block.taken as f64;
             let unseen = 1.0 - taken / block.available;
             row -= &means.row(self.block_of[pair]);
-            row *= (freedom * unseen * taken / (taken - 1.0)).sqrt();
+            row *= (unseen * taken / (taken - 1.0)).sqrt();
         }
         let n_blocks = self.blocks.iter().filter(|block| !block.exhausted).count();
         let freedom = (n_pairs - n_players).min(sampled.len() - n_blocks);

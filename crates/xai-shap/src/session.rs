@@ -10,7 +10,7 @@ use crate::coalitions::Coalitions;
 use crate::data::UsedEstimator;
 use crate::designs::{Designs, PairedDesign, PermutationDesign};
 use crate::exact::MAX_PLAYERS;
-use crate::game::{Answers, Evaluation, Game, Memory, REMEMBERED, Totals};
+use crate::game::{Answers, Evaluation, Game, Memory, Others, REMEMBERED, Totals};
 use crate::l1::L1Reg;
 use crate::params::{Estimator, KernelShapParams};
 use crate::reference::ReferenceDesign;
@@ -48,6 +48,8 @@ pub(crate) struct Session<'a> {
     n_pairs: usize,
     /// Whether the sample is the early answer of an exact computation.
     early: bool,
+    /// Whether there was such a sample.
+    listed_early: bool,
     evaluation: Option<Evaluation>,
     /// The totals of the coalitions under evaluation.
     fresh: Totals,
@@ -78,6 +80,7 @@ impl<'a> Session<'a> {
             work: Work::All,
             n_pairs: 0,
             early: false,
+            listed_early: false,
             evaluation: None,
             fresh: Vec::new(),
             totals: Vec::new(),
@@ -184,6 +187,7 @@ impl<'a> Session<'a> {
                 self.work = Work::Paired(design);
                 self.n_pairs = n_pairs;
                 self.early = true;
+                self.listed_early = true;
             }
         }
     }
@@ -278,7 +282,8 @@ impl<'a> Session<'a> {
         }
         self.done = self.begun;
         let asked = self.params.tolerance.is_some() || self.params.absolute_tolerance.is_some();
-        if asked && matches!(self.work, Work::Paired(_) | Work::Permutation(_)) {
+        let sample = matches!(self.work, Work::Paired(_) | Work::Permutation(_)) && !self.early;
+        if asked && sample {
             let found = solution::solve(self.params, &self.game, &self.memory, &self.state(), run);
             if found.is_ok_and(|found| found.within(self.params)) {
                 self.stop = Some(Stop::Converged);
@@ -324,15 +329,20 @@ impl<'a> Session<'a> {
             return self.end_sample(limit, run);
         }
         self.begun = done;
-        let alone = matches!(self.work, Work::All | Work::Reference(_)) && self.best.is_none();
+        let others = match self.work {
+            Work::All if !self.listed_early => Others::None,
+            Work::Reference(_) => Others::None,
+            Work::Paired(_) if !self.early => Others::Different,
+            _ => Others::Any,
+        };
         if first && !matches!(self.work, Work::All) {
             let mut with_ends = Coalitions::new(self.game.players.len());
             with_ends.push([]);
             with_ends.push_complement();
             with_ends.append(&coalitions);
-            return Ok(Some(Evaluation::new(with_ends, alone)));
+            return Ok(Some(Evaluation::new(with_ends, others)));
         }
-        Ok(Some(Evaluation::new(coalitions, alone)))
+        Ok(Some(Evaluation::new(coalitions, others)))
     }
 
     /// No pair fits any more.

@@ -206,7 +206,7 @@ fn paired_values_are_exact_for_interactions_of_two() {
         assert_eq!(data.n_coalitions, nsamples as u64 / 2 * 2);
         assert_eq!(
             data.standard_errors.is_some(),
-            nsamples / 2 > n_players,
+            nsamples / 2 >= 2 * n_players,
             "{nsamples} coalitions"
         );
     }

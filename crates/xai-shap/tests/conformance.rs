@@ -7,8 +7,9 @@
 )]
 
 use ndarray::{Array2, array};
+use xai_core::Semantics;
 use xai_core::tabular::Features;
-use xai_shap::{Estimator, KernelShap, KernelShapParams, Link, NSamples};
+use xai_shap::{Estimator, KernelShap, KernelShapParams, L1Reg, Link, NSamples};
 use xai_testkit::conformance::black_box;
 use xai_testkit::{Logistic, Suite, refused};
 
@@ -39,6 +40,33 @@ fn exact_values_conform() {
 fn paired_values_conform() {
     let nsamples = NSamples::Count(24);
     conforms(KernelShapParams { estimator: Estimator::Paired, nsamples, ..Default::default() });
+}
+
+#[test]
+fn permuted_values_conform() {
+    let nsamples = NSamples::Count(30);
+    let estimator = Estimator::Permutation;
+    conforms(KernelShapParams { estimator, nsamples, share_design: false, ..Default::default() });
+}
+
+#[test]
+fn values_within_a_tolerance_conform() {
+    let nsamples = NSamples::Count(60);
+    let (estimator, tolerance) = (Estimator::Paired, Some(0.05));
+    conforms(KernelShapParams { estimator, nsamples, tolerance, ..Default::default() });
+}
+
+#[test]
+fn selected_values_conform() {
+    let l1_reg = L1Reg::NumFeatures(2);
+    conforms(KernelShapParams { l1_reg, fixed_features: vec![4], ..Default::default() });
+}
+
+#[test]
+fn values_of_shaps_design_conform() {
+    let nsamples = NSamples::Count(20);
+    let semantics = Semantics::Reference;
+    conforms(KernelShapParams { nsamples, semantics, ..Default::default() });
 }
 
 #[test]

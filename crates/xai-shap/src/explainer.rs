@@ -20,8 +20,8 @@ use crate::uncertainty::{Influences, intervals};
 ///
 /// # Cost
 /// For an instance with `M` varying features and `N` background rows, exact values cost at most
-/// `1 + sum over background rows of 2^(features that differ from the instance)` queries (and a sixteenth more above
-/// 2^18 rows, for an answer before the end), and sampled values at most `1 + N * (n_coalitions + 2)`.
+/// `1 + sum over background rows of 2^(features that differ from the instance)` queries (where that is 2^18 or more, up
+/// to `2^18 + 2 N` besides, for an answer before the end), and sampled values at most `1 + N * (n_coalitions + 2)`.
 /// Rows that coincide are asked for once. Instances explained in one call share the model's batches.
 ///
 /// # Source

@@ -7,6 +7,7 @@ use xai_core::{Result, Row, Rows, Semantics, same_shape};
 
 use crate::background::Background;
 use crate::coalitions::{Coalitions, contains, members};
+use crate::exact::{self, SubsetWeights};
 use crate::plan::{Keys, Mixed, Plan, narrow};
 
 /// Rows that are remembered with their answers: the memory of a game, whatever its size.
@@ -132,39 +133,67 @@ impl<'a> Game<'a> {
         others: Others,
         memory: &mut Memory,
     ) -> Vec<u32> {
-        let (differing, unique) = (self.differing.get(row), self.unique.get(row));
+        let differing = self.differing.get(row);
         // Then different patterns give different rows, and those with a value that no other row has need no search.
         let distinct = match others {
             Others::None => coalitions.distinct_patterns(differing),
             Others::Different => members(differing).count() == self.players.len(),
             Others::Any => false,
         };
-        // All at once where the patterns are all subsets; one by one otherwise.
+        // All keys at once where the patterns are all subsets; one by one otherwise.
         let listed = coalitions.patterns_are_subsets(differing);
-        let Memory { plan, keys, .. } = memory;
-        let own_keys = keys.of_values(row, plan.values());
+        let own_keys = memory.keys.of_values(row, memory.plan.values());
         let of_subsets = if listed { own_keys.of_subsets(differing) } else { Vec::new() };
         let mut absent = vec![0; differing.len()];
         let mut slots = vec![0; coalitions.n_patterns(differing)];
         coalitions.each_pattern(differing, |pattern, coalition| {
-            let (mut any, mut own) = (0, 0);
             for (word, joined) in coalitions.get(coalition).iter().enumerate() {
                 absent[word] = differing[word] & !joined;
-                any |= absent[word];
-                own |= absent[word] & unique[word];
             }
-            if any == 0 && self.reaches[row] {
-                return;
-            }
-            let mixed = Mixed { background_row: row, absent: &absent };
-            slots[pattern] = 1 + if distinct && own != 0 {
-                plan.push(mixed)
-            } else {
-                let key = of_subsets.get(pattern).copied();
-                plan.slot(mixed, key.unwrap_or_else(|| own_keys.of(&absent)))
-            };
+            let key = || of_subsets.get(pattern).copied().unwrap_or_else(|| own_keys.of(&absent));
+            slots[pattern] = self.slot(row, &absent, distinct, key, memory);
         });
         slots
+    }
+
+    /// The slots of a background row with each subset of the players in which it differs joined, in ascending order.
+    fn plan_subsets(&self, row: usize, others: Others, memory: &mut Memory) -> Vec<u32> {
+        let differing = self.differing.get(row);
+        let keys = memory.keys.of_values(row, memory.plan.values()).of_subsets(differing);
+        let players: Vec<usize> = members(differing).collect();
+        let mut absent = differing.to_vec();
+        let distinct = others == Others::None;
+        let mut slots = Vec::with_capacity(keys.len());
+        for (subset, &key) in keys.iter().enumerate() {
+            // Those who join or leave between the subset before and this one.
+            for bit in members(&[(subset ^ subset.saturating_sub(1)) as u64]) {
+                absent[players[bit] / 64] ^= 1 << (players[bit] % 64);
+            }
+            slots.push(self.slot(row, &absent, distinct, || key, memory));
+        }
+        slots
+    }
+
+    /// The slot of a background row with these players absent. `distinct` says that it is planned once, unless another
+    /// background row gives it.
+    fn slot(
+        &self,
+        row: usize,
+        absent: &[u64],
+        distinct: bool,
+        key: impl FnOnce() -> u64,
+        memory: &mut Memory,
+    ) -> u32 {
+        if self.reaches[row] && absent.iter().all(|&word| word == 0) {
+            return 0;
+        }
+        let mixed = Mixed { background_row: row, absent };
+        let alone = || absent.iter().zip(self.unique.get(row)).any(|(a, b)| a & b != 0);
+        1 + if distinct && alone() {
+            memory.plan.push(mixed)
+        } else {
+            memory.plan.slot(mixed, key())
+        }
     }
 
     /// Writes the rows of slots `first..`: the background's, with the columns of the players that joined from the
@@ -190,6 +219,23 @@ impl<'a> Game<'a> {
                 }
             }
         }
+    }
+
+    /// Adds a background row's share of each player's value, and of the empty and the full coalition's.
+    fn add_row(&self, row: usize, worth: &[f64], weights: &mut SubsetWeights, totals: &mut [f64]) {
+        let weight = self.background.weights[row];
+        let n_players = self.players.len();
+        for (place, player) in members(self.differing.get(row)).enumerate() {
+            totals[player] += weight * exact::value(worth, place, weights.of(worth.len()));
+        }
+        totals[n_players] += weight * worth[0];
+        totals[n_players + 1] += weight * worth[worth.len() - 1];
+    }
+
+    /// The most players in which a background row differs from the instance.
+    pub(crate) fn most_differing(&self) -> usize {
+        let differing = |row: usize| members(self.differing.get(row)).count();
+        (0..self.n_background()).map(differing).max().unwrap_or(0)
     }
 
     pub(crate) fn width(&self) -> usize {
@@ -291,9 +337,19 @@ pub(crate) enum Others {
     Any,
 }
 
-/// The mean outputs of some coalitions, on their way: background row by background row.
+/// What is evaluated.
+pub(crate) enum Aim {
+    /// The mean outputs of these coalitions.
+    Coalitions(Coalitions),
+    /// The mean, over the background rows, of the Shapley values of the game against a single one, which has only the
+    /// players in which the row differs from the instance. Where nothing stands between the outputs and their mean,
+    /// these are the Shapley values of the whole game.
+    RowByRow,
+}
+
+/// An evaluation on its way: background row by background row.
 pub(crate) struct Evaluation {
-    pub(crate) coalitions: Coalitions,
+    aim: Aim,
     others: Others,
     /// Background rows before this one are planned.
     next: usize,
@@ -301,13 +357,22 @@ pub(crate) struct Evaluation {
     pending: Vec<Vec<u32>>,
 }
 
-/// Sums of weighted outputs over the background rows of each part of the background: for each part and output (the
-/// parts' outputs one after the other) a number per coalition.
+/// Weighted sums over the background rows of each part of the background: for each part and output (the parts'
+/// outputs one after the other) a number per coalition; row by row one per player, then the empty coalition's and the
+/// full one's.
 pub(crate) type Totals = Vec<Vec<f64>>;
 
 impl Evaluation {
-    pub(crate) fn new(coalitions: Coalitions, others: Others) -> Self {
-        Evaluation { coalitions, others, next: 0, pending: Vec::new() }
+    pub(crate) fn new(aim: Aim, others: Others) -> Self {
+        Evaluation { aim, others, next: 0, pending: Vec::new() }
+    }
+
+    /// The length of each of the totals.
+    pub(crate) fn len(&self, game: &Game<'_>) -> usize {
+        match &self.aim {
+            Aim::Coalitions(coalitions) => coalitions.len(),
+            Aim::RowByRow => game.players.len() + 2,
+        }
     }
 
     /// Whether all background rows are in the totals.
@@ -321,39 +386,69 @@ impl Evaluation {
             memory.forget();
         }
         while self.next < game.n_background() && memory.len() <= REMEMBERED {
-            self.pending.push(game.plan(self.next, &self.coalitions, self.others, memory));
+            self.pending.push(match &self.aim {
+                Aim::Coalitions(coalitions) => {
+                    game.plan(self.next, coalitions, self.others, memory)
+                }
+                Aim::RowByRow => game.plan_subsets(self.next, self.others, memory),
+            });
             self.next += 1;
         }
     }
 
     /// Adds the answers of the planned rows to the totals.
-    ///
-    /// Terms are added in the same order for every coalition, so that a player that never changes the output never
-    /// changes a mean, not even by a rounding.
     pub(crate) fn fold(&mut self, game: &Game<'_>, memory: &Memory, totals: &mut Totals) {
-        let first = self.next - self.pending.len();
+        let pending = std::mem::take(&mut self.pending);
+        let first = self.next - pending.len();
         let n_outputs = memory.answers.n_outputs();
         let n_parts = totals.len() / n_outputs.max(1);
         for (output, answers) in memory.answers.0.iter().enumerate() {
-            // Rows that differ from the instance in the same players have the same patterns.
-            let mut terms: BTreeMap<(usize, &[u64]), Vec<f64>> = BTreeMap::new();
-            for (row, slots) in (first..).zip(&self.pending) {
-                let part = game.background.part(row, n_parts);
-                let terms = terms
-                    .entry((part, game.differing.get(row)))
-                    .or_insert_with(|| vec![0.0; slots.len()]);
-                for (term, &slot) in terms.iter_mut().zip(slots) {
-                    *term += game.background.weights[row] * answers[slot as usize];
+            let rows = (first..).zip(&pending);
+            match &self.aim {
+                Aim::Coalitions(coalitions) => {
+                    for ((part, differing), terms) in terms(game, rows, answers, n_parts) {
+                        let patterns = coalitions.patterns(differing);
+                        let run = coalitions.run_of_patterns(differing);
+                        add(&mut totals[part * n_outputs + output], &terms, &patterns, run);
+                    }
+                }
+                Aim::RowByRow => {
+                    let mut weights = SubsetWeights::default();
+                    let mut worth = Vec::new();
+                    for (row, slots) in rows {
+                        worth.clear();
+                        worth.extend(slots.iter().map(|&slot| answers[slot as usize]));
+                        let part = game.background.part(row, n_parts);
+                        let totals = &mut totals[part * n_outputs + output];
+                        game.add_row(row, &worth, &mut weights, totals);
+                    }
                 }
             }
-            for ((part, differing), terms) in &terms {
-                let patterns = self.coalitions.patterns(differing);
-                let run = self.coalitions.run_of_patterns(differing);
-                add(&mut totals[part * n_outputs + output], terms, &patterns, run);
-            }
         }
-        self.pending.clear();
     }
+}
+
+/// The weighted answers of the background rows by pattern, added up over the rows of a part that differ from the
+/// instance in the same players: these have the same patterns.
+///
+/// Terms are added in the same order for every coalition, so that a player that never changes the output never
+/// changes a mean, not even by a rounding.
+fn terms<'g, 's>(
+    game: &'g Game<'_>,
+    rows: impl Iterator<Item = (usize, &'s Vec<u32>)>,
+    answers: &[f64],
+    n_parts: usize,
+) -> BTreeMap<(usize, &'g [u64]), Vec<f64>> {
+    let mut terms: BTreeMap<(usize, &[u64]), Vec<f64>> = BTreeMap::new();
+    for (row, slots) in rows {
+        let part = game.background.part(row, n_parts);
+        let terms =
+            terms.entry((part, game.differing.get(row))).or_insert_with(|| vec![0.0; slots.len()]);
+        for (term, &slot) in terms.iter_mut().zip(slots) {
+            *term += game.background.weights[row] * answers[slot as usize];
+        }
+    }
+    terms
 }
 
 /// Adds to each coalition's total the term of its pattern; patterns follow one another in runs of `run`.

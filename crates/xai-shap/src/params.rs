@@ -62,9 +62,10 @@ pub struct KernelShapParams {
     /// Whether to add up the values of blocks of columns, as alibi does for one-hot columns. The sum is no Shapley
     /// value where the columns interact with others; [`groups`](Self::groups) give that one. Default false.
     pub summarise_result: bool,
-    /// With `summarise_result`, the first column of each block, ascending. Default `None`.
+    /// With `summarise_result`, the first feature of each block, ascending. Features are counted as they are reported
+    /// without it: a one-hot feature of several columns is one. Default `None`.
     pub cat_vars_start_idx: Option<Vec<usize>>,
-    /// With `summarise_result`, the number of columns in each block. Default `None`.
+    /// With `summarise_result`, the number of features in each block. Default `None`.
     pub cat_vars_enc_dim: Option<Vec<usize>>,
     /// [`Reference`](Semantics::Reference) repeats shap's design, weights and order, its notion of equal values and its
     /// thresholds, without uncertainties; `estimator` must be `"auto"`. Default `"native"`.

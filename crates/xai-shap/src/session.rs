@@ -10,8 +10,9 @@ use crate::coalitions::Coalitions;
 use crate::data::UsedEstimator;
 use crate::designs::{Designs, PairedDesign, PermutationDesign};
 use crate::exact::MAX_PLAYERS;
-use crate::game::{Answers, Evaluation, Game, Memory, Others, REMEMBERED, Totals};
+use crate::game::{Aim, Answers, Evaluation, Game, Memory, Others, REMEMBERED, Totals};
 use crate::l1::L1Reg;
+use crate::link::Link;
 use crate::params::{Estimator, KernelShapParams};
 use crate::reference::ReferenceDesign;
 use crate::solution::{self, Found};
@@ -22,6 +23,9 @@ const QUICK: u64 = 2048;
 /// The most players whose coalitions `"auto"` lists because many of them give the same rows.
 const MAX_LISTED: usize = 16;
 
+/// The coalitions of a sample that a budget of queries cuts short, where all are too many to count.
+const MAX_SAMPLE: usize = 1 << 20;
+
 /// The most numbers that are kept apart by part of the background.
 const MAX_PARTED: usize = 1 << 23;
 
@@ -30,6 +34,8 @@ const MAX_PARTED: usize = 1 << 23;
 pub(crate) enum Work {
     /// All of them.
     All,
+    /// All of them, in the games against single background rows.
+    RowByRow,
     Paired(Rc<PairedDesign>),
     Permutation(Rc<PermutationDesign>),
     Reference(Rc<ReferenceDesign>),
@@ -98,34 +104,41 @@ impl<'a> Session<'a> {
         let n_background = self.game.n_background() as u64;
         let nsamples = self.params.nsamples.resolve(n_players);
         let n_coalitions = (n_players <= MAX_PLAYERS).then(|| (1_usize << n_players).max(2) - 2);
+        let cost_of_all = self.game.cost_of_all();
         let reference = self.params.semantics == Semantics::Reference;
+        let listed = match self.all() {
+            Work::RowByRow => self.game.most_differing() <= MAX_PLAYERS,
+            _ => n_coalitions.is_some(),
+        };
         let exact = match self.params.estimator {
             Estimator::Auto if n_players < 2 => true,
             Estimator::Auto if reference => false,
-            Estimator::Auto => n_coalitions.is_some_and(|all| {
+            Estimator::Auto => {
                 // Where many coalitions give the same rows, all of them may cost less than a sample.
                 let sample = (nsamples as u64).saturating_mul(n_background);
-                all <= nsamples || n_players <= MAX_LISTED && self.game.cost_of_all() <= sample
-            }),
+                let cheap = matches!(self.all(), Work::RowByRow) || n_players <= MAX_LISTED;
+                n_coalitions.is_some_and(|all| all <= nsamples)
+                    || listed && cheap && cost_of_all <= sample
+            }
             Estimator::Exact => {
                 let rule =
-                    format!("\"auto\" or \"paired\" for more than {MAX_PLAYERS} varying features");
-                let given = format!("\"exact\" for {n_players}");
-                require(n_coalitions.is_some(), "estimator", rule, given)?;
+                    format!("another than \"exact\" for more than {MAX_PLAYERS} varying features");
+                require(listed, "estimator", rule, format!("\"exact\" for {n_players}"))?;
                 true
             }
             Estimator::Paired => n_players < 2,
             Estimator::Permutation => n_players < 4,
         };
         let affordable = run.queries_left().map(|left| left.saturating_sub(1));
-        let cost_of_all = self.game.cost_of_all();
         if exact && affordable.is_none_or(|left| cost_of_all <= left) {
+            self.work = self.all();
             self.begin_early(designs, run);
             return Ok(());
         }
         let wanted = match n_coalitions {
             Some(all) if exact => all,
             Some(all) => all.min(nsamples),
+            None if exact => nsamples.max(MAX_SAMPLE),
             None => nsamples,
         };
         let funded = self.funded(run, true).unwrap_or(usize::MAX);
@@ -167,20 +180,25 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// How all coalitions are evaluated: a mean behind a link, or a choice of players, needs the coalitions' means.
+    fn all(&self) -> Work {
+        let linear = self.params.link == Link::Identity && self.params.l1_reg == L1Reg::Off;
+        let native = self.params.semantics == Semantics::Native;
+        if linear && native { Work::RowByRow } else { Work::All }
+    }
+
     /// Decides whether an exact computation is long enough to have an answer before its end: paired values of a part
     /// of the coalitions, whose rows are asked for first.
     fn begin_early(&mut self, designs: &mut Designs, run: &Run<'_>) {
         let n_players = self.game.players.len();
         let cost = self.game.cost_of_all();
-        let all = (1_usize << n_players) / 2;
-        // What is still remembered costs nothing twice; past that an early answer costs a sixteenth more at most.
+        let all = (1_usize << n_players.min(MAX_PLAYERS)) / 2;
+        // What is still remembered costs nothing twice; past that an early answer costs its own rows again.
         let large = REMEMBERED as u64 <= cost;
-        let n_pairs = if large {
-            (all / 16).min(REMEMBERED / (2 * self.game.n_background()))
-        } else {
-            all / 4
-        };
-        let extra = if large { 2 * n_pairs as u64 * self.game.n_background() as u64 } else { 0 };
+        let n_pairs = if large { all / 16 } else { all / 4 };
+        let n_pairs = n_pairs.min(REMEMBERED / (2 * self.game.n_background()));
+        let sample = (2 * n_pairs as u64 + 2) * self.game.n_background() as u64;
+        let extra = if large { sample } else { 0 };
         let affordable = run.queries_left().is_none_or(|left| cost + extra < left);
         if (large || run.can_stop() && QUICK < cost) && n_players < n_pairs && affordable {
             if let Ok(design) = designs.paired(n_players, n_pairs, n_pairs, run) {
@@ -255,7 +273,7 @@ impl<'a> Session<'a> {
         let n_parts = self.n_parts(n_outputs);
         let Some(evaluation) = &mut self.evaluation else { return };
         if self.fresh.is_empty() {
-            self.fresh = vec![vec![0.0; evaluation.coalitions.len()]; n_parts * n_outputs];
+            self.fresh = vec![vec![0.0; evaluation.len(&self.game)]; n_parts * n_outputs];
         }
         evaluation.fold(&self.game, &self.memory, &mut self.fresh);
     }
@@ -264,6 +282,7 @@ impl<'a> Session<'a> {
     fn n_parts(&self, n_outputs: usize) -> usize {
         let n_coalitions = match self.work {
             Work::All => 1 << self.game.players.len(),
+            Work::RowByRow => self.game.players.len() + 2,
             _ => 2 * self.n_pairs,
         };
         let parts = self.game.n_parts();
@@ -307,9 +326,15 @@ impl<'a> Session<'a> {
             None => self.n_pairs,
         };
         let (done, coalitions) = match &self.work {
-            Work::All | Work::Reference(_) if !first => {
-                self.stop = Some(Stop::Converged);
+            Work::All | Work::RowByRow | Work::Reference(_) if !first => {
+                let short = matches!(&self.work, Work::Reference(design) if design.n_allocated < 2 * self.n_pairs);
+                self.stop = Some(if short { Stop::Budget } else { Stop::Converged });
                 return Ok(None);
+            }
+            Work::RowByRow => {
+                self.begun = 1;
+                let others = if self.listed_early { Others::Any } else { Others::None };
+                return Ok(Some(Evaluation::new(Aim::RowByRow, others)));
             }
             Work::All => {
                 let all = Coalitions::all(self.game.players.len());
@@ -340,9 +365,9 @@ impl<'a> Session<'a> {
             with_ends.push([]);
             with_ends.push_complement();
             with_ends.append(&coalitions);
-            return Ok(Some(Evaluation::new(with_ends, others)));
+            return Ok(Some(Evaluation::new(Aim::Coalitions(with_ends), others)));
         }
-        Ok(Some(Evaluation::new(coalitions, others)))
+        Ok(Some(Evaluation::new(Aim::Coalitions(coalitions), others)))
     }
 
     /// No pair fits any more.
@@ -351,7 +376,7 @@ impl<'a> Session<'a> {
             self.best =
                 solution::solve(self.params, &self.game, &self.memory, &self.state(), run).ok();
             self.early = false;
-            self.work = Work::All;
+            self.work = self.all();
             self.totals.clear();
             (self.done, self.begun) = (0, 0);
             return self.next_round(run);
@@ -379,8 +404,8 @@ impl<'a> Session<'a> {
             }
         };
         let estimator = match &self.work {
-            Work::All if self.done == 0 => UsedEstimator::Paired,
-            Work::All => UsedEstimator::Exact,
+            Work::All | Work::RowByRow if self.done == 0 => UsedEstimator::Paired,
+            Work::All | Work::RowByRow => UsedEstimator::Exact,
             Work::Paired(_) => UsedEstimator::Paired,
             Work::Permutation(_) => UsedEstimator::Permutation,
             Work::Reference(_) => UsedEstimator::Reference,

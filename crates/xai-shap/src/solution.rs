@@ -150,9 +150,9 @@ fn kernel_weights(coalitions: &Coalitions) -> Vec<f64> {
     let n_players = coalitions.n_players();
     let mut of_size = vec![0.0; n_players + 1];
     let mut number = 1.0;
-    for size in 1..n_players {
+    for (size, weight) in of_size.iter_mut().enumerate().take(n_players).skip(1) {
         number *= (n_players - size + 1) as f64 / size as f64;
-        of_size[size] = 1.0 / (number * (size * (n_players - size)) as f64);
+        *weight = 1.0 / (number * (size * (n_players - size)) as f64);
     }
     let weights: Vec<f64> = (0..coalitions.len())
         .map(|index| of_size[members(coalitions.get(index)).count()])
@@ -180,6 +180,9 @@ pub(crate) fn solve(
         let numbers = state.totals[part * n_outputs..][..n_outputs].concat();
         Array2::from_shape_vec((n_outputs, n_columns), numbers).expect("a number per coalition")
     };
+    if let Work::RowByRow = state.work {
+        return Ok(row_by_row(game, (0..n_parts).map(part).collect()));
+    }
     let mut means = part(0);
     (1..n_parts).for_each(|index| means += &part(index));
     let mut worth = means.clone();
@@ -197,7 +200,7 @@ pub(crate) fn solve(
     let n_players = game.players.len();
     let n_coalitions = if all { n_columns.max(2) - 2 } else { 2 * state.done };
     let exact = match state.work {
-        Work::All => true,
+        Work::All | Work::RowByRow => true,
         Work::Paired(design) => design.exhausted(state.done),
         Work::Permutation(_) => false,
         Work::Reference(design) => 1.0 <= design.fraction_evaluated,
@@ -230,6 +233,29 @@ pub(crate) fn solve(
         found.background = Some((0..n_parts).map(deviation).collect::<Result<_>>()?);
     }
     Ok(found)
+}
+
+/// Adds up the parts of an evaluation row by row.
+fn row_by_row(game: &Game<'_>, parts: Vec<Array2<f64>>) -> Found {
+    let (n_players, n_parts) = (game.players.len(), parts.len());
+    let mut sums = parts[0].clone();
+    parts[1..].iter().for_each(|part| sums += part);
+    let values = sums.slice(s![.., ..n_players]).to_owned();
+    let deviation = |(index, part): (usize, &Array2<f64>)| {
+        let weight = game.part_weight(index, n_parts);
+        let freedom = (n_parts as f64 / (n_parts - 1) as f64).sqrt();
+        (&part.slice(s![.., ..n_players]) - &(&values * weight)) * freedom
+    };
+    let all = u32::try_from(n_players).ok().and_then(|players| 1_u64.checked_shl(players));
+    Found {
+        influences: Some((0..values.nrows()).map(|_| Influences::none(n_players)).collect()),
+        background: (1 < n_parts).then(|| parts.iter().enumerate().map(deviation).collect()),
+        expected_value: sums.column(n_players).to_owned(),
+        n_coalitions: all.unwrap_or(u64::MAX).max(2) - 2,
+        exact: true,
+        selected: None,
+        values,
+    }
 }
 
 /// The map for what has been evaluated; notes in `found` which players it selects.

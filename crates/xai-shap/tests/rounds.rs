@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, Axis};
 use xai_core::tabular::Features;
 use xai_core::{
     BoxError, Budget, Error, Event, Explainer, Explanation, Predictor, Result, Rows, Run, Runs,
-    Seed, Stop,
+    Seed, Semantics, Stop,
 };
 use xai_shap::{Estimator, KernelShap, KernelShapData, KernelShapParams, NSamples, UsedEstimator};
 
@@ -294,4 +294,31 @@ fn rows_share_a_design_unless_told_not_to() {
     own.sort_by(f64::total_cmp);
     own.dedup();
     assert_eq!(own.len(), 6, "{own:?}");
+}
+
+#[test]
+fn a_budget_that_pays_for_exact_values_buys_them() {
+    // 16 features over five rows: 5 * 65535 rows besides the instance, more than are remembered.
+    let x = rows(1, 16, 3).row(0).to_owned();
+    let all = 5 * 65_535 + 1;
+    for spare in [0, 10_000, 20_469, 20_471, 20_475, 20_480, 20_491, 30_000] {
+        let explainer = fit(sampled(Estimator::Exact, 100), 5, 16);
+        let run = Run::seeded(0).within(Budget { queries: Some(all + spare), expired: None });
+        let found = explainer.explain(&Wavy::new(16), &x, run).unwrap();
+        assert!(found.data.exact && found.data.converged, "{spare} to spare");
+        assert!(found.meta.queries <= all + spare);
+    }
+}
+
+#[test]
+fn shaps_design_cut_by_a_budget_says_so() {
+    let x = rows(1, 20, 3).row(0).to_owned();
+    let params = KernelShapParams { semantics: Semantics::Reference, ..Default::default() };
+    let within = |queries: Option<u64>| {
+        let run = Run::seeded(0).within(Budget { queries, expired: None });
+        fit(params.clone(), 1, 20).explain(&Wavy::new(20), &x, run).unwrap().data
+    };
+    let (cut, whole) = (within(Some(300)), within(None));
+    assert_eq!((cut.stop, cut.converged), (Stop::Budget, false));
+    assert_eq!((whole.stop, whole.converged, whole.n_coalitions), (Stop::Converged, true, 2088));
 }

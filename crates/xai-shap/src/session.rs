@@ -200,13 +200,15 @@ impl<'a> Session<'a> {
         let sample = (2 * n_pairs as u64 + 2) * self.game.n_background() as u64;
         let extra = if large { sample } else { 0 };
         let affordable = run.queries_left().is_none_or(|left| cost + extra < left);
-        if (large || run.can_stop() && QUICK < cost) && n_players < n_pairs && affordable {
-            if let Ok(design) = designs.paired(n_players, n_pairs, n_pairs, run) {
-                self.work = Work::Paired(design);
-                self.n_pairs = n_pairs;
-                self.early = true;
-                self.listed_early = true;
-            }
+        if (large || run.can_stop() && QUICK < cost)
+            && n_players < n_pairs
+            && affordable
+            && let Ok(design) = designs.paired(n_players, n_pairs, n_pairs, run)
+        {
+            self.work = Work::Paired(design);
+            self.n_pairs = n_pairs;
+            self.early = true;
+            self.listed_early = true;
         }
     }
 

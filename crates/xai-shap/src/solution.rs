@@ -181,7 +181,7 @@ pub(crate) fn solve(
         Array2::from_shape_vec((n_outputs, n_columns), numbers).expect("a number per coalition")
     };
     if let Work::RowByRow = state.work {
-        return Ok(row_by_row(game, (0..n_parts).map(part).collect()));
+        return Ok(row_by_row(game, &(0..n_parts).map(part).collect::<Vec<_>>()));
     }
     let mut means = part(0);
     (1..n_parts).for_each(|index| means += &part(index));
@@ -236,7 +236,7 @@ pub(crate) fn solve(
 }
 
 /// Adds up the parts of an evaluation row by row.
-fn row_by_row(game: &Game<'_>, parts: Vec<Array2<f64>>) -> Found {
+fn row_by_row(game: &Game<'_>, parts: &[Array2<f64>]) -> Found {
     let (n_players, n_parts) = (game.players.len(), parts.len());
     let mut sums = parts[0].clone();
     parts[1..].iter().for_each(|part| sums += part);

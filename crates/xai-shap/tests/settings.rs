@@ -138,7 +138,7 @@ fn summed_columns_are_sums_with_their_own_errors() {
 #[test]
 fn a_selection_keeps_the_sum_and_the_scale() {
     // Of ten features three matter; their values with the others left out are still those of the linear model.
-    let mut slopes = vec![0.0; 10];
+    let mut slopes = [0.0; 10];
     (slopes[2], slopes[5], slopes[7]) = (3.0, -2.0, 1.0);
     let (background, x) = (Array2::zeros((1, 10)), Array1::ones(10));
     for scale in [1e-12, 1.0, 1e12] {

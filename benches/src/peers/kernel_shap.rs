@@ -20,7 +20,7 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
         name: "kernel-shap-adult".to_owned(),
         title: "KernelSHAP on the shape of Adult".to_owned(),
         about: [
-            "12 features in 12 groups of columns, 100 background rows, 10 instances (2 for alibi), a logistic model with 2 outputs, values in log-odds.",
+            "12 features in 12 groups of columns, 100 background rows, 10 instances (5 for shap, 2 for alibi), a logistic model with 2 outputs, values in log-odds.",
             "Cases `uniform`: 12 one-hot features of 4 categories in 48 columns, all categories equally likely, so that few synthetic rows coincide.",
             "Case `adult`: rows of UCI Adult in 55 columns, 4 numbers and 8 one-hot features.",
             "The peers sample coalitions at their default settings; `all-features` is shap with `l1_reg=False`, since its default keeps 10 features only.",
@@ -33,19 +33,18 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
         measure: Measure::Speed,
         memory_goal: Some(60_000_000),
     };
-    let case = |name: &str, estimator, table| Case {
+    let shap = ["default", "all-features"].map(|method| contender("shap", method, 5, Some(20.0)));
+    let mut all = shap.to_vec();
+    all.push(contender("alibi", "default", 2, Some(100.0)));
+    let case = |name: &str, estimator, contenders, table| Case {
         estimator,
         link: Link::Logit,
-        contenders: vec![
-            contender("shap", "default", 10, Some(20.0)),
-            contender("shap", "all-features", 10, Some(20.0)),
-            contender("alibi", "default", 2, Some(100.0)),
-        ],
+        contenders,
         ..blank(&task, name, table)
     };
     let mut cases = vec![
-        case("uniform-exact", Estimator::Exact, uniform()),
-        case("uniform-default", Estimator::Auto, uniform()),
+        case("uniform-exact", Estimator::Exact, all.clone(), uniform()),
+        case("uniform-default", Estimator::Auto, shap.to_vec(), uniform()),
     ];
     if let Some(folder) = &sources.adult {
         let adult = Adult::load(folder)?;
@@ -53,7 +52,7 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
         let instances = adult.rows.slice(s![ADULT_TEST..ADULT_TEST + 10, ..]).to_owned();
         let background = first(&adult.rows, 100);
         let table = Table { model: Model::Dense(adult.logistic), background, instances, groups };
-        cases.push(case("adult-exact", Estimator::Exact, table));
+        cases.push(case("adult-exact", Estimator::Exact, all, table));
     }
     let completed = |case: Case| {
         let truth = Some(truth::enumerated(&case)?);
@@ -192,7 +191,6 @@ pub(super) fn error(_: &Sources) -> Result<Vec<Case>> {
         ("shapiq", "PermutationSamplingSV"),
         ("shapiq", "SVARM"),
         ("shapiq", "UnbiasedKernelSHAP"),
-        ("shapiq", "kADDSHAP"),
         ("shapiq", "PolySHAP"),
         ("shapiq", "OddSHAP"),
         ("shapiq", "RegressionMSR"),

@@ -51,13 +51,15 @@ pub fn run(options: &Options) -> Result<()> {
     let root = workspace_root();
     crate::run(crate::cargo().args(["build", "--release", "-p", "xai-benches", "--bin", "peer"]))?;
     let folder = root.join("target/peers/tasks");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).context("cannot clear the old tasks")?;
+    let stale = options.only.as_ref().map_or_else(|| folder.clone(), |name| folder.join(name));
+    if stale.exists() {
+        fs::remove_dir_all(&stale).context("cannot clear the old tasks")?;
     }
     measure::write_tasks(&folder, options)?;
     let results_folder = root.join(RESULTS);
     fs::create_dir_all(&results_folder)?;
-    for task in folders(&folder)? {
+    let tasks = if options.only.is_some() { vec![stale] } else { folders(&folder)? };
+    for task in tasks {
         let cases = case::read_all(&task)?;
         eprintln!("==> {}", cases[0].task.name);
         let results = measure::task(&cases, options.repetitions)?;

@@ -158,7 +158,7 @@ impl Cost {
     #[must_use]
     pub fn of(case: &Case, reports: &[Report], threads: usize) -> Option<Self> {
         let runs = || reports.iter().filter_map(|report| report.runs.first());
-        let last = runs().last()?;
+        let last = runs().next_back()?;
         let share = |run: &RunReport| run.model_seconds / run.seconds / threads as f64;
         Some(Cost {
             milliseconds: Spread::of(runs().map(|run| 1e3 * run.seconds_each()))?,

@@ -9,7 +9,6 @@ import task
 KEYWORDS = {
     "RegressionMSR": {"index": "SV"},
     "ProxySHAP": {"index": "SV", "max_order": 1},
-    "ProxySPEX": {"index": "SV", "max_order": 1},
 }
 
 

@@ -166,16 +166,44 @@ macro_rules! trained {
     };
 }
 
+/// What competes on error.
+const ERROR_CONTENDERS: [(&str, &str); 10] = [
+    ("shap", "all-features"),
+    ("shapiq", "KernelSHAP"),
+    ("shapiq", "LeverageSHAP"),
+    ("shapiq", "PermutationSamplingSV"),
+    ("shapiq", "SVARM"),
+    ("shapiq", "UnbiasedKernelSHAP"),
+    ("shapiq", "PolySHAP"),
+    ("shapiq", "OddSHAP"),
+    ("shapiq", "RegressionMSR"),
+    ("shapiq", "ProxySHAP"),
+];
+
 /// Squared error of the sampled values at 8 and 32 coalitions per player.
 pub(super) fn error(_: &Sources) -> Result<Vec<Case>> {
-    const SEEDS: u64 = 8;
     const LARGE_SAMPLE: usize = 1 << 21;
+    let complete = |case: Case| {
+        let truth = match &case.model {
+            Model::Trees(trees) => truth::of_trees(trees, &case.background, &case.instances),
+            Model::Unanimity(games) => truth::of_unanimity(games, &case.instances),
+            Model::Dense(_) if case.background.ncols() <= 16 => truth::enumerated(&case)?,
+            Model::Dense(_) => truth::sampled(&case, LARGE_SAMPLE)?,
+        };
+        Ok(Case { predictions: predictions(&case)?, truth: Some(truth), ..case })
+    };
+    error_cases()?.into_iter().map(complete).collect()
+}
+
+/// The cases of [`error`] without the true values, which take a while.
+pub(super) fn error_cases() -> Result<Vec<Case>> {
+    const SEEDS: u64 = 4;
     let task = TaskAbout {
         name: "kernel-shap-error".to_owned(),
         title: "KernelSHAP's error at equal numbers of coalitions".to_owned(),
         about: [
             "Boosted trees and tanh networks that learned a nonlinear target of 12, 16 and 30 columns (5, 2 and 2 background rows), and sums of 100 products of up to 20 of 60 columns.",
-            "4 instances with 8 seeds each; every method may evaluate 8 or 32 coalitions per player, besides the empty and the full one, and has its default settings otherwise (shap: `l1_reg=False`).",
+            "4 instances with 4 seeds each; every method may evaluate 8 or 32 coalitions per player, besides the empty and the full one, and has its default settings otherwise (shap: `l1_reg=False`).",
             "The error is the mean of the squared distance to the true values relative to their squared length.",
             "`KernelSHAP` is what shapiq's `TabularExplainer` takes on its own for Shapley values.",
         ]
@@ -184,27 +212,14 @@ pub(super) fn error(_: &Sources) -> Result<Vec<Case>> {
         measure: Measure::Error,
         memory_goal: None,
     };
-    let contenders: Vec<_> = [
-        ("shap", "all-features"),
-        ("shapiq", "KernelSHAP"),
-        ("shapiq", "LeverageSHAP"),
-        ("shapiq", "PermutationSamplingSV"),
-        ("shapiq", "SVARM"),
-        ("shapiq", "UnbiasedKernelSHAP"),
-        ("shapiq", "PolySHAP"),
-        ("shapiq", "OddSHAP"),
-        ("shapiq", "RegressionMSR"),
-        ("shapiq", "ProxySHAP"),
-        ("shapiq", "ProxySPEX"),
-    ]
-    .map(|(peer, method)| contender(peer, method, 4, None))
-    .to_vec();
     let case = |name: &str, table: Table| {
         let n_players = table.background.ncols();
         let run = |(per_player, seed)| RunSettings { nsamples: Some(per_player * n_players), seed };
         let budgets = [8, 32].into_iter();
         Case {
-            contenders: contenders.clone(),
+            contenders: ERROR_CONTENDERS
+                .map(|(peer, method)| contender(peer, method, 4, None))
+                .to_vec(),
             estimator: Estimator::Paired,
             runs: budgets.flat_map(|b| (0..SEEDS).map(move |seed| (b, seed))).map(run).collect(),
             ..blank(&task, name, table)
@@ -216,23 +231,15 @@ pub(super) fn error(_: &Sources) -> Result<Vec<Case>> {
     {
         let Trained { model, background, instances } =
             serde_json::from_str(text).with_context(|| name.to_owned())?;
-        let mut case = case(name, Table { model, background, instances, groups: None });
-        case.truth = Some(match &case.model {
-            Model::Trees(trees) => truth::of_trees(trees, &case.background, &case.instances),
-            _ if case.background.ncols() <= 16 => truth::enumerated(&case)?,
-            _ => truth::sampled(&case, LARGE_SAMPLE)?,
-        });
-        cases.push(case);
+        cases.push(case(name, Table { model, background, instances, groups: None }));
     }
     let mut stream = Seed::new(2).stream();
     let games = unanimity_games(&mut stream, 60);
     let instances = Array2::from_shape_simple_fn((4, 60), || 0.5 + stream.uniform());
-    let truth = truth::of_unanimity(&games, &instances);
     let background = Array2::zeros((1, 60));
     let table = Table { model: Model::Unanimity(games), background, instances, groups: None };
-    let case = case("unanimity-60", table);
-    cases.push(Case { truth: Some(truth), ..case });
-    cases.into_iter().map(|case| Ok(Case { predictions: predictions(&case)?, ..case })).collect()
+    cases.push(case("unanimity-60", table));
+    Ok(cases)
 }
 
 /// 100 products of 1 to 20 columns with coefficients in `[-1, 1)`.

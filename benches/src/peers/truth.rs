@@ -166,13 +166,12 @@ mod tests {
 
     use super::*;
     use crate::models::Model;
-    use crate::peers::{Sources, TASKS};
+    use crate::peers::kernel_shap;
 
     /// Two ways to the same numbers: leaf by leaf, and all coalitions.
     #[test]
     fn leaves_add_up_to_all_coalitions() {
-        let (_, generate) = TASKS.iter().find(|(name, _)| *name == "kernel-shap-error").unwrap();
-        let cases = generate(&Sources { adult: None }).unwrap();
+        let cases = kernel_shap::error_cases().unwrap();
         let case = cases.iter().find(|case| case.case == "trees-12").unwrap();
         let Model::Trees(model) = &case.model else { panic!("trees-12 is a sum of trees") };
         let leaves = of_trees(model, &case.background, &case.instances).values;

@@ -36,6 +36,8 @@ enum Command {
 enum Peers {
     /// Installs the peers, each in a Python environment of its own
     Setup,
+    /// Writes the page of the book from the recorded results
+    Page,
     /// Runs the tasks, records the results and writes the page of the book
     Run {
         /// The one task to run; all of them when absent
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Ci => xtask::ci::run(),
         Command::Bench { name, adult } => xtask::bench::run(name.as_deref(), adult.as_deref()),
         Command::Peers(Peers::Setup) => xtask::peers::setup::run(),
+        Command::Peers(Peers::Page) => xtask::peers::write_page(xtask::workspace_root()),
         Command::Peers(Peers::Run { only, repetitions, adult }) => {
             xtask::peers::run(&xtask::peers::Options { only, repetitions, adult })
         }

@@ -42,8 +42,13 @@ pub(super) fn write_tasks(folder: &Path, options: &Options) -> Result<()> {
 pub(super) fn task(cases: &[Case], repetitions: usize) -> Result<Results> {
     let task = cases[0].task.clone();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let setting =
-        Setting { processor: processor(), threads, commit: commit()?, versions: BTreeMap::new() };
+    let setting = Setting {
+        processor: processor(),
+        threads,
+        load: load(),
+        commit: commit()?,
+        versions: BTreeMap::new(),
+    };
     let (speed, errors) = (Vec::new(), Vec::new());
     let mut results = Results { task, setting, repetitions, speed, errors };
     for case in cases {
@@ -67,7 +72,9 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
         };
         if case.contenders.is_empty() {
             let turns = (0..results.repetitions).map(|_| ask_ours(case, threads));
-            let ours = cost(&turns.collect::<Result<Vec<_>>>()?)?;
+            let ours = turns.collect::<Result<Vec<_>>>()?;
+            remember(&mut results.setting, "ours", &ours[0]);
+            let ours = cost(&ours)?;
             results.speed.push(Comparison { case: case.case.clone(), threads, ours, peer: None });
         }
         for contender in &case.contenders {
@@ -150,6 +157,11 @@ fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map_or("an unknown processor", |(_, name)| name).to_owned()
+}
+
+/// The load average of the last minute, where the system tells it.
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 fn commit() -> Result<String> {

@@ -55,7 +55,7 @@ fn setting(results: &Results) -> String {
     let versions: Vec<String> =
         setting.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
-        "\nTask `{}`, {}, machine: {} with {} threads, commit `{}`{}{}.\n",
+        "\nTask `{}`, {}, machine: {} with {} threads{}, commit `{}`{}{}.\n",
         results.task.name,
         match results.repetitions {
             1 => "1 repetition".to_owned(),
@@ -63,6 +63,9 @@ fn setting(results: &Results) -> String {
         },
         setting.processor,
         setting.threads,
+        setting
+            .load
+            .map_or_else(String::new, |load| format!(", load average {load:.1} at the start")),
         setting.commit,
         if versions.is_empty() { "" } else { ", " },
         versions.join(", "),
@@ -244,6 +247,7 @@ mod tests {
         let setting = Setting {
             processor: "A Processor".to_owned(),
             threads: 2,
+            load: Some(0.25),
             commit: "0123abc".to_owned(),
             versions: BTreeMap::from([("shap".to_owned(), "0.54.1".to_owned())]),
         };
@@ -297,7 +301,7 @@ mod tests {
             "| small | one | shap, default | 100 | 25.0 (9.00 to 130) | 2048 | 50 | 50 % | 2.5e-3 |",
             "Goal: 20.0 times as fast as shap, default in case `small` on one thread; measured: 25.0, met.\n",
             "Goal: at most 49 MB for ours; measured: 50 MB, missed.\n",
-            "5 repetitions, machine: A Processor with 2 threads, commit `0123abc`, shap 0.54.1.\n",
+            "5 repetitions, machine: A Processor with 2 threads, load average 0.2 at the start, commit `0123abc`, shap 0.54.1.\n",
         ] {
             assert!(page.contains(expected), "{expected}\nis missing in\n{page}");
         }

@@ -29,6 +29,9 @@ pub struct Setting {
     pub processor: String,
     /// How many threads "all" are.
     pub threads: usize,
+    /// How many processes were running or waiting to run when the task began, mean over a minute; the comparison has
+    /// one of its own.
+    pub load: Option<f64>,
     /// The commit of this workspace.
     pub commit: String,
     /// The versions by name.

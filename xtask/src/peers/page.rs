@@ -16,6 +16,7 @@ Every side reads the same file with the model's weights, the background and the 
 Each run is a process of its own, warms up with one instance outside the clock, and counts the rows that its predictor is asked for.
 In tasks about speed ours and the peer take turns, and the ratio of each pair of turns counts: their time for one instance over ours.
 One thread means that all libraries of both sides are told so; a ratio is a median with the smallest and the largest beside it.
+Ours is measured anew beside each contender and stands once in a table, from the turns with the first; on a busy machine only the ratios compare.
 The gap is the largest distance between a prediction and the sum of expected value and values.
 ";
 

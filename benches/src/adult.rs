@@ -1,7 +1,7 @@
 //! UCI Adult with one-hot categories, and the network trained on it.
 //!
-//! The files are not part of this repository; a folder that holds `adult.csv`, `adult.json` and
-//! `adult_mlp.safetensors` is named by the caller.
+//! The files are not part of this repository; a folder that holds `adult.csv`, `adult.json`, `adult_mlp.safetensors`
+//! and `adult_logistic.safetensors` is named by the caller.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,8 @@ use ndarray::{Array1, Array2, Axis};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Predictor, Rows};
+
+use crate::models::{Activation, Dense, Head, Layer};
 
 /// The table as it is, and in the layout of the network: standardised numbers first, then one-hot blocks.
 pub struct Adult {
@@ -25,6 +26,8 @@ pub struct Adult {
     pub rows: Array2<f64>,
     /// The network: two hidden relu layers and a softmax over two classes.
     pub network: Dense,
+    /// Logistic regression: one layer and a softmax over two classes.
+    pub logistic: Dense,
 }
 
 #[derive(Deserialize)]
@@ -70,67 +73,45 @@ impl Adult {
         let in_order =
             Features::new(order.iter().map(|&column| columns[column].clone()).collect())?;
         let rows = in_order.encode(&ordered, Encoding::OneHot)?;
-        let network = Dense::load(&file("adult_mlp.safetensors"))?;
-        ensure!(
-            network.layers[0].0.nrows() == rows.ncols(),
-            "the network takes another width than the table's"
-        );
+        let model = |name: &str| -> Result<Dense> {
+            let model = load_network(&file(name))?;
+            let width = model.layers[0].weight.nrows();
+            ensure!(width == rows.ncols(), "{name} takes {width} columns, not those of the table");
+            Ok(model)
+        };
+        let (network, logistic) =
+            (model("adult_mlp.safetensors")?, model("adult_logistic.safetensors")?);
         Ok(Adult {
             coded: Features::new(columns)?,
             codes,
             features: in_order.encoded(Encoding::OneHot),
             rows,
             network,
+            logistic,
         })
     }
 }
 
-/// A dense network with relu units and a softmax head, in float64.
-pub struct Dense {
-    /// Matrices `(inputs, outputs)` and biases.
-    layers: Vec<(Array2<f64>, Array1<f64>)>,
-}
-
-impl Dense {
-    fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let tensors = SafeTensors::deserialize(&bytes)?;
-        let numbers = |name: &str| -> Result<Array1<f64>> {
-            let values = tensors
-                .tensor(name)?
-                .data()
-                .chunks(8)
-                .map(|bytes| Ok(f64::from_le_bytes(bytes.try_into()?)));
-            values.collect()
-        };
-        let mut layers = Vec::new();
-        while let Ok(tensor) = tensors.tensor(&format!("dense{}.weight", layers.len())) {
-            let (outputs, inputs) = (tensor.shape()[0], tensor.shape()[1]);
-            let weight = numbers(&format!("dense{}.weight", layers.len()))?
-                .into_shape_with_order((outputs, inputs))?;
-            let bias = numbers(&format!("dense{}.bias", layers.len()))?;
-            layers.push((weight.t().as_standard_layout().into_owned(), bias));
-        }
-        ensure!(!layers.is_empty(), "{} holds no layer", path.display());
-        Ok(Dense { layers })
+/// Matrices in the file are `(outputs, inputs)`.
+fn load_network(path: &Path) -> Result<Dense> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    let numbers = |name: &str| -> Result<Array1<f64>> {
+        let values = tensors
+            .tensor(name)?
+            .data()
+            .chunks(8)
+            .map(|bytes| Ok(f64::from_le_bytes(bytes.try_into()?)));
+        values.collect()
+    };
+    let mut layers = Vec::new();
+    while let Ok(tensor) = tensors.tensor(&format!("dense{}.weight", layers.len())) {
+        let (outputs, inputs) = (tensor.shape()[0], tensor.shape()[1]);
+        let weight = numbers(&format!("dense{}.weight", layers.len()))?
+            .into_shape_with_order((outputs, inputs))?;
+        let bias = numbers(&format!("dense{}.bias", layers.len()))?;
+        layers.push(Layer { weight: weight.t().as_standard_layout().into_owned(), bias });
     }
-}
-
-impl Predictor for Dense {
-    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
-        let mut values = batch.to_owned();
-        for (index, (weight, bias)) in self.layers.iter().enumerate() {
-            values = values.dot(weight) + bias;
-            if index + 1 < self.layers.len() {
-                values.mapv_inplace(|value| value.max(0.0));
-            }
-        }
-        for mut row in values.axis_iter_mut(Axis(0)) {
-            let largest = row.fold(f64::NEG_INFINITY, |largest, &value| largest.max(value));
-            row.mapv_inplace(|value| (value - largest).exp());
-            let total = row.sum();
-            row /= total;
-        }
-        Ok(values)
-    }
+    ensure!(!layers.is_empty(), "{} holds no layer", path.display());
+    Ok(Dense { layers, activation: Activation::Relu, head: Head::Softmax })
 }

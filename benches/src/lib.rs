@@ -1,8 +1,11 @@
-//! What the benches measure on: a free model, and UCI Adult with its network.
+//! What the benches measure on: a free model, models as data, UCI Adult with its network, and tasks for peers.
 
 pub mod adult;
+pub mod models;
+pub mod peers;
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use ndarray::{Array2, Axis, s};
 use xai_core::{BoxError, Predictor, Rows};
@@ -57,4 +60,12 @@ pub fn spread(n_rows: usize, n_features: usize, offset: f64) -> Array2<f64> {
 /// The first `n` rows.
 pub fn first(rows: &Rows, n: usize) -> Array2<f64> {
     rows.select(Axis(0), &(0..n).collect::<Vec<_>>())
+}
+
+/// What the work returns, and the wall clock it took in seconds.
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let result = std::hint::black_box(work());
+    (result, start.elapsed().as_secs_f64())
 }

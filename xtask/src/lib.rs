@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 pub mod bench;
 pub mod ci;
+pub mod peers;
 pub mod tidy;
 
 /// The root of the workspace.

@@ -27,6 +27,29 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         adult: Option<PathBuf>,
     },
+    /// Compares with other libraries
+    #[command(subcommand)]
+    Peers(Peers),
+}
+
+#[derive(Subcommand)]
+enum Peers {
+    /// Installs the peers, each in a Python environment of its own
+    Setup,
+    /// Writes the page of the book from the recorded results
+    Page,
+    /// Runs the tasks, records the results and writes the page of the book
+    Run {
+        /// The one task to run; all of them when absent
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// How often ours and each peer take turns in tasks about speed
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        repetitions: usize,
+        /// The folder with the Adult data set, for the cases that need it
+        #[arg(long, value_name = "DIR")]
+        adult: Option<PathBuf>,
+    },
 }
 
 #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
@@ -35,6 +58,11 @@ fn main() -> ExitCode {
         Command::Tidy => xtask::tidy::run(),
         Command::Ci => xtask::ci::run(),
         Command::Bench { name, adult } => xtask::bench::run(name.as_deref(), adult.as_deref()),
+        Command::Peers(Peers::Setup) => xtask::peers::setup::run(),
+        Command::Peers(Peers::Page) => xtask::peers::write_page(xtask::workspace_root()),
+        Command::Peers(Peers::Run { only, repetitions, adult }) => {
+            xtask::peers::run(&xtask::peers::Options { only, repetitions, adult })
+        }
     };
     // Not by returning the error: its backtrace would bury the violations.
     if let Err(error) = result {

@@ -5,12 +5,11 @@
 #![allow(clippy::print_stdout, reason = "a program that prints its measurements")]
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, s};
 use xai_benches::adult::Adult;
-use xai_benches::{Recorder, first};
+use xai_benches::{Recorder, first, timed};
 use xai_core::tabular::Features;
 use xai_core::{Explainer, Predictor, Runs};
 use xai_onnx::{OnnxModel, OnnxOptions};
@@ -70,8 +69,8 @@ fn measure(
     let batches = recorder.batches.into_inner().ok().context("a recording thread failed")?;
     let (mut ratios, mut times) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        let explain = seconds(|| explainer.explain_rows(model, instances, &Runs::seeded(0)).len());
-        let bare = seconds(|| predict_all(model, &batches));
+        let (_, explain) = timed(|| explainer.explain_rows(model, instances, &Runs::seeded(0)));
+        let (_, bare) = timed(|| predict_all(model, &batches));
         ratios.push(explain / bare);
         times.push(1e3 * explain / ROWS as f64);
     }
@@ -87,13 +86,6 @@ fn measure(
         ratios[last]
     );
     Ok(())
-}
-
-#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
-fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
-    let start = Instant::now();
-    std::hint::black_box(work());
-    start.elapsed().as_secs_f64()
 }
 
 #[allow(clippy::disallowed_methods, reason = "the bare model is what is measured")]

@@ -1,0 +1,158 @@
+"""What the runners share: the case, its model with a count of the rows it is asked for, and the report."""
+
+import json
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Callable
+
+import numpy as np
+
+
+class Model:
+    """A model in float64 that counts the rows it is asked for, and the seconds it takes."""
+
+    def __init__(self, numbers: dict) -> None:
+        kinds = {"dense": dense, "trees": trees, "unanimity": unanimity}
+        self._predict = kinds[numbers["kind"]](numbers)
+        self.reset()
+
+    def reset(self) -> None:
+        self.queries, self.seconds = 0, 0.0
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        outputs = self._predict(np.asarray(rows, dtype=np.float64))
+        self.seconds += time.perf_counter() - start
+        self.queries += len(rows)
+        return outputs
+
+
+def dense(numbers: dict) -> Callable:
+    layers = [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in numbers["layers"]]
+    activation = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[numbers["activation"]]
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        values = rows
+        for index, (weight, bias) in enumerate(layers):
+            values = values @ weight + bias
+            if index + 1 < len(layers):
+                values = activation(values)
+        if numbers["head"] == "softmax":
+            values = np.exp(values - values.max(axis=1, keepdims=True))
+            values /= values.sum(axis=1, keepdims=True)
+        return values
+
+    return predict
+
+
+def trees(numbers: dict) -> Callable:
+    keys = ("feature", "threshold", "left", "right", "value")
+    arrays = [[np.array(tree[key]) for key in keys] for tree in numbers["trees"]]
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        outputs = np.full(len(rows), numbers["base"])
+        index = np.arange(len(rows))
+        for feature, threshold, left, right, value in arrays:
+            node = np.zeros(len(rows), dtype=np.int64)
+            while True:
+                child = np.where(rows[index, feature[node]] <= threshold[node], left[node], right[node])
+                # The root is nobody's child: 0 marks a leaf, which keeps its rows.
+                inner = left[node] != 0
+                if not inner.any():
+                    break
+                node = np.where(inner, child, node)
+            outputs += value[node]
+        return outputs[:, None]
+
+    return predict
+
+
+def unanimity(numbers: dict) -> Callable:
+    members = [np.array(columns) for columns in numbers["members"]]
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        products = [rows[:, columns].prod(axis=1) for columns in members]
+        return np.stack(products, axis=1) @ np.array(numbers["coefficients"])[:, None]
+
+    return predict
+
+
+@dataclass
+class Case:
+    """A case as our side wrote it; see `Case` in benches/src/peers/mod.rs for the fields."""
+
+    explainer: str
+    link: str
+    groups: list | None
+    runs: list
+    model: Model
+    background: np.ndarray
+    instances: np.ndarray
+
+    @staticmethod
+    def read(path: str, n_instances: int | None) -> "Case":
+        with open(path) as file:
+            content = json.load(file)
+        return Case(
+            explainer=content["explainer"],
+            link=content["link"],
+            groups=content["groups"],
+            runs=content["runs"],
+            model=Model(content["model"]),
+            background=np.array(content["background"], dtype=np.float64),
+            instances=np.array(content["instances"], dtype=np.float64)[:n_instances],
+        )
+
+
+# Explains all given instances with the settings of one run; returns values (instances, outputs, players) and expected
+# values (instances, outputs).
+Explain = Callable[[np.ndarray, dict], tuple[np.ndarray, np.ndarray]]
+
+
+def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
+    """`RUNNER CASE.json METHOD [INSTANCES]`: explains the case and prints one line of JSON."""
+    # Compiled parts of some libraries talk on standard output, which is for the report alone.
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    path, method = sys.argv[1:3]
+    case = Case.read(path, int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    idle_memory_bytes = peak_memory()
+    explain = prepare(case, method)
+    explain(case.instances[:1], case.runs[0])
+    runs = []
+    for settings in case.runs:
+        case.model.reset()
+        start = time.perf_counter()
+        values, expected_values = explain(case.instances, settings)
+        seconds = time.perf_counter() - start
+        runs.append(
+            {
+                "seconds": seconds,
+                "model_seconds": case.model.seconds,
+                "queries": case.model.queries,
+                "values": np.asarray(values, dtype=np.float64).tolist(),
+                "expected_values": np.asarray(expected_values, dtype=np.float64).tolist(),
+            }
+        )
+    report = {
+        "version": version(peer),
+        "peak_memory_bytes": peak_memory(),
+        "idle_memory_bytes": idle_memory_bytes,
+        "runs": runs,
+    }
+    print(json.dumps(report), file=output, flush=True)
+
+
+def peak_memory() -> int:
+    """The largest resident set so far, in bytes; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def by_output(values: np.ndarray, n_instances: int) -> np.ndarray:
+    """From (instances, players) or (instances, players, outputs) to (instances, outputs, players)."""
+    values = np.asarray(values).reshape(n_instances, np.shape(values)[1], -1)
+    return values.transpose(0, 2, 1)

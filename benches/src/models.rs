@@ -60,9 +60,10 @@ pub enum Head {
 
 impl Predictor for Dense {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
-        let mut values = batch.to_owned();
+        let mut values = Array2::zeros((0, 0));
         for (index, layer) in self.layers.iter().enumerate() {
-            values = values.dot(&layer.weight) + &layer.bias;
+            values = if index == 0 { batch.dot(&layer.weight) } else { values.dot(&layer.weight) };
+            values += &layer.bias;
             if index + 1 < self.layers.len() {
                 match self.activation {
                     Activation::Relu => values.mapv_inplace(|value| value.max(0.0)),
@@ -71,11 +72,13 @@ impl Predictor for Dense {
             }
         }
         if let Head::Softmax = self.head {
-            for mut row in values.axis_iter_mut(Axis(0)) {
-                let largest = row.fold(f64::NEG_INFINITY, |largest, &value| largest.max(value));
-                row.mapv_inplace(|value| (value - largest).exp());
-                let total = row.sum();
-                row /= total;
+            let n_outputs = values.ncols();
+            let numbers = values.as_slice_mut().ok_or("a product is contiguous")?;
+            for row in numbers.chunks_exact_mut(n_outputs) {
+                let largest = row.iter().fold(f64::NEG_INFINITY, |largest, &own| largest.max(own));
+                row.iter_mut().for_each(|value| *value = (*value - largest).exp());
+                let total: f64 = row.iter().sum();
+                row.iter_mut().for_each(|value| *value /= total);
             }
         }
         Ok(values)

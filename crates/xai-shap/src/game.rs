@@ -305,7 +305,9 @@ impl Memory {
     pub(crate) fn new(game: &Game<'_>) -> Self {
         let values = game.values();
         let keys = Keys::new(&values);
-        let plan = Plan::new(values, game.differing.stride());
+        let expected =
+            usize::try_from(game.cost_of_all()).unwrap_or(usize::MAX).min(REMEMBERED / 4);
+        let plan = Plan::new(values, game.differing.stride(), expected);
         Memory { plan, keys, answers: Answers::default() }
     }
 

@@ -21,22 +21,23 @@ pub(crate) struct Plan {
     stride: usize,
     background_rows: Vec<u32>,
     absent: Vec<u64>,
-    /// Keys and slots of the rows that may equal others.
-    hashed: Vec<(u64, u32)>,
-    /// Open addressing with linear probing: 0 is free, otherwise a place in `hashed` plus 1.
-    table: Vec<u32>,
+    /// The rows that may equal others, by open addressing with linear probing: the upper half of an entry is that of the
+    /// row's key, whose leading bits are its place, the lower half its slot plus 1. 0 is free.
+    table: Vec<u64>,
+    n_hashed: usize,
 }
 
 impl Plan {
-    /// An empty plan; `stride` is the number of words of a set of players.
-    pub(crate) fn new(values: Array2<u32>, stride: usize) -> Self {
+    /// An empty plan; `stride` is the number of words of a set of players, `expected` the number of rows to come.
+    pub(crate) fn new(values: Array2<u32>, stride: usize, expected: usize) -> Self {
         Plan {
             values,
             stride,
-            background_rows: Vec::new(),
-            absent: Vec::new(),
-            hashed: Vec::new(),
-            table: vec![0; 1024],
+            background_rows: Vec::with_capacity(expected),
+            absent: Vec::with_capacity(expected * stride),
+            // At most half full, and a power of two.
+            table: vec![0; (2 * expected).next_power_of_two().max(1024)],
+            n_hashed: 0,
         }
     }
 
@@ -48,8 +49,8 @@ impl Plan {
     pub(crate) fn clear(&mut self) {
         self.background_rows.clear();
         self.absent.clear();
-        self.hashed.clear();
         self.table.fill(0);
+        self.n_hashed = 0;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -65,21 +66,19 @@ impl Plan {
 
     /// The slot of a row: a new one, or that of an equal row. `key` is the row's own.
     pub(crate) fn slot(&mut self, row: Mixed<'_>, key: u64) -> u32 {
-        if self.table.len() < 2 * self.hashed.len() + 2 {
+        if self.table.len() < 2 * self.n_hashed + 2 {
             self.grow();
         }
-        let mask = self.table.len() - 1;
-        let mut place = start(key, mask);
-        while let Some(taken) = (self.table[place] as usize).checked_sub(1) {
-            let (other, slot) = self.hashed[taken];
-            if other == key && self.same(row, self.get(slot as usize)) {
+        let mut place = self.start(key);
+        while let Some(slot) = narrow_bits(self.table[place]).checked_sub(1) {
+            if self.table[place] >> 32 == key >> 32 && self.same(row, self.get(slot as usize)) {
                 return slot;
             }
-            place = (place + 1) & mask;
+            place = (place + 1) & (self.table.len() - 1);
         }
         let slot = self.push(row);
-        self.hashed.push((key, slot));
-        self.table[place] = narrow(self.hashed.len());
+        self.table[place] = key >> 32 << 32 | u64::from(slot + 1);
+        self.n_hashed += 1;
         slot
     }
 
@@ -97,15 +96,21 @@ impl Plan {
     }
 
     fn grow(&mut self) {
-        let mask = 4 * self.table.len() - 1;
-        self.table = vec![0; mask + 1];
-        for (index, &(key, _)) in self.hashed.iter().enumerate() {
-            let mut place = start(key, mask);
+        let larger = vec![0; 4 * self.table.len()];
+        let entries = std::mem::replace(&mut self.table, larger);
+        for entry in entries.into_iter().filter(|&entry| entry != 0) {
+            let mut place = self.start(entry);
             while self.table[place] != 0 {
-                place = (place + 1) & mask;
+                place = (place + 1) & (self.table.len() - 1);
             }
-            self.table[place] = narrow(index + 1);
+            self.table[place] = entry;
         }
+    }
+
+    /// The first place of a key in the table.
+    fn start(&self, key: u64) -> usize {
+        let bits = self.table.len().trailing_zeros();
+        usize::try_from(key >> (u64::BITS - bits)).expect("fewer bits than a place has")
     }
 }
 
@@ -156,9 +161,9 @@ fn numbers<'v>(values: &'v Array2<u32>, row: Mixed<'_>) -> &'v [u32] {
     &values.as_slice().expect("standard layout")[row.background_row * width..][..width]
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the low bits choose the place")]
-fn start(key: u64, mask: usize) -> usize {
-    key as usize & mask
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is asked for")]
+fn narrow_bits(entry: u64) -> u32 {
+    entry as u32
 }
 
 pub(crate) fn narrow(number: usize) -> u32 {

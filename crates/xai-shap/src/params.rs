@@ -145,13 +145,15 @@ impl NSamples {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Estimator {
-    /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, or when all coalitions of up to 16 players cost no
-    /// more queries than `nsamples` may, because many give the same rows. Otherwise
+    /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, or when all coalitions cost no more queries than
+    /// `nsamples` may, because many give the same rows (for up to 16 players where a link or an `l1_reg` needs the value
+    /// of each coalition). Otherwise
     /// [`Permutation`](Self::Permutation) when `nsamples` is below `4 * M` (`8 * M` from 60 players on) and
     /// [`Paired`](Self::Paired) above.
     #[default]
     Auto,
-    /// All coalitions, whatever `nsamples` says; at most 24 players that vary.
+    /// All coalitions, whatever `nsamples` says; at most 24 players that vary, or with the identity link and no `l1_reg`
+    /// at most 24 in which any one background row differs from the instance.
     Exact,
     /// Pairs of a coalition and its complement, stratified by size and drawn without replacement, with standard
     /// errors. Exact for models with interactions of at most two players.

@@ -15,7 +15,7 @@ use crate::l1::L1Reg;
 use crate::link::Link;
 use crate::params::{Estimator, KernelShapParams};
 use crate::reference::ReferenceDesign;
-use crate::solution::{self, Found};
+use crate::solution::{self, Found, State};
 
 /// Rows of a first answer that nobody would wait for: without more, there is no early answer.
 const QUICK: u64 = 2048;
@@ -52,10 +52,8 @@ pub(crate) struct Session<'a> {
     work: Work,
     /// The most pairs of a sample.
     n_pairs: usize,
-    /// Whether the sample is the early answer of an exact computation.
+    /// Whether the pairs are for the early answer of an exact computation.
     early: bool,
-    /// Whether there was such a sample.
-    listed_early: bool,
     evaluation: Option<Evaluation>,
     /// The totals of the coalitions under evaluation.
     fresh: Totals,
@@ -65,7 +63,8 @@ pub(crate) struct Session<'a> {
     done: usize,
     /// Pairs in the totals and under evaluation.
     begun: usize,
-    best: Option<Found>,
+    /// The sample of the early answer, when it is complete.
+    sample: Option<(Rc<PairedDesign>, Totals, usize)>,
     stop: Option<Stop>,
 }
 
@@ -86,13 +85,12 @@ impl<'a> Session<'a> {
             work: Work::All,
             n_pairs: 0,
             early: false,
-            listed_early: false,
             evaluation: None,
             fresh: Vec::new(),
             totals: Vec::new(),
             done: 0,
             begun: 0,
-            best: None,
+            sample: None,
             stop: None,
         };
         session.choose(designs, run)?;
@@ -122,7 +120,7 @@ impl<'a> Session<'a> {
             }
             Estimator::Exact => {
                 let rule =
-                    format!("another than \"exact\" for more than {MAX_PLAYERS} varying features");
+                    format!("other than \"exact\" for more than {MAX_PLAYERS} varying features");
                 require(listed, "estimator", rule, format!("\"exact\" for {n_players}"))?;
                 true
             }
@@ -208,7 +206,6 @@ impl<'a> Session<'a> {
             self.work = Work::Paired(design);
             self.n_pairs = n_pairs;
             self.early = true;
-            self.listed_early = true;
         }
     }
 
@@ -305,7 +302,7 @@ impl<'a> Session<'a> {
         let asked = self.params.tolerance.is_some() || self.params.absolute_tolerance.is_some();
         let sample = matches!(self.work, Work::Paired(_) | Work::Permutation(_)) && !self.early;
         if asked && sample {
-            let found = solution::solve(self.params, &self.game, &self.memory, &self.state(), run);
+            let found = self.solve(run);
             if found.is_ok_and(|found| found.within(self.params)) {
                 self.stop = Some(Stop::Converged);
             }
@@ -313,8 +310,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn state(&self) -> solution::State<'_> {
-        solution::State { work: &self.work, totals: &self.totals, done: self.done }
+    fn solve(&self, run: &mut Run<'_>) -> Result<Found> {
+        let state = State { work: &self.work, totals: &self.totals, done: self.done };
+        solution::solve(self.params, &self.game, &self.memory, &state, run)
     }
 
     /// The next coalitions to evaluate; `None` when the work is done.
@@ -328,14 +326,18 @@ impl<'a> Session<'a> {
             None => self.n_pairs,
         };
         let (done, coalitions) = match &self.work {
-            Work::All | Work::RowByRow | Work::Reference(_) if !first => {
-                let short = matches!(&self.work, Work::Reference(design) if design.n_allocated < 2 * self.n_pairs);
+            Work::Reference(design) if !first => {
+                let short = design.n_allocated < 2 * self.n_pairs;
                 self.stop = Some(if short { Stop::Budget } else { Stop::Converged });
+                return Ok(None);
+            }
+            Work::All | Work::RowByRow if !first => {
+                self.stop = Some(Stop::Converged);
                 return Ok(None);
             }
             Work::RowByRow => {
                 self.begun = 1;
-                let others = if self.listed_early { Others::Any } else { Others::None };
+                let others = if self.sample.is_some() { Others::Any } else { Others::None };
                 return Ok(Some(Evaluation::new(Aim::RowByRow, others)));
             }
             Work::All => {
@@ -357,7 +359,7 @@ impl<'a> Session<'a> {
         }
         self.begun = done;
         let others = match self.work {
-            Work::All if !self.listed_early => Others::None,
+            Work::All if self.sample.is_none() => Others::None,
             Work::Reference(_) => Others::None,
             Work::Paired(_) if !self.early => Others::Different,
             _ => Others::Any,
@@ -374,16 +376,15 @@ impl<'a> Session<'a> {
 
     /// No pair fits any more.
     fn end_sample(&mut self, limit: usize, run: &mut Run<'_>) -> Result<Option<Evaluation>> {
-        if self.early {
-            self.best =
-                solution::solve(self.params, &self.game, &self.memory, &self.state(), run).ok();
-            self.early = false;
-            self.work = self.all();
-            self.totals.clear();
-            (self.done, self.begun) = (0, 0);
-            return self.next_round(run);
-        }
         let all = match &self.work {
+            Work::Paired(design) if self.early => {
+                let totals = std::mem::take(&mut self.totals);
+                self.sample = Some((Rc::clone(design), totals, self.done));
+                self.early = false;
+                self.work = self.all();
+                (self.done, self.begun) = (0, 0);
+                return self.next_round(run);
+            }
             Work::Paired(design) => design.exhausted(self.done),
             _ => false,
         };
@@ -396,23 +397,28 @@ impl<'a> Session<'a> {
     /// The answer: the best so far where the session was halted.
     pub(crate) fn finish(mut self, run: &mut Run<'_>) -> Result<Answer> {
         let stop = self.stop.unwrap_or(Stop::Converged);
-        let best = self.best.take();
-        let found = if self.done == 0 {
-            best
-        } else {
-            match solution::solve(self.params, &self.game, &self.memory, &self.state(), run) {
-                Err(Error::Singular { .. }) if stop != Stop::Converged => best,
-                found => Some(found?),
+        if self.done == 0
+            && let Some((design, totals, done)) = self.sample.take()
+        {
+            (self.work, self.totals, self.done) = (Work::Paired(design), totals, done);
+        }
+        if self.done == 0 {
+            return Err(Error::Stopped(stop));
+        }
+        let mut found = match self.solve(run) {
+            // Too few pairs for any answer.
+            Err(Error::Singular { .. }) if stop != Stop::Converged => {
+                return Err(Error::Stopped(stop));
             }
+            found => found?,
         };
         let estimator = match &self.work {
-            Work::All | Work::RowByRow if self.done == 0 => UsedEstimator::Paired,
             Work::All | Work::RowByRow => UsedEstimator::Exact,
             Work::Paired(_) => UsedEstimator::Paired,
             Work::Permutation(_) => UsedEstimator::Permutation,
             Work::Reference(_) => UsedEstimator::Reference,
         };
-        if found.as_ref().is_some_and(|found| found.background.is_none())
+        if found.background.is_none()
             && self.params.background_error
             && self.params.semantics == Semantics::Native
             && 1 < self.game.n_background()
@@ -422,17 +428,14 @@ impl<'a> Session<'a> {
                 "too many coalitions and outputs to keep parts of the background apart",
             );
         }
-        let mut found = found;
-        if let Some(selected) = found.as_mut().and_then(|found| found.selected.as_mut()) {
-            for set in selected {
-                set.iter_mut().for_each(|player| *player = self.game.players[*player]);
-                if self.params.semantics == Semantics::Native {
-                    set.sort_unstable();
-                }
+        for set in found.selected.iter_mut().flatten() {
+            set.iter_mut().for_each(|player| *player = self.game.players[*player]);
+            if self.params.semantics == Semantics::Native {
+                set.sort_unstable();
             }
         }
         let at_x = self.memory.answers.of_instance();
-        found.map(|found| Answer { found, estimator, stop, at_x }).ok_or(Error::Stopped(stop))
+        Ok(Answer { found, estimator, stop, at_x })
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Regression {
 }
 
 /// The least that a fit leaves free at a pair; less is rounding.
-pub(crate) const LEAST_REST: f64 = 1e-6;
+const LEAST_REST: f64 = 1e-6;
 
 impl Regression {
     /// Factorises the problem of the first `n_pairs` pairs, for the players in `players` alone; the others have no

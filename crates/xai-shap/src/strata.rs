@@ -34,6 +34,13 @@ impl Strata {
         self.blocks.iter().all(|block| block.exhausted)
     }
 
+    /// Whether there are enough pairs to tell an error: two in each stratum, and two per player, below which the
+    /// residuals say too little.
+    pub(crate) fn tells_errors(&self, n_players: usize) -> bool {
+        let thin = |block: &Block| !block.exhausted && block.taken < 2;
+        2 * n_players <= self.block_of.len() && !self.blocks.iter().any(thin)
+    }
+
     /// The error of an estimate from what the lack of each pair changes in it: `changes` is asked for those of the
     /// pairs of strata that are not exhausted, shape `(n_such_pairs, n_players)`. `None` when there are too few pairs
     /// to tell.
@@ -48,11 +55,10 @@ impl Strata {
         if self.exhausted() {
             return Some(Influences::none(n_players));
         }
-        let n_pairs = self.block_of.len();
-        let thin = |block: &&Block| !block.exhausted && block.taken < 2;
-        if n_pairs < 2 * n_players || self.blocks.iter().any(|block| thin(&block)) {
+        if !self.tells_errors(n_players) {
             return None;
         }
+        let n_pairs = self.block_of.len();
         let sampled: Vec<usize> =
             (0..n_pairs).filter(|&pair| !self.blocks[self.block_of[pair]].exhausted).collect();
         let mut influences = changes(&sampled);

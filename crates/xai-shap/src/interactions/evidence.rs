@@ -1,11 +1,10 @@
-//! What the pairs say about a kernel: its likelihood, the values it leads to, and how well it predicts.
+//! What the pairs say about a covariance: its likelihood, the values it leads to, and how well it predicts.
 
 use ndarray::{Array1, Array2, Axis};
 use xai_core::linalg::Cholesky;
 use xai_core::{Result, Rows};
 
-use super::kernel::Kernel;
-use crate::paired::{LEAST_REST, Regression};
+use crate::paired::Regression;
 
 /// Differences with a linear part that nothing is known about.
 pub(super) struct Problem {
@@ -32,23 +31,16 @@ pub(super) struct Factor {
     pub(super) surprise: f64,
 }
 
-/// The players' values given the differences.
+/// The model given the differences.
 pub(super) struct Posterior {
     factor: Factor,
-    /// The weight of each pair's difference in each player's value, shape `(n_pairs, n_players)`.
-    pub(super) weights: Array2<f64>,
     /// `R t` of each output's targets `t`, shape `(n_pairs, n_outputs)`, where
     /// `R = V^-1 - V^-1 X (X^T V^-1 X)^-1 X^T V^-1`.
     pub(super) dual: Array2<f64>,
+    /// The slopes of the linear part, shape `(n_players - 1, n_outputs)`.
+    slopes: Array2<f64>,
     /// The amplitude of the covariance for each output.
     pub(super) amplitudes: Array1<f64>,
-    /// The diagonal of `R`.
-    diagonal: Array1<f64>,
-    /// The variance of the noise, in units of the interactions'.
-    pub(super) noise: f64,
-    /// The same at each pair.
-    noises: Array1<f64>,
-    pub(super) surprise: f64,
 }
 
 impl Problem {
@@ -60,6 +52,16 @@ impl Problem {
             noise: &inverse / inverse.mean().expect("not without pairs"),
             across,
             targets,
+        }
+    }
+
+    /// The problem of some of the pairs.
+    pub(super) fn select(&self, pairs: &[usize]) -> Self {
+        Problem {
+            across: self.across.clone(),
+            linear: self.linear.select(Axis(0), pairs),
+            targets: self.targets.select(Axis(0), pairs),
+            noise: self.noise.select(Axis(0), pairs),
         }
     }
 
@@ -87,54 +89,47 @@ impl Problem {
         Ok(Factor { whole, linear, basis, surprise })
     }
 
-    /// The values under this kernel.
-    ///
-    /// `phi = change / M + Q beta + P^T R t` with `beta` the generalised least-squares solution for the players across
-    /// the ones and `P` the covariance of the differences with the Shapley values (Rasmussen & Williams 2.41).
-    pub(super) fn posterior(&self, kernel: &Kernel, noise: f64) -> Result<Posterior> {
-        let factor = self.factor(kernel.pairs.clone(), noise)?;
-        let of_players = factor.linear.solve_lower(&self.across.t())?;
-        let shapley = without(&factor.basis, factor.whole.solve_lower(&kernel.shapley)?);
-        let weights = factor.whole.solve_transposed(&(factor.basis.dot(&of_players) + shapley))?;
-        let dual = factor.dual(&self.targets)?;
-        let inverse = factor.whole.solve_lower(&Array2::eye(self.linear.nrows()))?;
-        let total = inverse.map_axis(Axis(0), |column| column.dot(&column));
-        let explained =
-            factor.basis.t().dot(&inverse).map_axis(Axis(0), |column| column.dot(&column));
-        let mut diagonal = &total - &explained;
-        diagonal.zip_mut_with(&total, |rest, &total| *rest = rest.max(LEAST_REST * total));
+    /// The model with this covariance of the interactions.
+    pub(super) fn posterior(&self, covariance: &Array2<f64>, noise: f64) -> Result<Posterior> {
+        let factor = self.factor(covariance.clone(), noise)?;
+        let whitened = factor.whole.solve_lower(&self.targets)?;
+        let slopes = factor.linear.solve_transposed(&factor.basis.t().dot(&whitened))?;
+        let dual = factor.whole.solve_transposed(&without(&factor.basis, whitened))?;
         let amplitudes = (&self.targets * &dual).sum_axis(Axis(0)) / self.freedom();
-        Ok(Posterior {
-            surprise: factor.surprise,
-            noises: &self.noise * noise,
-            factor,
-            weights,
-            dual,
-            amplitudes,
-            diagonal,
-            noise,
-        })
-    }
-}
-
-impl Factor {
-    /// `R` times each column.
-    fn dual(&self, columns: &Rows) -> Result<Array2<f64>> {
-        self.whole.solve_transposed(&without(&self.basis, self.whole.solve_lower(columns)?))
+        Ok(Posterior { factor, dual, slopes, amplitudes })
     }
 }
 
 impl Posterior {
-    /// How far the targets, shape `(n_pairs, n_outputs)`, are from their predictions by the other pairs (Rasmussen &
-    /// Williams 5.12).
-    pub(super) fn left_out(&self, targets: &Rows) -> Result<Array2<f64>> {
-        Ok(self.factor.dual(targets)? / &self.diagonal.view().insert_axis(Axis(1)))
+    /// The weight of each pair's difference in each player's value, shape `(n_pairs, n_players)`, where `shapley` is
+    /// the covariance `P` of the differences with the Shapley values.
+    ///
+    /// `phi = change / M + Q beta + P^T R t` with `beta` the slopes for the players in a basis `Q` of what lies across
+    /// the ones (Rasmussen & Williams 2.41).
+    pub(super) fn weights(&self, problem: &Problem, shapley: &Rows) -> Result<Array2<f64>> {
+        let Factor { whole, linear, basis, .. } = &self.factor;
+        let of_slopes = basis.dot(&linear.solve_lower(&problem.across.t())?);
+        let of_interactions = without(basis, whole.solve_lower(shapley)?);
+        whole.solve_transposed(&(of_slopes + of_interactions))
     }
 
-    /// How many numbers' worth of the differences the interactions explain.
-    pub(super) fn explained(&self) -> f64 {
-        let (n_pairs, n_linear) = self.factor.basis.dim();
-        (n_pairs - n_linear) as f64 - self.noises.dot(&self.diagonal)
+    /// How far other pairs' targets are from their predictions; `covariance` is that of their differences with those
+    /// that are known.
+    pub(super) fn errors(&self, others: &Problem, covariance: &Rows) -> Array2<f64> {
+        &others.targets - others.linear.dot(&self.slopes) - covariance.dot(&self.dual)
+    }
+
+    /// The negative logarithm of the likelihood, see [`Factor`].
+    pub(super) fn surprise(&self) -> f64 {
+        self.factor.surprise
+    }
+
+    /// How many numbers' worth of the differences the interactions explain: the trace of `R K`.
+    pub(super) fn explained(&self, problem: &Problem, noise: f64) -> Result<f64> {
+        let inverse = self.factor.whole.solve_lower(&Array2::eye(problem.noise.len()))?;
+        let squares = |rows: &Array2<f64>| rows.map_axis(Axis(0), |column| column.dot(&column));
+        let diagonal = squares(&inverse) - squares(&self.factor.basis.t().dot(&inverse));
+        Ok(problem.freedom() - noise * problem.noise.dot(&diagonal))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Covariances of interactions that depend on the degree alone.
+//! Covariances of interactions that depend on their degrees alone.
 
 use ndarray::{Array1, Array2, Axis};
 
@@ -7,18 +7,11 @@ use crate::paired::Regression;
 /// The highest degree in the model; shares fall fast enough that those above have none.
 const MAX_DEGREE: usize = 15;
 
-/// The covariance of an interaction part `g` with itself and with its Shapley values.
+/// The pairs of a design as points `u = 2z - 1`, and the covariance there of an interaction part `g` whose products of
+/// equal degree are alike.
 ///
 /// `g` has no part along the sum of the players, which the change fixes: a product `chi_S` stands for
 /// `chi_S(u) - mean(u)`, whose Shapley values are `[j in S] / |S| - 1 / M`, of sum 0.
-pub(super) struct Kernel {
-    /// Of the values of `g` at the pairs, shape `(n_pairs, n_pairs)`.
-    pub(super) pairs: Array2<f64>,
-    /// Of `g` at each pair with the Shapley value of each player, shape `(n_pairs, n_players)`.
-    pub(super) shapley: Array2<f64>,
-}
-
-/// The pairs of a design as points `u = 2z - 1`.
 pub(super) struct Pairs {
     /// The rows `u`, shape `(n_pairs, n_players)`.
     pub(super) signs: Array2<f64>,
@@ -54,6 +47,18 @@ impl Pairs {
         }
     }
 
+    /// Some of the pairs.
+    pub(super) fn select(&self, pairs: &[usize]) -> Self {
+        Pairs {
+            signs: self.signs.select(Axis(0), pairs),
+            means: self.means.select(Axis(0), pairs),
+            distances: self.distances.select(Axis(0), pairs).select(Axis(1), pairs),
+            absent: self.absent.select(Axis(0), pairs),
+            by_distance: self.by_distance.clone(),
+            without_one: self.without_one.clone(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.signs.nrows()
     }
@@ -71,7 +76,7 @@ impl Pairs {
         powers.into_iter().map(|power| power / total).collect()
     }
 
-    /// [`Kernel::pairs`] for these shares.
+    /// The covariance of `g` at the pairs, shape `(n_pairs, n_pairs)`, for these shares of degrees in its variance.
     pub(super) fn covariance(&self, shares: &[f64]) -> Array2<f64> {
         let correlations = mixed(&self.by_distance, shares);
         // The points of ones is as far from `u` as `u` has absent players.
@@ -80,27 +85,26 @@ impl Pairs {
         for ((mut row, &mean), &with_one) in
             covariance.rows_mut().into_iter().zip(&self.means).zip(&with_ones)
         {
-            // cov(g(u) - m g(1), g(u') - m' g(1)) with a variance of 1 at the ones.
+            // cov(g(u) - m g(1), g(u') - m' g(1)).
             row.scaled_add(-mean, &with_ones);
-            row.scaled_add(mean - with_one, &self.means);
+            row.scaled_add(mean * correlations[0] - with_one, &self.means);
         }
         covariance
     }
 
-    /// The kernel for these shares.
+    /// The covariance of `g` at each pair with the Shapley value of each player, shape `(n_pairs, n_players)`.
     ///
     /// The Shapley value of `j` is `sum_S [j in S] c_S / |S|`, so that of degree `d` its covariance with `g(u)` is
     /// `u_j K_{d-1}(h; M - 1) / (d C(M, d))`, `h` the absent players but `j`; and `d C(M, d) = M C(M - 1, d - 1)`.
-    pub(super) fn kernel(&self, shares: &[f64]) -> Kernel {
+    pub(super) fn shapley(&self, shares: &[f64]) -> Array2<f64> {
         let n_players = self.n_players() as f64;
         let correlations = mixed(&self.by_distance, shares);
         let fewer = mixed(&self.without_one, shares);
-        let shapley = Array2::from_shape_fn(self.signs.dim(), |(pair, player)| {
+        Array2::from_shape_fn(self.signs.dim(), |(pair, player)| {
             let (sign, absent) = (self.signs[[pair, player]], self.absent[pair]);
             let others = if sign < 0.0 { absent - 1 } else { absent };
             (sign * fewer[others] - correlations[absent]) / n_players
-        });
-        Kernel { pairs: self.covariance(shares), shapley }
+        })
     }
 }
 

@@ -1,13 +1,17 @@
 //! The kernel, the posterior and its errors against enumeration and dense algebra.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may panic, and compares exact values"
+)]
 
 use ndarray::{Array1, Array2, Axis, s};
 use xai_core::linalg::cholesky_solve;
 use xai_core::{Row, Rows, Seed};
 
 use super::evidence::Problem;
-use super::kernel::{Kernel, Pairs};
+use super::kernel::Pairs;
 use super::triples::{self, Triples};
 use super::{Rc, Smoother};
 use crate::coalitions::contains;
@@ -52,9 +56,18 @@ impl Example {
     }
 
     /// `K + noise / (a_k mean(1 / a))`.
-    fn covariance(&self, kernel: &Kernel, noise: f64) -> Array2<f64> {
+    fn with_noise(&self, covariance: &Array2<f64>, noise: f64) -> Array2<f64> {
         let inverse = self.regression.strata.weights().mapv(f64::recip);
-        &kernel.pairs + &Array2::from_diag(&(&inverse * (noise / inverse.mean().unwrap())))
+        covariance + &Array2::from_diag(&(&inverse * (noise / inverse.mean().unwrap())))
+    }
+
+    /// The values of the players, and `R t`.
+    fn posterior(&self, pairs: &Pairs, shares: &[f64], noise: f64) -> (Array1<f64>, Array2<f64>) {
+        let problem = self.problem();
+        let posterior = problem.posterior(&pairs.covariance(shares), noise).unwrap();
+        let weights = posterior.weights(&problem, &pairs.shapley(shares)).unwrap();
+        let share = self.changes[0] / pairs.n_players() as f64;
+        (weights.t().dot(&self.targets()) + share, posterior.dual)
     }
 }
 
@@ -102,7 +115,7 @@ fn the_shapley_values_of_a_section_of_the_kernel_are_those_of_enumeration() {
         for degree in 0..n_degrees {
             let mut shares = vec![0.0; n_degrees];
             shares[degree] = 1.0;
-            let kernel = pairs.kernel(&shares);
+            let (covariance, shapley) = (pairs.covariance(&shares), pairs.shapley(&shares));
             // The mean of products over all sets of 3, 5, ... players, as it is defined.
             let sets: Vec<usize> = (0..1_usize << n_players)
                 .filter(|set| set.count_ones() as usize == 3 + 2 * degree)
@@ -117,46 +130,48 @@ fn the_shapley_values_of_a_section_of_the_kernel_are_those_of_enumeration() {
                     terms.sum::<f64>() / sets.len() as f64
                 };
                 for (other, own) in pairs.signs.rows().into_iter().enumerate() {
-                    assert!((kernel.pairs[[pair, other]] - section(&own)).abs() < 1e-13);
+                    assert!((covariance[[pair, other]] - section(&own)).abs() < 1e-13);
                 }
                 // Of v = g / 2 the differences of pairs are g.
                 let worth = (0..1 << n_players).map(|bits| 0.5 * section(&point(bits)));
                 let worth = worth.collect::<Array1<f64>>().insert_axis(Axis(0));
                 let expected = exact::shapley(&worth, n_players);
-                close(&kernel.shapley.row(pair), &expected.row(0), 1e-13);
+                close(&shapley.row(pair), &expected.row(0), 1e-13);
             }
         }
     }
 }
 
 #[test]
-fn leaving_out_a_pair_is_deleting_it() {
+fn the_lack_of_a_pair_changes_the_values_by_its_weight_times_its_error() {
     let example = example(6, 20, 2);
     let pairs = Pairs::new(&example.regression);
-    let kernel = pairs.kernel(&pairs.shares(0.3));
+    let shares = pairs.shares(0.3);
+    let (covariance, shapley) = (pairs.covariance(&shares), pairs.shapley(&shares));
     for noise in [1e-2, 1.0] {
-        let posterior = example.problem().posterior(&kernel, noise).unwrap();
-        let targets = example.targets();
-        let left_out = posterior.left_out(&targets.view().insert_axis(Axis(1))).unwrap();
-        let psi = posterior.weights.t().dot(&targets);
-        let covariance = example.covariance(&kernel, noise);
+        let (problem, targets) = (example.problem(), example.targets());
+        let weights =
+            problem.posterior(&covariance, noise).unwrap().weights(&problem, &shapley).unwrap();
+        let psi = weights.t().dot(&targets);
+        let noisy = example.with_noise(&covariance, noise);
         for pair in 0..pairs.len() {
-            let mut order: Vec<usize> = (0..pairs.len()).filter(|&other| other != pair).collect();
-            order.push(pair);
+            let known: Vec<usize> = (0..pairs.len()).filter(|&other| other != pair).collect();
+            let order = [known.clone(), vec![pair]].concat();
             let (without, prediction) = predicted(
                 &example.regression.centred.select(Axis(0), &order),
-                &covariance.select(Axis(0), &order).select(Axis(1), &order),
-                &kernel.shapley.select(Axis(0), &order),
+                &noisy.select(Axis(0), &order).select(Axis(1), &order),
+                &shapley.select(Axis(0), &order),
                 &targets.select(Axis(0), &order),
             );
+            let columns = covariance.select(Axis(1), &known);
+            let posterior =
+                problem.select(&known).posterior(&columns.select(Axis(0), &known), noise);
+            let others = problem.select(&[pair]);
+            let error =
+                posterior.unwrap().errors(&others, &columns.select(Axis(0), &[pair]))[[0, 0]];
             // Condition numbers below 1e4, of the covariance and of the linear part together.
-            let error = targets[pair] - prediction;
-            assert!(
-                (left_out[[pair, 0]] - error).abs() < 1e-11,
-                "{} for {error}",
-                left_out[[pair, 0]]
-            );
-            close(&(&psi - &(&posterior.weights.row(pair) * error)), &without, 1e-11);
+            assert!((error - (targets[pair] - prediction)).abs() < 1e-11, "{error}");
+            close(&(&psi - &(&weights.row(pair) * error)), &without, 1e-11);
         }
     }
 }
@@ -165,24 +180,18 @@ fn leaving_out_a_pair_is_deleting_it() {
 fn the_posterior_is_the_plain_regression_on_what_interactions_leave() {
     let example = example(7, 30, 3);
     let pairs = Pairs::new(&example.regression);
-    let kernel = pairs.kernel(&pairs.shares(0.1));
+    let shares = pairs.shares(0.1);
     for noise in [1e-3, 1.0] {
-        let posterior = example.problem().posterior(&kernel, noise).unwrap();
-        let rest = &example.deltas - &kernel.pairs.dot(&posterior.dual).t();
+        let (values, dual) = example.posterior(&pairs, &shares, noise);
+        let rest = &example.deltas - &pairs.covariance(&shares).dot(&dual).t();
         let plain = example.regression.values(&rest, &example.changes);
-        let share = &example.changes / 7.0;
-        let psi = posterior.weights.t().dot(&example.targets());
-        close(
-            &(psi + share[0]),
-            &(&plain.row(0) + &kernel.shapley.t().dot(&posterior.dual.column(0))),
-            1e-11,
-        );
+        let of_interactions = pairs.shapley(&shares).t().dot(&dual.column(0));
+        close(&values, &(&plain.row(0) + &of_interactions), 1e-11);
     }
     // With nothing but noise it is the plain regression itself; what is left is of the order of 1 / noise.
-    let psi =
-        example.problem().posterior(&kernel, 1e13).unwrap().weights.t().dot(&example.targets());
+    let (values, _) = example.posterior(&pairs, &shares, 1e13);
     let plain = example.regression.values(&example.deltas, &example.changes);
-    close(&(psi + example.changes[0] / 7.0), &plain.row(0), 1e-11);
+    close(&values, &plain.row(0), 1e-11);
 }
 
 #[test]
@@ -202,10 +211,8 @@ fn any_kernel_is_exact_with_all_pairs_and_without_interactions() {
         let pairs = Pairs::new(&example.regression);
         let expected = exact::shapley(&example.worth, n_players);
         for (decay, noise) in [(0.0, 1e-3), (0.3, 0.1), (1.0, 1.0)] {
-            let kernel = pairs.kernel(&pairs.shares(decay));
-            let posterior = example.problem().posterior(&kernel, noise).unwrap();
-            let psi = posterior.weights.t().dot(&example.targets());
-            close(&(psi + example.changes[0] / n_players as f64), &expected.row(0), 1e-11);
+            let (values, _) = example.posterior(&pairs, &pairs.shares(decay), noise);
+            close(&values, &expected.row(0), 1e-11);
         }
         // Neither needs a kernel, and none is chosen.
         let (deltas, changes) = (&example.deltas, &example.changes);
@@ -219,14 +226,27 @@ fn triples_of_equal_variance_are_the_kernel_of_degree_three() {
     let example = example(6, 25, 6);
     let pairs = Pairs::new(&example.regression);
     let shares = pairs.shares(0.1);
-    let (kernel, alike) = (pairs.kernel(&shares), pairs.kernel(&[1.0, 0.0]));
-    let posterior = example.problem().posterior(&kernel, 0.1).unwrap();
+    let problem = example.problem();
+    let posterior = problem.posterior(&pairs.covariance(&shares), 0.1).unwrap();
     let mut triples = Triples::new(6).unwrap();
     assert_eq!(triples::number(6), 20);
     assert!(triples.reweigh(&pairs, &posterior, 0.0));
-    let replaced = triples.replace(&pairs, &kernel, &alike, shares[0]);
-    close(&replaced.pairs.flatten(), &kernel.pairs.flatten(), 1e-13);
-    close(&replaced.shapley.flatten(), &kernel.shapley.flatten(), 1e-13);
+    assert_eq!(triples.common, 0.0);
+    let of_degree = [shares[0], 0.0];
+    let covariance = triples.covariance(&pairs, shares[0]);
+    close(&covariance.flatten(), &pairs.covariance(&of_degree).flatten(), 1e-13);
+    let shapley = triples.shapley(&pairs, shares[0]);
+    close(&shapley.flatten(), &pairs.shapley(&of_degree).flatten(), 1e-13);
+    // The trace of R K, from its definition as what noise alone would not explain.
+    let explained = posterior.explained(&problem, 0.1).unwrap();
+    let dual = |targets: &Array2<f64>| {
+        Problem::new(&example.regression, targets.clone())
+            .posterior(&pairs.covariance(&shares), 0.1)
+            .unwrap()
+            .dual
+    };
+    let trace = dual(&pairs.covariance(&shares)).diag().sum();
+    assert!((explained - trace).abs() < 1e-10, "{explained} for {trace}");
 }
 
 #[test]

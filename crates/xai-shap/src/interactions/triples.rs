@@ -1,9 +1,9 @@
 //! Products of three players with a variance of their own each.
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis, s};
 
 use super::evidence::Posterior;
-use super::kernel::{Kernel, Pairs};
+use super::kernel::Pairs;
 
 /// More triples than this are left alike.
 const MAX_TRIPLES: usize = 50_000;
@@ -21,7 +21,7 @@ pub(super) struct Triples {
     /// Those with a variance of their own, at most as many as there are pairs.
     own: Vec<usize>,
     /// The variance of all others.
-    common: f64,
+    pub(super) common: f64,
 }
 
 impl Triples {
@@ -68,36 +68,36 @@ impl Triples {
         true
     }
 
-    /// `kernel` with these variances in place of those of `alike`, the kernel of all triples alike, which has `share`
-    /// of its variance.
-    pub(super) fn replace(
-        &self,
-        pairs: &Pairs,
-        kernel: &Kernel,
-        alike: &Kernel,
-        share: f64,
-    ) -> Kernel {
-        let (n_pairs, n_players) = pairs.signs.dim();
-        let feature = |(pair, place): (usize, usize)| {
-            let product: f64 = self.members[self.own[place]]
-                .iter()
-                .map(|&player| pairs.signs[[pair, player]])
-                .product();
-            product - pairs.means[pair]
-        };
-        let features = Array2::from_shape_fn((n_pairs, self.own.len()), feature);
+    /// What the triples with a variance of their own add to the covariance of the pairs, when the mean of all
+    /// variances is `share` of the number of triples.
+    pub(super) fn covariance(&self, pairs: &Pairs, share: f64) -> Array2<f64> {
+        let values = self.values(pairs);
+        (&values * &self.excess(share)).dot(&values.t())
+    }
+
+    /// The same for the covariance of the pairs with the Shapley values.
+    pub(super) fn shapley(&self, pairs: &Pairs, share: f64) -> Array2<f64> {
+        let n_players = pairs.n_players();
         let shapley = Array2::from_shape_fn((self.own.len(), n_players), |(place, player)| {
             let member = self.members[self.own[place]].contains(&player);
             (if member { 1.0 / 3.0 } else { 0.0 }) - 1.0 / n_players as f64
         });
-        let excess: ndarray::Array1<f64> =
-            self.own.iter().map(|&triple| self.variances[triple] - self.common).collect();
-        let weighted = &features * &(excess * (share / self.members.len() as f64));
-        let common = share * (self.common - 1.0);
-        Kernel {
-            pairs: weighted.dot(&features.t()) + &alike.pairs * common + &kernel.pairs,
-            shapley: weighted.dot(&shapley) + &alike.shapley * common + &kernel.shapley,
-        }
+        (self.values(pairs) * &self.excess(share)).dot(&shapley)
+    }
+
+    /// What the variances are above the common one.
+    fn excess(&self, share: f64) -> Array1<f64> {
+        let scale = share / self.members.len() as f64;
+        self.own.iter().map(|&triple| scale * (self.variances[triple] - self.common)).collect()
+    }
+
+    /// Those triples at the pairs, without their part along the sum of the players.
+    fn values(&self, pairs: &Pairs) -> Array2<f64> {
+        Array2::from_shape_fn((pairs.len(), self.own.len()), |(pair, place)| {
+            let [a, b, c] = self.members[self.own[place]];
+            let row = pairs.signs.row(pair);
+            row[a] * row[b] * row[c] - pairs.means[pair]
+        })
     }
 }
 

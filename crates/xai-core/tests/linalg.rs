@@ -7,7 +7,7 @@
 
 use ndarray::{Array1, Array2, Axis, ShapeBuilder, array, s};
 use proptest::prelude::*;
-use xai_core::linalg::{LeastSquares, cholesky_solve, least_squares, symmetric_eigen};
+use xai_core::linalg::{Cholesky, LeastSquares, cholesky_solve, least_squares, symmetric_eigen};
 use xai_core::{Error, Row, Rows, Seed};
 
 const U: f64 = f64::EPSILON / 2.0;
@@ -125,6 +125,50 @@ fn cholesky_refuses_what_is_not_positive_definite() {
         let got = cholesky_solve(&a, &Array2::ones((a.nrows(), 1)));
         assert!(matches!(got, Err(Error::Singular { what: "the matrix" })), "{a}: {got:?}");
     }
+}
+
+/// Higham, theorem 10.3: `|a - l l^T| <= c(n + 1) |l| |l^T|`, of which the entry `(i, j)` is at most `d_i d_j` after
+/// rounding; theorem 8.5 for the triangles. As in `solves`, `8n + 8` covers the residual formed here.
+#[test]
+fn factors_of_any_size_obey_the_bounds() {
+    for n in [1, 2, 47, 48, 49, 96, 131] {
+        let half = random(n + 3, n, n as u64);
+        let (a, b) = (half.t().dot(&half), random(n, 3, 7));
+        let factor = Cholesky::new(&a).unwrap();
+        let lower = factor.solve_lower(&a).unwrap().t().to_owned(); // l^-1 a = l^T
+        let bound = (8 * n + 8) as f64 * U;
+        let d = a.diag().mapv(f64::sqrt);
+        let inverse = norm(&factor.solve_lower(&Array2::eye(n)).unwrap());
+        for ((i, j), &value) in lower.indexed_iter() {
+            let zero = if i < j { value.abs() } else { 0.0 };
+            assert!(zero <= bound * inverse * d[j] * norm(&a).sqrt(), "l[{i}, {j}] = {value}");
+        }
+        for (solution, matrix) in [
+            (factor.solve_lower(&b).unwrap(), lower.clone()),
+            (factor.solve_transposed(&b).unwrap(), lower.t().to_owned()),
+        ] {
+            // The factor itself is known through a solution, with an error of `bound` times its condition.
+            let residual = &b - &matrix.dot(&solution);
+            let size = norm(&a) * inverse * norm(&solution);
+            assert!(norm(&residual) <= bound * size, "{n}: {:e}", norm(&residual));
+        }
+        solves(&a, &b);
+    }
+}
+
+#[test]
+fn determinants_of_known_matrices() {
+    for n in [1, 5, 60, 200] {
+        // Minimum of the indices: the factor is all ones. A multiple of it: n times the logarithm.
+        let a = Array2::from_shape_fn((n, n), |(i, j)| 1.0 + i.min(j) as f64);
+        assert_eq!(Cholesky::new(&a).unwrap().log_determinant(), 0.0);
+        let scaled = Cholesky::new(&(&a * 16.0)).unwrap().log_determinant();
+        let expected = n as f64 * 16.0_f64.ln();
+        assert!((scaled - expected).abs() <= (n + 2) as f64 * U * expected);
+    }
+    // No product of pivots: its logarithm, in range.
+    let small = Cholesky::new(&(Array2::eye(200) * 1e-100)).unwrap().log_determinant();
+    assert!((small / (200.0 * 1e-100_f64.ln()) - 1.0).abs() <= 202.0 * U);
 }
 
 // Least squares ----------------------------------------------------------------------------------------------
@@ -302,6 +346,7 @@ fn empty_systems_have_empty_answers() {
     assert_eq!(cholesky_solve(&none, &Array2::zeros((0, 2))).unwrap().dim(), (0, 2));
     assert_eq!(cholesky_solve(&array![[2.0]], &Array2::zeros((1, 0))).unwrap().dim(), (1, 0));
     assert_eq!(symmetric_eigen(&none).unwrap().vectors.dim(), (0, 0));
+    assert_eq!(Cholesky::new(&none).unwrap().log_determinant(), 0.0);
 }
 
 #[test]
@@ -323,8 +368,13 @@ fn bad_arguments_are_refused_with_their_place() {
     let wide = Array2::ones((2, 3));
     check(cholesky_solve(&wide, &one), "the matrix must have shape [2, 2], got [2, 3]");
     check(symmetric_eigen(&wide), "the matrix must have shape [2, 2], got [2, 3]");
+    check(Cholesky::new(&wide), "the matrix must have shape [2, 2], got [2, 3]");
     let long = Array2::ones((3, 1));
     check(cholesky_solve(&eye, &long), "the right-hand side must have shape [2, 1], got [3, 1]");
+    let factor = Cholesky::new(&eye).unwrap();
+    check(factor.solve(&far), "the right-hand side must be finite, got inf at [1, 0]");
+    check(factor.solve_lower(&long), "the right-hand side must have shape [2, 1], got [3, 1]");
+    check(factor.solve_transposed(&far), "the right-hand side must be finite, got inf at [1, 0]");
     check(least_squares(&wide, &long), "the right-hand side must have shape [2, 1], got [3, 1]");
 }
 

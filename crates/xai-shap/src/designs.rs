@@ -9,9 +9,10 @@ use xai_core::{Error, Result, Rows, Run, Seed};
 
 use crate::coalitions::Coalitions;
 use crate::design::Design;
-use crate::paired::{self, Regression};
+use crate::paired::Regression;
 use crate::permutation::Permutations;
 use crate::reference::{self, ReferenceDesign};
+use crate::strata::Strata;
 use crate::uncertainty::Influences;
 
 /// The child of a call's seed that shared designs are drawn from. Rows draw from the child of their fingerprint, which
@@ -151,7 +152,7 @@ impl PairedDesign {
     /// The kernel weight of each coalition of the first `n_pairs` pairs, of sum 1.
     pub(crate) fn weights(&self, n_pairs: usize) -> Vec<f64> {
         self.coalitions(0, n_pairs);
-        let weights = paired::weights(&self.design.borrow(), n_pairs);
+        let weights = Strata::new(&self.design.borrow(), n_pairs).weights();
         weights.iter().flat_map(|&weight| [0.5 * weight, 0.5 * weight]).collect()
     }
 

@@ -10,6 +10,7 @@ mod exact;
 mod explainer;
 mod game;
 mod importances;
+mod interactions;
 mod k_means;
 mod l1;
 mod link;
@@ -22,6 +23,7 @@ mod session;
 mod solution;
 #[cfg(feature = "sparse")]
 mod sparse;
+mod strata;
 mod summary;
 mod uncertainty;
 

@@ -1,10 +1,11 @@
 //! Shapley values from a paired design.
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::{Result, Rows, linalg};
+use xai_core::{Result, Row, Rows, linalg};
 
 use crate::coalitions::contains;
-use crate::design::{Design, Stratum};
+use crate::design::Design;
+use crate::strata::Strata;
 use crate::uncertainty::Influences;
 
 /// The least-squares problem of the beginning of a design, factorised: with `u = 2z - 1` and
@@ -13,18 +14,16 @@ use crate::uncertainty::Influences;
 /// # Source
 /// The pairing is Covert & Lee 2021, "Improving KernelSHAP", section 4.2; that the even part drops out of the paired
 /// problem follows from expanding the two residuals of a pair. The standard errors are those of a stratified sample
-/// without replacement (Cochran 1977, section 5.4), applied to each pair's influence on the solution. A fit is closest
+/// without replacement (see [`Strata`]), applied to each pair's influence on the solution. A fit is closest
 /// to the pairs it leans on most, so each residual is divided by what the fit leaves free at its pair, one minus its
 /// leverage, as in a jackknife (MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix
 /// estimators", HC3). Below two pairs per player the residuals say too little, and there are no standard errors.
 pub(crate) struct Regression {
-    blocks: Vec<Block>,
-    /// The block of each pair.
-    block_of: Vec<usize>,
+    pub(crate) strata: Strata,
     /// `u` without its component along the vector of ones, shape `(n_pairs, n_players)`.
-    centred: Array2<f64>,
+    pub(crate) centred: Array2<f64>,
     /// The sums of `u`, shape `(n_pairs, 1)`.
-    sums: Array2<f64>,
+    pub(crate) sums: Array2<f64>,
     /// `a_k` times the rows of `centred`.
     weighted: Array2<f64>,
     /// The inverse of the normal matrix, shape `(n_players, n_players)`.
@@ -41,8 +40,8 @@ impl Regression {
     /// # Errors
     /// [`Error::Singular`](xai_core::Error::Singular) when the pairs leave some players' values open.
     pub(crate) fn new(design: &Design, n_pairs: usize, players: &[usize]) -> Result<Self> {
-        let (blocks, block_of) = blocks_of_pairs(design, n_pairs);
-        let weights = pair_weights(&blocks, &block_of);
+        let strata = Strata::new(design, n_pairs);
+        let weights = strata.weights();
         let signs = Array2::from_shape_fn((n_pairs, players.len()), |(pair, place)| {
             if contains(design.pair(pair), players[place]) { 1.0 } else { -1.0 }
         });
@@ -57,7 +56,7 @@ impl Regression {
         let along = normal.diag().mean().unwrap_or_default().max(f64::MIN_POSITIVE);
         normal += along / n_players;
         let inverse = linalg::cholesky_solve(&normal, &Array2::eye(players.len()))?;
-        Ok(Regression { blocks, block_of, centred, sums, weighted, inverse })
+        Ok(Regression { strata, centred, sums, weighted, inverse })
     }
 
     /// Shapley values, shape `(n_games, n_players)`: `deltas` has shape `(n_games, n_pairs)`, `changes` holds
@@ -66,12 +65,20 @@ impl Regression {
         if self.centred.ncols() == 0 {
             return Array2::zeros((deltas.nrows(), 0));
         }
+        let targets = self.targets(deltas, changes);
+        with_sums(&self.inverse.dot(&self.weighted.t().dot(&targets)), changes)
+    }
+
+    /// What the part of the values across the ones has to explain, shape `(n_pairs, n_games)`.
+    pub(crate) fn targets(&self, deltas: &Rows, changes: &Array1<f64>) -> Array2<f64> {
         let share = changes / self.centred.ncols() as f64;
-        let targets = &deltas.t() - &self.sums * &share.view().insert_axis(Axis(0));
-        let psi = self.inverse.dot(&self.weighted.t().dot(&targets));
-        // What rounding left along the ones goes, so that the sum is the change to the last bits.
-        let along = psi.mean_axis(Axis(0)).expect("not without players");
-        &psi.t() + &(share - along).insert_axis(Axis(1))
+        &deltas.t() - &self.sums * &share.insert_axis(Axis(0))
+    }
+
+    /// The differences of one game that its values leave open.
+    pub(crate) fn residuals(&self, deltas: &Row, values: &Row) -> Array1<f64> {
+        let mean = values.sum() / values.len() as f64;
+        &deltas.view() - &(self.centred.dot(values) + &self.sums.column(0) * mean)
     }
 
     /// What each pair adds to the error of one game's values; `None` when there are too few pairs to tell.
@@ -80,112 +87,24 @@ impl Regression {
         deltas: &Array1<f64>,
         values: &Array1<f64>,
     ) -> Option<Influences> {
-        let (n_pairs, n_players) = self.centred.dim();
-        if self.blocks.iter().all(|block| block.exhausted) {
-            return Some(Influences::none(n_players));
-        }
-        let sampled: Vec<usize> =
-            (0..n_pairs).filter(|&pair| !self.blocks[self.block_of[pair]].exhausted).collect();
-        let thin = |block: &&Block| !block.exhausted && block.taken < 2;
-        if n_pairs < 2 * n_players || self.blocks.iter().any(|block| thin(&block)) {
-            return None;
-        }
-        let sum = values.sum() / n_players as f64;
-        let fitted = self.centred.dot(values) + &self.sums.column(0) * sum;
-        let residuals = deltas - &fitted;
-        let mut influences = self.weighted.select(Axis(0), &sampled).dot(&self.inverse);
-        for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
-            let leverage = row.dot(&self.centred.row(pair));
-            row *= residuals[pair] / (1.0 - leverage).max(LEAST_REST);
-        }
-        let mut means = Array2::<f64>::zeros((self.blocks.len(), n_players));
-        for (row, &pair) in influences.rows().into_iter().zip(&sampled) {
-            let block = self.block_of[pair];
-            means.row_mut(block).scaled_add(1.0 / self.blocks[block].taken as f64, &row);
-        }
-        for (mut row, &pair) in influences.rows_mut().into_iter().zip(&sampled) {
-            let block = &self.blocks[self.block_of[pair]];
-            let taken = block.taken as f64;
-            let unseen = 1.0 - taken / block.available;
-            row -= &means.row(self.block_of[pair]);
-            row *= (unseen * taken / (taken - 1.0)).sqrt();
-        }
-        let n_blocks = self.blocks.iter().filter(|block| !block.exhausted).count();
-        let freedom = (n_pairs - n_players).min(sampled.len() - n_blocks);
-        Some(Influences { rows: influences, freedom: freedom as f64 })
-    }
-}
-
-/// The kernel weight of each of the first `n_pairs` pairs, of sum 1.
-pub(crate) fn weights(design: &Design, n_pairs: usize) -> Array1<f64> {
-    let (blocks, block_of) = blocks_of_pairs(design, n_pairs);
-    pair_weights(&blocks, &block_of)
-}
-
-fn pair_weights(blocks: &[Block], block_of: &[usize]) -> Array1<f64> {
-    let weight = |&block: &usize| blocks[block].weight / blocks[block].taken as f64;
-    let weights: Array1<f64> = block_of.iter().map(weight).collect();
-    &weights / weights.sum()
-}
-
-/// The blocks of the first `n_pairs` pairs, and that of each pair.
-fn blocks_of_pairs(design: &Design, n_pairs: usize) -> (Vec<Block>, Vec<usize>) {
-    let mut taken = vec![0; design.strata.len()];
-    (0..n_pairs).for_each(|pair| taken[design.stratum_of(pair)] += 1);
-    let (blocks, of_stratum) = blocks(&design.strata, &taken);
-    let block_of = (0..n_pairs).map(|pair| of_stratum[design.stratum_of(pair)]).collect();
-    (blocks, block_of)
-}
-
-/// Strata that share weight and variance: one each, or neighbours that are too thin to stand alone.
-#[derive(Clone, Debug)]
-struct Block {
-    taken: usize,
-    available: f64,
-    weight: f64,
-    exhausted: bool,
-}
-
-/// The blocks, and that of each stratum.
-fn blocks(strata: &[Stratum], taken: &[usize]) -> (Vec<Block>, Vec<usize>) {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut block_of = Vec::new();
-    let mut thin: Option<usize> = None;
-    for (stratum, &taken) in strata.iter().zip(taken) {
-        let Stratum { available, weight, .. } = *stratum;
-        let exhausted = available <= taken as f64;
-        let own = Block { taken, available, weight, exhausted };
-        match thin.filter(|_| !exhausted) {
-            Some(index) => {
-                blocks[index].join(&own);
-                block_of.push(index);
+        self.strata.influences(self.centred.ncols(), |sampled| {
+            let residuals = self.residuals(deltas, values);
+            let mut influences = self.weighted.select(Axis(0), sampled).dot(&self.inverse);
+            for (mut row, &pair) in influences.rows_mut().into_iter().zip(sampled) {
+                let leverage = row.dot(&self.centred.row(pair));
+                row *= residuals[pair] / (1.0 - leverage).max(LEAST_REST);
             }
-            None => {
-                blocks.push(own);
-                block_of.push(blocks.len() - 1);
-            }
-        }
-        thin = thin.filter(|_| exhausted).or((!exhausted).then(|| block_of[block_of.len() - 1]));
-        thin = thin.filter(|&index| blocks[index].taken < 2);
+            influences
+        })
     }
-    if let Some(last) = thin
-        && let Some(into) = blocks.iter().rposition(|block| !block.exhausted && 2 <= block.taken)
-    {
-        let block = blocks[last].clone();
-        blocks[into].join(&block);
-        // It keeps its place, without pairs, so that the others keep theirs.
-        blocks[last] = Block { taken: 0, available: 0.0, weight: 0.0, exhausted: true };
-        block_of.iter_mut().filter(|own| **own == last).for_each(|own| *own = into);
-    }
-    (blocks, block_of)
 }
 
-impl Block {
-    fn join(&mut self, other: &Block) {
-        self.taken += other.taken;
-        self.available += other.available;
-        self.weight += other.weight;
-    }
+/// Values, shape `(n_games, n_players)`, from their parts across the ones, shape `(n_players, n_games)`.
+pub(crate) fn with_sums(across: &Rows, changes: &Array1<f64>) -> Array2<f64> {
+    let share = changes / across.nrows() as f64;
+    // What rounding left along the ones goes, so that the sum is the change to the last bits.
+    let along = across.mean_axis(Axis(0)).expect("not without players");
+    &across.t() + &(share - along).insert_axis(Axis(1))
 }
 
 /// The differences of pairs, shape `(n_games, n_pairs)`, from worths in the order of the design, shape

@@ -9,6 +9,7 @@ use crate::coalitions::{Coalitions, members};
 use crate::designs::PermutationDesign;
 use crate::exact;
 use crate::game::{Game, Memory, Totals};
+use crate::interactions::Smoother;
 use crate::l1::{self, L1Reg};
 use crate::paired::{Regression, differences};
 use crate::params::KernelShapParams;
@@ -65,6 +66,8 @@ enum Map<'s> {
         selected: Vec<Vec<usize>>,
     },
     Paired(Rc<Regression>),
+    /// The regression with interactions in it.
+    Smoothed(Smoother),
     /// One regression for each output, on its selected players.
     PairedSelected(Vec<(Vec<usize>, Regression)>),
     Permutation(&'s PermutationDesign, usize),
@@ -84,6 +87,7 @@ impl Map<'_> {
                 selected,
             )?,
             Map::Paired(regression) => regression.values(&deltas(worth), changes),
+            Map::Smoothed(smoother) => smoother.values(&deltas(worth), changes),
             Map::PairedSelected(regressions) => {
                 let mut values = Array2::zeros((worth.nrows(), n_players));
                 let deltas = deltas(worth);
@@ -117,6 +121,7 @@ impl Map<'_> {
             let (deltas, values) = (deltas.row(output).to_owned(), values.row(output).to_owned());
             match self {
                 Map::Paired(regression) => regression.influences(&deltas, &values),
+                Map::Smoothed(smoother) => smoother.influences(output),
                 Map::PairedSelected(regressions) => {
                     let (players, regression) = &regressions[output];
                     let found = regression.influences(&deltas, &values.select(Axis(0), players))?;
@@ -275,7 +280,15 @@ fn map<'s>(
     };
     Ok(match state.work {
         Work::Permutation(design) => Map::Permutation(design, state.done),
-        Work::Paired(design) if rule == L1Reg::Off => Map::Paired(design.regression(state.done)?),
+        Work::Paired(design) if rule == L1Reg::Off => {
+            let regression = design.regression(state.done)?;
+            let smoother = if params.model_interactions {
+                Smoother::fit(Rc::clone(&regression), &deltas(worth), changes)?
+            } else {
+                None
+            };
+            smoother.map_or(Map::Paired(regression), Map::Smoothed)
+        }
         Work::Paired(design) => {
             let coalitions = design.coalitions(0, state.done);
             let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);

@@ -6,12 +6,19 @@ use ndarray_linalg::{Cholesky, Diag, Eigh, JobSvd, SVDDC, SolveTriangular, UPLO}
 use super::LeastSquares;
 use crate::model::Rows;
 
-pub(super) fn cholesky_solve(a: &Rows, b: &Rows) -> Option<(Array2<f64>, Array1<f64>)> {
-    let lower = a.to_owned().cholesky(UPLO::Lower).ok()?;
-    let half = lower.solve_triangular(UPLO::Lower, Diag::NonUnit, &b.to_owned()).ok()?;
+pub(super) fn cholesky(a: &Rows) -> Option<Array2<f64>> {
+    let mut lower = a.to_owned().cholesky(UPLO::Lower).ok()?;
+    lower.indexed_iter_mut().filter(|((i, j), _)| i < j).for_each(|(_, value)| *value = 0.0);
+    Some(lower)
+}
+
+pub(super) fn solve_lower(lower: &Array2<f64>, b: &Rows) -> Option<Array2<f64>> {
+    lower.solve_triangular(UPLO::Lower, Diag::NonUnit, &b.to_owned()).ok()
+}
+
+pub(super) fn solve_transposed(lower: &Array2<f64>, b: &Rows) -> Option<Array2<f64>> {
     let upper = lower.t().to_owned();
-    let solution = upper.solve_triangular(UPLO::Upper, Diag::NonUnit, &half).ok()?;
-    Some((solution, lower.diag().to_owned()))
+    upper.solve_triangular(UPLO::Upper, Diag::NonUnit, &b.to_owned()).ok()
 }
 
 pub(super) fn least_squares(a: &Rows, b: &Rows, tolerance: f64) -> Option<LeastSquares> {

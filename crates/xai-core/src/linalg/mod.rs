@@ -9,6 +9,8 @@ mod lapack;
 use lapack as imp;
 
 #[cfg(not(feature = "lapack"))]
+mod blocked;
+#[cfg(not(feature = "lapack"))]
 mod pure;
 #[cfg(not(feature = "lapack"))]
 use pure as imp;
@@ -38,24 +40,86 @@ pub struct SymmetricEigen {
     pub vectors: Array2<f64>,
 }
 
-/// Solves `a x = b` for a symmetric positive definite `a`, shape `(n, n)`, through its Cholesky factor; `b` and the
-/// result have shape `(n, k)`. Only the lower triangle of `a` is read.
+/// The Cholesky factor of a symmetric positive definite matrix: lower triangular, its product with its transpose is
+/// the matrix.
+#[derive(Clone, Debug)]
+pub struct Cholesky {
+    /// Zero above the diagonal.
+    lower: Array2<f64>,
+}
+
+impl Cholesky {
+    /// Factorises `a`, shape `(n, n)`. Only the lower triangle of `a` is read.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::NotFinite`] for bad arguments; [`Error::Singular`] when `a` is not positive
+    /// definite to working precision (a squared pivot below `n * 2.2e-16` of the largest diagonal entry).
+    pub fn new(a: &Rows) -> Result<Self> {
+        square(a)?;
+        all_finite("the matrix", a)?;
+        if a.is_empty() {
+            return Ok(Cholesky { lower: Array2::zeros((0, 0)) });
+        }
+        let lower = imp::cholesky(a).ok_or(SINGULAR)?;
+        let largest = a.diag().iter().fold(0.0_f64, |largest, &value| largest.max(value));
+        let floor = a.nrows() as f64 * f64::EPSILON * largest;
+        let definite = lower.diag().iter().all(|&pivot| floor < pivot * pivot);
+        if definite { Ok(Cholesky { lower }) } else { Err(SINGULAR) }
+    }
+
+    /// The solution `x` of `a x = b`; both have shape `(n, k)`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::NotFinite`] for a bad right-hand side.
+    pub fn solve(&self, b: &Rows) -> Result<Array2<f64>> {
+        self.solve_transposed(&self.solve_lower(b)?)
+    }
+
+    /// The solution `x` of `l x = b` for the factor `l`; both have shape `(n, k)`.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    pub fn solve_lower(&self, b: &Rows) -> Result<Array2<f64>> {
+        self.check(b)?;
+        if b.is_empty() {
+            return Ok(b.to_owned());
+        }
+        imp::solve_lower(&self.lower, b).ok_or(SINGULAR)
+    }
+
+    /// The solution `x` of `l^T x = b` for the factor `l`; both have shape `(n, k)`.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    pub fn solve_transposed(&self, b: &Rows) -> Result<Array2<f64>> {
+        self.check(b)?;
+        if b.is_empty() {
+            return Ok(b.to_owned());
+        }
+        imp::solve_transposed(&self.lower, b).ok_or(SINGULAR)
+    }
+
+    /// The natural logarithm of the determinant of the matrix.
+    #[must_use]
+    pub fn log_determinant(&self) -> f64 {
+        2.0 * self.lower.diag().iter().map(|pivot| pivot.ln()).sum::<f64>()
+    }
+
+    fn check(&self, b: &Rows) -> Result<()> {
+        same_shape("the right-hand side", &[self.lower.nrows(), b.ncols()], b.shape())?;
+        all_finite("the right-hand side", b)
+    }
+}
+
+/// Solves `a x = b` for a symmetric positive definite `a`, shape `(n, n)`, through its [`Cholesky`] factor; `b` and
+/// the result have shape `(n, k)`. Only the lower triangle of `a` is read.
 ///
 /// # Errors
-/// [`Error::Shape`] and [`Error::NotFinite`] for bad arguments; [`Error::Singular`] when `a` is not positive definite
-/// to working precision (a squared pivot below `n * 2.2e-16` of the largest diagonal entry).
+/// Those of [`Cholesky::new`] and [`Cholesky::solve`].
 pub fn cholesky_solve(a: &Rows, b: &Rows) -> Result<Array2<f64>> {
     square(a)?;
     same_shape("the right-hand side", &[a.nrows(), b.ncols()], b.shape())?;
-    all_finite("the matrix", a)?;
-    all_finite("the right-hand side", b)?;
-    if a.is_empty() {
-        return Ok(Array2::zeros(b.dim()));
-    }
-    let (solution, pivots) = imp::cholesky_solve(a, b).ok_or(SINGULAR)?;
-    let largest = a.diag().iter().fold(0.0_f64, |largest, &value| largest.max(value));
-    let floor = a.nrows() as f64 * f64::EPSILON * largest;
-    if pivots.iter().all(|&pivot| floor < pivot * pivot) { Ok(solution) } else { Err(SINGULAR) }
+    Cholesky::new(a)?.solve(b)
 }
 
 /// Minimises `||a x - b||`; `a` has shape `(m, n)`, `b` shape `(m, k)`. Singular values below

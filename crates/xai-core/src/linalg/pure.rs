@@ -1,22 +1,17 @@
-//! The default: factors from nalgebra, singular values and eigenvalues by Jacobi rotations.
+//! The default: Cholesky factors in blocks, QR factors from nalgebra, singular values and eigenvalues by Jacobi rotations.
 //!
 //! The rotations are our own, since those of nalgebra 0.35 are not backward stable: one random matrix in a thousand
 //! costs its singular value decomposition three to six digits, and graded matrices cost its eigenvalues as many.
 
-use nalgebra::{Cholesky, DMatrix};
+use nalgebra::DMatrix;
 use ndarray::{Array1, Array2};
 
 use super::LeastSquares;
+pub(super) use super::blocked::{cholesky, solve_lower, solve_transposed};
 use crate::model::Rows;
 
 /// Ten sweeps are usual.
 const MAX_SWEEPS: usize = 60;
-
-pub(super) fn cholesky_solve(a: &Rows, b: &Rows) -> Option<(Array2<f64>, Array1<f64>)> {
-    let factor = Cholesky::new(matrix(a))?;
-    let pivots = factor.l_dirty().diagonal().iter().copied().collect();
-    Some((array(&factor.solve(&matrix(b))), pivots))
-}
 
 /// Through a QR factorisation and the singular values of the small factor.
 pub(super) fn least_squares(a: &Rows, b: &Rows, tolerance: f64) -> Option<LeastSquares> {

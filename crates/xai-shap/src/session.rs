@@ -293,7 +293,12 @@ impl<'a> Session<'a> {
     }
 
     fn state(&self) -> solution::State<'_> {
-        solution::State { work: &self.work, totals: &self.totals, done: self.done }
+        solution::State {
+            work: &self.work,
+            totals: &self.totals,
+            done: self.done,
+            early: self.early,
+        }
     }
 
     /// The next coalitions to evaluate; `None` when the work is done.

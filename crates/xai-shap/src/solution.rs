@@ -23,6 +23,8 @@ pub(crate) struct State<'s> {
     pub(crate) totals: &'s Totals,
     /// Pairs of a sample.
     pub(crate) done: usize,
+    /// Whether the sample is a quick answer on the way to an exact one.
+    pub(crate) early: bool,
 }
 
 /// Values of the players and how far they may be off.
@@ -256,7 +258,7 @@ fn map<'s>(
         Work::Permutation(design) => Map::Permutation(design, state.done),
         Work::Paired(design) if rule == L1Reg::Off => {
             let regression = design.regression(state.done)?;
-            let smoother = if params.model_interactions {
+            let smoother = if params.model_interactions && !state.early {
                 Smoother::fit(Rc::clone(&regression), &deltas(worth), changes)?
             } else {
                 None

@@ -6,7 +6,7 @@
     reason = "a test fails by panicking, and compares exact values"
 )]
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis};
 use xai_core::tabular::Features;
 use xai_core::{BoxError, Explainer, Predictor, Rows, Run, Seed, Stream};
 use xai_shap::{Estimator, KernelShapData, KernelShapParams, NSamples};
@@ -65,6 +65,9 @@ fn squared_error(data: &KernelShapData, truth: &Array1<f64>) -> f64 {
     (&data.shap_values.row(0) - truth).mapv(|gap| gap * gap).sum()
 }
 
+/// Games of products of at most five players, so that all the error is from products of three and of five: with twice
+/// as many pairs as triples have signs (`M^3 / 6 = 560` numbers, of which 60 products make few large) most of it goes.
+/// Gains of 3.2 and 9.0 were measured at these seeds; the mean of 20 games of 16 values varies by a third at most.
 #[test]
 fn interactions_of_few_players_are_told_from_noise() {
     for per_player in [16, 32] {
@@ -78,11 +81,12 @@ fn interactions_of_few_players_are_told_from_noise() {
             plain += error(false);
             smooth += error(true);
         }
-        eprintln!("unanimity {per_player}: plain {plain} smooth {smooth} ratio {}", plain / smooth);
         assert!(2.0 * smooth <= plain, "{per_player}: {smooth} against {plain}");
     }
 }
 
+/// A game of independent values has the same share of variance in every product, and nothing to find but that the
+/// error of a pair is known in part from near ones. The choice by likelihood must then be that, or none at all.
 #[test]
 fn games_of_pure_noise_lose_nothing() {
     for per_player in [8, 16, 32] {
@@ -100,38 +104,106 @@ fn games_of_pure_noise_lose_nothing() {
             plain += error(false);
             smooth += error(true);
         }
-        eprintln!("noise {per_player}: plain {plain} smooth {smooth} ratio {}", plain / smooth);
         assert!(smooth <= 1.1 * plain, "{per_player}: {smooth} against {plain}");
     }
 }
 
-#[test]
-fn intervals_hold_as_often_as_they_say() {
-    for (n_players, largest, per_player) in [(12, 4, 8), (16, 5, 8), (16, 5, 16), (30, 10, 8)] {
-        let (mut single, mut all, mut squares, mut errors) = (0.0, 0.0, 0.0, 0.0);
-        for run in 0..200 {
-            let game =
-                Products::random(n_players, 60, largest, &mut Seed::new(run).child(23).stream());
-            let (model, truth) = (Elementwise(|x: &[f64]| game.value(x)), game.shapley(n_players));
-            let data = play(params(per_player * n_players, true), &model, n_players, run);
-            let (standard_errors, intervals) = (
-                data.standard_errors.as_ref().unwrap(),
-                data.confidence_intervals.as_ref().unwrap(),
-            );
-            let gaps = &data.shap_values.row(0) - &truth;
-            let held = (0..n_players).filter(|&j| gaps[j].abs() <= 1.96 * standard_errors[[0, j]]);
-            single += held.count() as f64 / n_players as f64;
-            let inside = |j: usize| {
-                intervals.lower[[0, j]] <= truth[j] && truth[j] <= intervals.upper[[0, j]]
-            };
-            all += if (0..n_players).all(inside) { 1.0 } else { 0.0 };
-            squares += gaps.mapv(|gap| gap * gap).sum();
-            errors += standard_errors.mapv(|error| error * error).sum();
-        }
-        let (single, all) = (single / 200.0, all / 200.0);
-        let case = format!("{n_players} players, {per_player} coalitions for each");
-        eprintln!("{case}: {single} {all} se/err {}", (errors / squares as f64).sqrt());
-        if false && true {} ; assert!(0.5 <= single, "{case}: {single} of single values");
-        assert!(0.5 <= all);
+/// The share of 95% intervals that hold, of single values and of all at once, and the mean square of the standard errors
+/// over that of the errors.
+fn coverage(n_players: usize, largest: usize, per_player: usize) -> (f64, f64, f64) {
+    let (mut single, mut all, mut squares, mut stated) = (0.0, 0.0, 0.0, 0.0);
+    for run in 0..200 {
+        let game = Products::random(n_players, 60, largest, &mut Seed::new(run).child(23).stream());
+        let (model, truth) = (Elementwise(|x: &[f64]| game.value(x)), game.shapley(n_players));
+        let data = play(params(per_player * n_players, true), &model, n_players, run);
+        let errors = data.standard_errors.as_ref().unwrap().row(0).to_owned();
+        let intervals = data.confidence_intervals.as_ref().unwrap();
+        let gaps = &data.shap_values.row(0) - &truth;
+        let held = (0..n_players).filter(|&player| gaps[player].abs() <= 1.96 * errors[player]);
+        single += held.count() as f64 / n_players as f64;
+        let inside = |player: usize| {
+            let (lower, upper) = (intervals.lower[[0, player]], intervals.upper[[0, player]]);
+            lower <= truth[player] && truth[player] <= upper
+        };
+        all += if (0..n_players).all(inside) { 1.0 } else { 0.0 };
+        squares += squared_error(&data, &truth);
+        stated += errors.dot(&errors);
     }
+    (single / 200.0, all / 200.0, stated / squares)
+}
+
+#[test]
+fn intervals_hold_at_least_as_often_as_they_say() {
+    // Were all values of a run one event, the share of a true 95% would have a standard deviation of
+    // sqrt(.95 * .05 / 200) = .0154; the bounds are two of these away. Predictions from four fifths of the pairs are
+    // worse than from all, so the intervals may be too wide, but not by more than another factor of two.
+    for (n_players, largest, per_player) in [(12, 4, 8), (16, 5, 8), (16, 5, 16)] {
+        let (single, all, ratio) = coverage(n_players, largest, per_player);
+        let case = format!("{n_players} players, {per_player} coalitions for each");
+        assert!(0.92 <= single, "{case}: {single} of single values");
+        assert!(0.92 <= all, "{case}: {all} of all values at once");
+        assert!(ratio < 4.0, "{case}: squared errors are {ratio} of what they are");
+    }
+}
+
+/// Two outputs of products of up to five players, and a third that needs none: scaled, and added up.
+fn outputs(scale: f64) -> impl Fn(&Rows) -> Result<Array2<f64>, BoxError> {
+    let mut stream = Seed::new(24).stream();
+    let games =
+        [Products::random(14, 40, 5, &mut stream), Products::random(14, 40, 5, &mut stream)];
+    move |rows: &Rows| {
+        let row = |row: ndarray::ArrayView1<'_, f64>| {
+            let x = row.to_vec();
+            let [one, two] = [games[0].value(&x), games[1].value(&x)];
+            [scale * one, scale * two, scale * (one - 2.0 * two), scale * (x[0] + 3.0 * x[1])]
+        };
+        let numbers: Vec<f64> = rows.rows().into_iter().flat_map(row).collect();
+        Ok(Array2::from_shape_vec((rows.nrows(), 4), numbers)?)
+    }
+}
+
+#[test]
+fn values_follow_the_scale_add_up_and_are_linear_in_the_outputs() {
+    let explain = |scale: f64| play(params(16 * 14, true), &outputs(scale), 14, 3);
+    let data = explain(1.0);
+    assert_eq!(data, explain(1.0));
+    let change = &Array1::from(data.raw.raw_prediction.clone()) - &data.expected_value;
+    for (sum, change) in data.shap_values.sum_axis(Axis(1)).iter().zip(&change) {
+        // Sums of 14 values of order 1.
+        assert!((sum - change).abs() < 1e-13, "{sum} for {change}");
+    }
+    let values = |output: usize| data.shap_values.row(output).to_owned();
+    // Weights of order 1 on 112 differences of order 10: one covariance serves all outputs.
+    let gaps = values(2) - (values(0) - 2.0 * values(1));
+    assert!(gaps.iter().all(|gap| gap.abs() < 1e-11), "{gaps}");
+    let mut linear = Array1::zeros(14);
+    linear.slice_mut(ndarray::s![..2]).assign(&ndarray::array![1.0, 3.0]);
+    assert!((values(3) - linear).iter().all(|gap| gap.abs() < 1e-11), "{}", values(3));
+    let errors = data.standard_errors.unwrap();
+    assert!(errors.row(3).iter().all(|&error| error < 1e-11), "{errors}");
+    let plain = play(params(16 * 14, false), &outputs(1.0), 14, 3);
+    assert_ne!(plain.shap_values, data.shap_values);
+    for scale in [1e-12, 1e-3, 7.0, 1e12] {
+        let other = explain(scale);
+        let close = |got: &Array2<f64>, expected: &Array2<f64>| {
+            // Of the scale of the largest value: small ones are differences of larger numbers.
+            let largest = expected.fold(0.0_f64, |most, own| most.max(own.abs()));
+            got.iter().zip(expected).all(|(got, own)| (got / scale - own).abs() <= 1e-11 * largest)
+        };
+        assert!(close(&other.shap_values, &data.shap_values), "{scale}");
+        assert!(close(&other.standard_errors.unwrap(), &errors), "{scale}");
+    }
+}
+
+#[test]
+fn few_and_many_pairs_are_those_of_the_plain_regression() {
+    let mut stream = Seed::new(25).stream();
+    let game = Products::random(12, 40, 5, &mut stream);
+    let model = Elementwise(|x: &[f64]| game.value(x));
+    let same = |n_pairs: usize| {
+        let values = |on| play(params(2 * n_pairs, on), &model, 12, 0).shap_values;
+        values(true) == values(false)
+    };
+    // Fewer than 16 pairs, at least as many, and more than 1000.
+    assert_eq!([15, 16, 48, 1001].map(same), [true, false, false, true]);
 }

@@ -80,14 +80,17 @@ fn play(game: &Unanimity, n_players: usize, nsamples: usize, seed: u64) -> Kerne
     explain(paired(nsamples), &model, &none, &all, seed)
 }
 
-/// Paired values of a unanimity game, their standard errors, and the truth.
+/// Values of a unanimity game from the plain regression on pairs, their standard errors, and the truth.
 fn sampled(
     game: &Unanimity,
     n_players: usize,
     nsamples: usize,
     seed: u64,
 ) -> (Array1<f64>, Array1<f64>, Array1<f64>) {
-    let data = play(game, n_players, nsamples, seed);
+    let model = Elementwise(|x: &[f64]| game.value(x));
+    let (none, all) = (Array2::zeros((1, n_players)), Array1::ones(n_players));
+    let params = KernelShapParams { model_interactions: false, ..paired(nsamples) };
+    let data = explain(params, &model, &none, &all, seed);
     let errors = data.standard_errors.expect("enough pairs for standard errors");
     (data.shap_values.row(0).to_owned(), errors.row(0).to_owned(), game.shapley(n_players))
 }

@@ -50,9 +50,10 @@ fn fit(params: KernelShapParams, n_background: usize, n_features: usize) -> Kern
     params.fit(&rows(n_background, n_features, 2), features).unwrap()
 }
 
+/// Without interactions in the regression, which take their time in every round.
 fn sampled(estimator: Estimator, nsamples: usize) -> KernelShapParams {
     let nsamples = NSamples::Count(nsamples);
-    KernelShapParams { estimator, nsamples, ..Default::default() }
+    KernelShapParams { estimator, nsamples, model_interactions: false, ..Default::default() }
 }
 
 fn truth(n_background: usize, n_features: usize, x: &Array1<f64>) -> Array1<f64> {

@@ -18,8 +18,8 @@ use evidence::Problem;
 use kernel::Pairs;
 use model::Model;
 
-/// The most pairs: work grows with the cube of their number.
-const MAX_PAIRS: usize = 1000;
+/// The most pairs: work grows with the cube of their number, to about a second of one core at this one.
+const MAX_PAIRS: usize = 512;
 
 /// The fewest pairs: below, their residuals say too little about the error.
 const MIN_PAIRS: usize = 16;

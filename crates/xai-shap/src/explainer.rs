@@ -151,21 +151,36 @@ impl Explainer for KernelShap {
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<KernelShapData>>> {
         let mut designs = Designs::new(self.params.share_design);
-        let mut sessions: Vec<Result<Session<'_>>> = inputs
-            .iter()
-            .zip(&mut *runs)
-            .map(|(x, run)| Session::new(&self.params, &self.derived, x, &mut designs, run))
-            .collect();
-        drive(&mut sessions, model, runs)?;
-        let finish = |((session, x), run): ((Result<Session<'_>>, &&Row), &mut Run<'_>)| {
-            let session = session?;
-            let sums = self.derived.sums(&session.game.players);
-            let found = session.finish(run)?;
-            self.data(x, &sums, found, run)
-        };
-        Ok(sessions.into_iter().zip(inputs).zip(runs).map(finish).collect())
+        let mut results = Vec::with_capacity(inputs.len());
+        let mut first = 0;
+        while first < inputs.len() {
+            // Games that fill calls by themselves gain nothing from others, whose memory would stand in the way.
+            let (mut sessions, mut rows) = (Vec::new(), 0);
+            while rows < FILLING && first + sessions.len() < inputs.len() {
+                let next = first + sessions.len();
+                let (x, run) = (inputs[next], &mut runs[next]);
+                let session = Session::new(&self.params, &self.derived, x, &mut designs, run);
+                rows += session.as_ref().map_or(0, Session::most_rows);
+                sessions.push(session);
+            }
+            let together = first..first + sessions.len();
+            drive(&mut sessions, model, &mut runs[together.clone()])?;
+            let own = inputs[together.clone()].iter().zip(&mut runs[together.clone()]);
+            for (session, (x, run)) in sessions.into_iter().zip(own) {
+                results.push(session.and_then(|session| {
+                    let sums = self.derived.sums(&session.game.players);
+                    let found = session.finish(run)?;
+                    self.data(x, &sums, found, run)
+                }));
+            }
+            first = together.end;
+        }
+        Ok(results)
     }
 }
+
+/// Rows that fill the calls of a wave for most models.
+const FILLING: u64 = 4096;
 
 impl KernelShap {
     /// From players to the features that are reported: `sums` holds the players of each, none for a feature that does

@@ -144,6 +144,7 @@ impl<'a> Game<'a> {
         let listed = coalitions.patterns_are_subsets(differing);
         let own_keys = memory.keys.of_values(row, memory.plan.values());
         let of_subsets = if listed { own_keys.of_subsets(differing) } else { Vec::new() };
+        let shared = if listed && distinct { self.shared(row, memory) } else { None };
         let mut absent = vec![0; differing.len()];
         let mut slots = vec![0; coalitions.n_patterns(differing)];
         coalitions.each_pattern(differing, |pattern, coalition| {
@@ -151,7 +152,11 @@ impl<'a> Game<'a> {
                 absent[word] = differing[word] & !joined;
             }
             let key = || of_subsets.get(pattern).copied().unwrap_or_else(|| own_keys.of(&absent));
-            slots[pattern] = self.slot(row, &absent, distinct, key, memory);
+            let alone = match &shared {
+                Some(shared) => !shared[pattern],
+                None => distinct && self.is_unique(row, &absent),
+            };
+            slots[pattern] = self.slot(row, &absent, alone, key, memory);
         });
         slots
     }
@@ -163,24 +168,73 @@ impl<'a> Game<'a> {
         let players: Vec<usize> = members(differing).collect();
         let mut absent = differing.to_vec();
         let distinct = others == Others::None;
+        let shared = if distinct { self.shared(row, memory) } else { None };
         let mut slots = Vec::with_capacity(keys.len());
         for (subset, &key) in keys.iter().enumerate() {
             // Those who join or leave between the subset before and this one.
             for bit in members(&[(subset ^ subset.saturating_sub(1)) as u64]) {
                 absent[players[bit] / 64] ^= 1 << (players[bit] % 64);
             }
-            slots.push(self.slot(row, &absent, distinct, || key, memory));
+            let alone = match &shared {
+                Some(shared) => !shared[subset],
+                None => distinct && self.is_unique(row, &absent),
+            };
+            slots.push(self.slot(row, &absent, alone, || key, memory));
         }
         slots
     }
 
-    /// The slot of a background row with these players absent. `distinct` says that it is planned once, unless another
-    /// background row gives it.
+    /// For each subset of the players in which a background row differs, whether the row with that subset joined may be
+    /// one that another background row gives: when one agrees with it on all that are absent. `None` where it would take
+    /// longer to find out than to look for each.
+    fn shared(&self, row: usize, memory: &Memory) -> Option<Vec<bool>> {
+        let values = memory.plan.values();
+        let players: Vec<usize> = members(self.differing.get(row)).collect();
+        let (own, in_no_group) = (values.row(row), self.players.len());
+        let n_subsets = 1_usize << players.len();
+        if 8 * n_subsets < self.n_background() * players.len() {
+            return None;
+        }
+        let agreeing = |other: ndarray::ArrayView1<'_, u32>| {
+            let bit =
+                |(bit, &player): (usize, &usize)| usize::from(other[player] == own[player]) << bit;
+            players.iter().enumerate().map(bit).sum()
+        };
+        let mut agreements: Vec<usize> = (0..self.n_background())
+            .filter(|&other| other != row && values[[other, in_no_group]] == own[in_no_group])
+            .map(|other| agreeing(values.row(other)))
+            .collect();
+        agreements.sort_unstable();
+        agreements.dedup();
+        let marks: usize = agreements.iter().map(|set| 1 << set.count_ones()).sum();
+        if 2 * n_subsets < marks {
+            return None;
+        }
+        let mut shared = vec![false; n_subsets];
+        for set in agreements {
+            let mut absent = set;
+            loop {
+                shared[(n_subsets - 1) ^ absent] = true;
+                if absent == 0 {
+                    break;
+                }
+                absent = (absent - 1) & set;
+            }
+        }
+        Some(shared)
+    }
+
+    /// Whether some absent player's value is one that no other background row has.
+    fn is_unique(&self, row: usize, absent: &[u64]) -> bool {
+        absent.iter().zip(self.unique.get(row)).any(|(absent, unique)| absent & unique != 0)
+    }
+
+    /// The slot of a background row with these players absent; `alone` says that it is planned nowhere else.
     fn slot(
         &self,
         row: usize,
         absent: &[u64],
-        distinct: bool,
+        alone: bool,
         key: impl FnOnce() -> u64,
         memory: &mut Memory,
     ) -> u32 {
@@ -188,12 +242,7 @@ impl<'a> Game<'a> {
             return 0;
         }
         let mixed = Mixed { background_row: row, absent };
-        let alone = || absent.iter().zip(self.unique.get(row)).any(|(a, b)| a & b != 0);
-        1 + if distinct && alone() {
-            memory.plan.push(mixed)
-        } else {
-            memory.plan.slot(mixed, key())
-        }
+        1 + if alone { memory.plan.push(mixed) } else { memory.plan.slot(mixed, key()) }
     }
 
     /// Writes the rows of slots `first..`: the background's, with the columns of the players that joined from the

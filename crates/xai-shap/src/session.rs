@@ -209,6 +209,12 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The most rows it may ask for.
+    pub(crate) fn most_rows(&self) -> u64 {
+        let sample = (2 * self.n_pairs as u64 + 2).saturating_mul(self.game.n_background() as u64);
+        if self.n_pairs == 0 { self.game.cost_of_all() } else { sample }
+    }
+
     /// The empty coalition, and the full one where that is not the instance.
     fn ends(&self) -> u64 {
         if self.game.reaches_instance() { 1 } else { 2 }

@@ -43,8 +43,8 @@ pub(crate) enum Work {
 
 /// One instance on its way from coalitions to Shapley values.
 ///
-/// The caller asks [`advance`](Self::advance) how many rows are wanted, has them written, and hands over the outputs,
-/// until there are none wanted; then [`finish`](Self::finish) gives the answer. It may [`halt`](Self::halt) before.
+/// [`drive`] asks [`advance`](Self::advance) how many rows are wanted, has them written, and hands over the outputs, until
+/// there are none wanted; then [`finish`](Self::finish) gives the answer. It may [`halt`](Self::halt) before.
 pub(crate) struct Session<'a> {
     params: &'a KernelShapParams,
     pub(crate) game: Game<'a>,
@@ -232,8 +232,8 @@ impl<'a> Session<'a> {
         Some(usize::try_from(coalitions).unwrap_or(usize::MAX))
     }
 
-    /// The rows to ask for next, which [`Game::write`] writes from [`asked`](Self::asked) on; `None` when no more are
-    /// needed.
+    /// How many rows to ask for next: those of the slots without answers, which [`Game::write`] writes. `None` when no
+    /// more are needed.
     pub(crate) fn advance(&mut self, run: &mut Run<'_>) -> Result<Option<usize>> {
         loop {
             let Some(evaluation) = &mut self.evaluation else {

@@ -79,7 +79,7 @@ pub trait Explainer {
     /// Refuses inputs before any model call. The default refuses NaN and infinities; overrides also check the width.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) or [`Error::Shape`](crate::Error::Shape).
+    /// [`Error::NotFinite`] or [`Error::Shape`].
     fn check_input(&self, x: &Self::Input) -> Result<()> {
         x.check()
     }

@@ -66,10 +66,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: budget
 
     // ANCHOR: stop
-    // An observer that has seen enough: the rounds before its word are the answer.
-    let mut enough = |event: Event<'_>| match event {
-        Event::Step { done, .. } if 200 < done => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
+    // An observer that has seen enough after four steps: the rounds before its word are the answer.
+    let mut steps = 0;
+    let mut enough = |event: Event<'_>| {
+        steps += usize::from(matches!(event, Event::Step { .. }));
+        if steps < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let best = explainer.explain(&model, &x, Run::seeded(0).observed(&mut enough))?;
     assert_eq!((best.data.converged, best.data.stop), (false, Stop::Observer));

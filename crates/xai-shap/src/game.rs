@@ -192,7 +192,7 @@ impl<'a> Game<'a> {
         let players: Vec<usize> = members(self.differing.get(row)).collect();
         let (own, in_no_group) = (values.row(row), self.players.len());
         let n_subsets = 1_usize << players.len();
-        if 8 * n_subsets < self.n_background() * players.len() {
+        if 2 * n_subsets < self.n_background() * players.len() {
             return None;
         }
         let agreeing = |other: ndarray::ArrayView1<'_, u32>| {

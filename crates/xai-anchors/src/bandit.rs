@@ -212,13 +212,8 @@ impl BestArms {
             let order = self.order(arms);
             let (others, best) = order.split_at(arms.len() - self.top_n);
             let beta = self.exploration.rate(arms.len(), step, self.delta);
-            let upper = |&arm: &usize| (arm, arms.counts(arm).upper_bound(beta));
-            let lower = |&arm: &usize| (arm, arms.counts(arm).lower_bound(beta));
-            // The first of equals, in the order of the means.
-            let most = |a: (usize, f64), b: (usize, f64)| if a.1 < b.1 { b } else { a };
-            let least = |a: (usize, f64), b: (usize, f64)| if b.1 < a.1 { b } else { a };
-            let challenger = others.iter().map(upper).reduce(most);
-            let least_certain = best.iter().map(lower).reduce(least);
+            let challenger = self.most_promising(arms, others, beta);
+            let least_certain = self.least_certain(arms, best, beta);
             let (Some((challenger, upper_bound)), Some((best, lower_bound))) =
                 (challenger, least_certain)
             else {
@@ -233,6 +228,29 @@ impl BestArms {
             }
         }
         Ok((self.ranked(arms), true))
+    }
+
+    /// The arm of largest upper bound, the first of equals, and that bound.
+    fn most_promising<A: Arms>(&self, arms: &A, of: &[usize], beta: f64) -> Option<(usize, f64)> {
+        let mut most = None;
+        for &arm in of {
+            let counts = arms.counts(arm);
+            // The bound is never above Pinsker's, which costs no logarithms.
+            let highest = counts.mean() + (beta / counts.n_samples as f64 / 2.0).sqrt();
+            if most.is_none_or(|(_, bound)| bound < highest) {
+                let own = counts.upper_bound(beta);
+                if most.is_none_or(|(_, bound)| bound < own) {
+                    most = Some((arm, own));
+                }
+            }
+        }
+        most
+    }
+
+    /// The arm of smallest lower bound, the first of equals, and that bound.
+    fn least_certain<A: Arms>(&self, arms: &A, of: &[usize], beta: f64) -> Option<(usize, f64)> {
+        let bounds = of.iter().map(|&arm| (arm, arms.counts(arm).lower_bound(beta)));
+        bounds.reduce(|least, own| if own.1 < least.1 { own } else { least })
     }
 
     /// All arms by mean, ascending.

@@ -1,5 +1,7 @@
 //! Sets of row numbers as bits.
 
+use std::ops::Range;
+
 /// A set of numbers below `len`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bits {
@@ -55,6 +57,15 @@ impl Bits {
         pairs.map(|(a, b)| (a & b).count_ones() as usize).sum()
     }
 
+    /// How many numbers are also in a second set, and how many of these in a third.
+    pub(crate) fn count_common_twice(&self, second: &Bits, third: &Bits) -> (usize, usize) {
+        let words = self.words.iter().zip(&second.words).zip(&third.words);
+        words.fold((0, 0), |(both, all), ((a, b), c)| {
+            let common = a & b;
+            (both + common.count_ones() as usize, all + (common & c).count_ones() as usize)
+        })
+    }
+
     /// The numbers in both sets; a shorter one holds no number beyond its end.
     pub(crate) fn and(&self, other: &Bits) -> Bits {
         let words = self.words.iter().zip(&other.words).map(|(a, b)| a & b).collect();
@@ -70,23 +81,29 @@ impl Bits {
         bits
     }
 
-    /// Makes room for numbers below `len`.
-    pub(crate) fn grow(&mut self, len: usize) {
+    /// Keeps the numbers that are also in another set of the same length.
+    pub(crate) fn retain(&mut self, other: &Bits) {
+        self.words.iter_mut().zip(&other.words).for_each(|(own, word)| *own &= word);
+    }
+
+    /// Changes which numbers may be in the set: those below `len`.
+    pub(crate) fn resize(&mut self, len: usize) {
         self.words.resize(len.div_ceil(64), 0);
         self.len = len;
+        self.trim();
     }
 
     /// Adds the numbers of `range`.
-    pub(crate) fn insert_range(&mut self, range: std::ops::Range<usize>) {
+    pub(crate) fn insert_range(&mut self, range: Range<usize>) {
         for index in range {
             self.insert(index);
         }
     }
 
-    /// Puts another set behind this one.
-    pub(crate) fn append(&mut self, other: &Bits) {
-        let (start, shift) = (self.len / 64, self.len % 64);
-        self.grow(self.len + other.len);
+    /// Adds the numbers of another set, each `offset` larger.
+    pub(crate) fn insert_shifted(&mut self, other: &Bits, offset: usize) {
+        let (start, shift) = (offset / 64, offset % 64);
+        self.resize(self.len.max(offset + other.len));
         for (index, &word) in other.words.iter().enumerate() {
             self.words[start + index] |= word << shift;
             if 0 < shift && start + index + 1 < self.words.len() {
@@ -158,12 +175,22 @@ mod tests {
             prop_assert_eq!(set.count(), numbers.len());
             let common: Vec<bool> = a.iter().zip(&b).map(|(a, b)| *a && *b).collect();
             prop_assert_eq!(set.and(&other), of(&common));
+            let mut kept = set.clone();
+            kept.retain(&of(&b.iter().copied().chain([false; 200]).take(a.len()).collect::<Vec<_>>()));
+            prop_assert_eq!(kept.count(), of(&common).count());
             prop_assert_eq!(set.count_common(&other), of(&common).count());
+            let (both, all) = set.count_common_twice(&other, &set);
+            prop_assert_eq!((both, all), (of(&common).count(), of(&common).count()));
             let negated: Vec<bool> = a.iter().map(|flag| !flag).collect();
             prop_assert_eq!(set.not(), of(&negated));
-            let mut both = set.clone();
-            both.append(&other);
-            prop_assert_eq!(both, of(&[a.clone(), b].concat()));
+            let mut behind = set.clone();
+            behind.insert_shifted(&other, a.len());
+            prop_assert_eq!(&behind, &of(&[a.clone(), b.clone()].concat()));
+            // The order of insertions is nothing, and the gap between them is empty.
+            let mut gap = Bits::none(0);
+            gap.insert_shifted(&other, a.len());
+            gap.insert_shifted(&set, 0);
+            prop_assert_eq!(gap, behind);
             prop_assert_eq!(Bits::all(a.len()), of(&vec![true; a.len()]));
             let ranks = set.ranks();
             for (n, &number) in numbers.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{ParamError, Result, Row, require};
+use xai_core::{ParamError, Result, Row, Rows, require};
 
 /// When two outputs of the model are the same decision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +75,14 @@ impl Output {
             }
             Output::Within { target, .. } => column(outputs, *target),
         }
+    }
+
+    /// The decisions of many rows of outputs, shape `(n_rows, n_outputs)`, behind those that are there.
+    pub(crate) fn decisions(&self, outputs: &Rows, decisions: &mut Vec<f64>) -> Result<()> {
+        for row in outputs.rows() {
+            decisions.push(self.decision(&row)?);
+        }
+        Ok(())
     }
 
     /// Whether a decision is that of the instance.

@@ -2,7 +2,7 @@
 
 use xai_core::Stream;
 
-use super::sampling::{Draw, SampleId};
+use super::sampling::{Neighborhood, SampleId};
 use crate::bandit::Counts;
 use crate::bits::Bits;
 
@@ -17,17 +17,52 @@ pub(crate) struct Candidate {
     pub own: Counts,
     /// Samples drawn for its parents that satisfy it too.
     pub inherited: Counts,
-    /// The places of both in the log.
-    pub rows: Bits,
-    /// The rows of the coverage set that satisfy it.
-    pub covered: Bits,
-    /// How many these are.
+    /// How many rows of the coverage set satisfy it.
     pub n_covered: usize,
     /// How many requests it has made.
     pub batches: u64,
+    /// The candidate it extends; itself for the empty anchor.
+    parent: usize,
+    /// The length of the log when it was proposed: what it inherits lies before.
+    proposed_at: usize,
+    /// What its children need of it.
+    sets: Option<Sets>,
 }
 
-/// Samples in the order in which they were drawn: one bit for each predicate, one for agreement.
+/// Rows of a candidate, written out only when it is extended or shown: most candidates never are.
+#[derive(Clone, Debug)]
+struct Sets {
+    /// The samples that count for it, own and inherited, by place in the log.
+    rows: Bits,
+    /// The rows of the coverage set that satisfy it.
+    covered: Bits,
+    /// How many of its requests are among the rows.
+    batches: u64,
+}
+
+impl Candidate {
+    /// The empty anchor.
+    pub(crate) fn empty(n_coverage: usize) -> Self {
+        Candidate {
+            anchor: Vec::new(),
+            order: Vec::new(),
+            own: Counts::default(),
+            inherited: Counts::default(),
+            n_covered: n_coverage,
+            batches: 0,
+            parent: 0,
+            proposed_at: 0,
+            sets: Some(Sets { rows: Bits::none(0), covered: Bits::all(n_coverage), batches: 0 }),
+        }
+    }
+
+    fn sets(&self) -> &Sets {
+        self.sets.as_ref().expect("written out before it is extended or shown")
+    }
+}
+
+/// Samples in the order in which they were drawn: one bit for agreement, and one for each predicate where a candidate
+/// that was extended drew them.
 #[derive(Debug)]
 pub(crate) struct Log {
     satisfies: Vec<Bits>,
@@ -39,7 +74,7 @@ pub(crate) struct Log {
 #[derive(Debug)]
 struct Segment {
     start: usize,
-    order: Vec<usize>,
+    candidate: usize,
     batch: u64,
     n_samples: usize,
 }
@@ -59,50 +94,86 @@ impl Log {
     }
 
     /// Appends the samples that a candidate asked for, and counts them for it and for no other.
-    pub(crate) fn append(&mut self, candidate: &mut Candidate, draw: &Draw) {
-        let (start, n_samples) = (self.len(), draw.agrees.len());
-        for (all, new) in self.satisfies.iter_mut().zip(&draw.satisfies) {
-            all.append(new);
-        }
-        self.agrees.append(&draw.agrees);
-        candidate.rows.grow(start + n_samples);
-        candidate.rows.insert_range(start..start + n_samples);
+    pub(crate) fn append(&mut self, id: usize, candidate: &mut Candidate, agrees: &Bits) {
+        let (start, n_samples) = (self.len(), agrees.len());
+        self.agrees.insert_shifted(agrees, start);
         candidate.own.n_samples += n_samples as u64;
-        candidate.own.positives += draw.agrees.count() as u64;
-        let order = candidate.order.clone();
-        self.segments.push(Segment { start, order, batch: candidate.batches, n_samples });
+        candidate.own.positives += agrees.count() as u64;
+        self.segments.push(Segment { start, candidate: id, batch: candidate.batches, n_samples });
         candidate.batches += 1;
     }
 
-    /// The candidate with one predicate more: samples of the parent that satisfy it are samples of the child.
-    pub(crate) fn child(&self, parent: &Candidate, predicate: usize, covered: &Bits) -> Candidate {
+    /// Writes out the rows of a candidate whose parent's are, and what predicates its own samples satisfy.
+    pub(crate) fn write_out(
+        &mut self,
+        candidates: &mut [Candidate],
+        id: usize,
+        neighborhood: &impl Neighborhood,
+    ) {
+        let candidate = &candidates[id];
+        let known = candidate.sets.as_ref().map_or(0, |sets| sets.batches);
+        let mut sets = candidate.sets.clone().unwrap_or_else(|| {
+            let parent = candidates[candidate.parent].sets();
+            let predicate = candidate.order[candidate.order.len() - 1];
+            let mut rows = parent.rows.and(&self.satisfies[predicate]);
+            rows.resize(rows.len().min(candidate.proposed_at));
+            let covered = parent.covered.and(neighborhood.covered(predicate));
+            Sets { rows, covered, batches: 0 }
+        });
+        let new = self.segments.iter().filter(|own| own.candidate == id && known <= own.batch);
+        for segment in new {
+            let end = segment.start + segment.n_samples;
+            sets.rows.resize(end);
+            sets.rows.insert_range(segment.start..end);
+            let sample = segment.id(candidate, 0);
+            for (all, own) in self.satisfies.iter_mut().zip(neighborhood.satisfies(&sample)) {
+                all.insert_shifted(&own, segment.start);
+            }
+        }
+        sets.batches = candidate.batches;
+        candidates[id].sets = Some(sets);
+    }
+
+    /// The candidate with one predicate more: samples of the parent that satisfy it are inherited by the child.
+    pub(crate) fn child(
+        &self,
+        (id, parent): (usize, &Candidate),
+        predicate: usize,
+        covered: &Bits,
+    ) -> Candidate {
         let mut order = parent.order.clone();
         order.push(predicate);
         let mut anchor = order.clone();
         anchor.sort_unstable();
-        let rows = parent.rows.and(&self.satisfies[predicate]);
-        let inherited = Counts {
-            n_samples: rows.count() as u64,
-            positives: rows.count_common(&self.agrees) as u64,
-        };
-        let covered = parent.covered.and(covered);
-        let n_covered = covered.count();
-        let own = Counts::default();
-        Candidate { anchor, order, own, inherited, rows, covered, n_covered, batches: 0 }
+        let sets = parent.sets();
+        let (n_samples, positives) =
+            sets.rows.count_common_twice(&self.satisfies[predicate], &self.agrees);
+        Candidate {
+            anchor,
+            order,
+            own: Counts::default(),
+            inherited: Counts { n_samples: n_samples as u64, positives: positives as u64 },
+            n_covered: sets.covered.count_common(covered),
+            batches: 0,
+            parent: id,
+            proposed_at: self.len(),
+            sets: None,
+        }
     }
 
     /// Up to `n` samples of a candidate, of those where the model agrees or of those where it does not: each such
     /// sample is as likely to be among them as any other. In the order of the log.
     pub(crate) fn choose(
         &self,
-        candidate: &Candidate,
+        candidates: &[Candidate],
+        id: usize,
         agrees: bool,
         n: usize,
         stream: &mut Stream,
     ) -> Vec<SampleId> {
         // Reservoir sampling (Vitter 1985, algorithm R).
         let mut chosen = Vec::with_capacity(n);
-        for (seen, row) in self.rows_of(candidate, agrees).enumerate() {
+        for (seen, row) in self.rows_of(&candidates[id], agrees).enumerate() {
             if seen < n {
                 chosen.push(row);
             } else {
@@ -113,31 +184,38 @@ impl Log {
             }
         }
         chosen.sort_unstable();
-        chosen.into_iter().map(|row| self.id(row)).collect()
+        chosen.into_iter().map(|row| self.id(candidates, row)).collect()
     }
 
     /// As [`choose`](Self::choose), but the first of the last request that the candidate made, and of all of its
     /// samples when it made none.
     pub(crate) fn first_of_last(
         &self,
-        candidate: &Candidate,
+        candidates: &[Candidate],
+        id: usize,
         agrees: bool,
         n: usize,
     ) -> Vec<SampleId> {
-        let own = self.segments.iter().rev().find(|segment| segment.order == candidate.order);
+        let own = self.segments.iter().rev().find(|segment| segment.candidate == id);
         let range = own.map_or(0..self.len(), |own| own.start..own.start + own.n_samples);
-        let rows = self.rows_of(candidate, agrees).filter(|row| range.contains(row));
-        rows.take(n).map(|row| self.id(row)).collect()
+        let rows = self.rows_of(&candidates[id], agrees).filter(|row| range.contains(row));
+        rows.take(n).map(|row| self.id(candidates, row)).collect()
     }
 
     fn rows_of(&self, candidate: &Candidate, agrees: bool) -> impl Iterator<Item = usize> {
-        candidate.rows.iter().filter(move |&row| self.agrees.get(row) == agrees)
+        candidate.sets().rows.iter().filter(move |&row| self.agrees.get(row) == agrees)
     }
 
-    fn id(&self, row: usize) -> SampleId {
+    fn id(&self, candidates: &[Candidate], row: usize) -> SampleId {
         let place = self.segments.partition_point(|segment| segment.start <= row) - 1;
-        let Segment { start, order, batch, n_samples } = &self.segments[place];
-        let (order, batch, n_samples) = (order.clone(), *batch, *n_samples);
-        SampleId { order, batch, n_samples, index: row - start }
+        let segment = &self.segments[place];
+        segment.id(&candidates[segment.candidate], row - segment.start)
+    }
+}
+
+impl Segment {
+    fn id(&self, candidate: &Candidate, index: usize) -> SampleId {
+        let Segment { batch, n_samples, .. } = *self;
+        SampleId { order: candidate.order.clone(), batch, n_samples, index }
     }
 }

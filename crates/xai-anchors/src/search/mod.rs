@@ -20,7 +20,7 @@ mod settings;
 
 pub(crate) use log::{Candidate, Log};
 pub(crate) use outcome::{Outcome, Prefix};
-pub(crate) use sampling::{Draw, Neighborhood, Purpose, Request, SampleId};
+pub(crate) use sampling::{Neighborhood, Purpose, Request, SampleId};
 pub(crate) use settings::Settings;
 
 /// One search in progress.
@@ -59,16 +59,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         neighborhood: &'s mut N,
         run: &'r mut Run<'o>,
     ) -> Self {
-        let empty = Candidate {
-            anchor: Vec::new(),
-            order: Vec::new(),
-            own: Counts::default(),
-            inherited: Counts::default(),
-            rows: crate::bits::Bits::none(0),
-            covered: crate::bits::Bits::all(neighborhood.n_coverage()),
-            n_covered: neighborhood.n_coverage(),
-            batches: 0,
-        };
+        let empty = Candidate::empty(neighborhood.n_coverage());
         Search {
             log: Log::new(neighborhood.n_predicates()),
             settings,
@@ -130,13 +121,16 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
 
     /// Anchors of one predicate more than those of the last beam, of more coverage than the best so far.
     fn propose(&mut self) -> Vec<usize> {
-        let beam = self.parents.clone();
+        let parents = self.parents.clone();
+        for &id in &parents {
+            self.log.write_out(&mut self.candidates, id, self.neighborhood);
+        }
         let best = self.best.map(|best| self.candidates[best].n_covered);
         let mut seen = BTreeSet::new();
         let mut proposed = Vec::new();
         for predicate in 0..self.neighborhood.n_predicates() {
-            for &parent in &beam {
-                let parent = &self.candidates[parent];
+            for &id in &parents {
+                let parent = &self.candidates[id];
                 // An implied predicate would cost samples and say nothing.
                 let native = self.settings.semantics == Semantics::Native;
                 if parent.anchor.contains(&predicate)
@@ -145,7 +139,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
                     continue;
                 }
                 let covered = self.neighborhood.covered(predicate);
-                let child = self.log.child(parent, predicate, covered);
+                let child = self.log.child((id, parent), predicate, covered);
                 if seen.insert(child.anchor.clone())
                     && best.is_none_or(|best| best < child.n_covered)
                 {
@@ -356,7 +350,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         self.certificate_queries += self.run.queries() - before;
         match drawn {
             Ok(draws) => {
-                let positives = draws.iter().map(|draw| draw.agrees.count() as u64).sum();
+                let positives = draws.iter().map(|agrees| agrees.count() as u64).sum();
                 let counts = Counts { n_samples: n_samples as u64, positives };
                 Ok(Some(Certificate::new(counts, risk, threshold)))
             }
@@ -399,8 +393,8 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         let requests: Vec<Request<'_>> = ids.iter().map(of).collect();
         match self.neighborhood.draw(&requests, self.run) {
             Ok(draws) => {
-                for (&id, draw) in ids.iter().zip(&draws) {
-                    self.log.append(&mut self.candidates[id], draw);
+                for (&id, agrees) in ids.iter().zip(&draws) {
+                    self.log.append(id, &mut self.candidates[id], agrees);
                 }
                 self.n_samples += wanted;
                 self.n_requests += 1;

@@ -67,7 +67,10 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             (false, Some(_)) => Status::Found,
         };
         let order = self.candidates[best].order.clone();
-        let prefixes = (1..=order.len()).map(|size| self.prefix(&order[..size])).collect();
+        let mut prefixes = Vec::with_capacity(order.len());
+        for size in 1..=order.len() {
+            prefixes.push(self.prefix(&order[..size]));
+        }
         let most_precise = |beam: &Vec<usize>| {
             let means = beam.iter().map(|&id| self.counts(id));
             means.max_by(|a, b| a.mean().total_cmp(&b.mean())).unwrap_or_default()
@@ -97,25 +100,31 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
         Ok(best[0])
     }
 
-    fn prefix(&self, order: &[usize]) -> Prefix {
+    fn prefix(&mut self, order: &[usize]) -> Prefix {
         let mut anchor = order.to_vec();
         anchor.sort_unstable();
         let of = self.candidates.iter().position(|candidate| candidate.anchor == anchor);
         let id = of.expect("each part of an anchor was a candidate before it");
-        let candidate = &self.candidates[id];
+        self.log.write_out(&mut self.candidates, id, self.neighborhood);
         let n = self.settings.n_covered_ex;
         let choose = |agrees: bool| match self.settings.semantics {
             Semantics::Native => {
                 let seed = self.run.shared_seed().child(EXAMPLES);
                 let seed = anchor.iter().fold(seed, |seed, &id| seed.child(id as u64));
-                self.log.choose(candidate, agrees, n, &mut seed.child(agrees.into()).stream())
+                self.log.choose(
+                    &self.candidates,
+                    id,
+                    agrees,
+                    n,
+                    &mut seed.child(agrees.into()).stream(),
+                )
             }
-            Semantics::Reference => self.log.first_of_last(candidate, agrees, n),
+            Semantics::Reference => self.log.first_of_last(&self.candidates, id, agrees, n),
         };
         Prefix {
             predicate: order[order.len() - 1],
             counts: self.counts(id),
-            n_covered: candidate.n_covered,
+            n_covered: self.candidates[id].n_covered,
             examples: [choose(true), choose(false)],
         }
     }

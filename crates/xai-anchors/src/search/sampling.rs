@@ -21,10 +21,15 @@ pub(crate) trait Neighborhood {
     /// Whether a predicate holds wherever the anchor does, whatever the data.
     fn implied(&self, predicate: usize, anchor: &[usize]) -> bool;
 
-    /// Draws perturbations for each request and asks the model for all of them at once.
+    /// Draws perturbations for each request, asks the model for all of them at once, and tells for which it decides as
+    /// for the instance.
     ///
     /// What a request gives depends on the request alone, not on what was drawn before or is drawn beside it.
-    fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Draw>>;
+    fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Bits>>;
+
+    /// For each predicate, the perturbations of a request of the search that satisfy it; the request is told by any of
+    /// its samples.
+    fn satisfies(&self, sample: &SampleId) -> Vec<Bits>;
 }
 
 /// Perturbations wanted for an anchor.
@@ -47,15 +52,6 @@ pub(crate) enum Purpose {
     Search,
     /// To tell its precision, unseen by the search.
     Certificate,
-}
-
-/// Perturbations of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Draw {
-    /// Those for which the model decides as for the instance.
-    pub agrees: Bits,
-    /// For each predicate, those that satisfy it; empty for a certificate.
-    pub satisfies: Vec<Bits>,
 }
 
 /// One perturbation, to be drawn again.

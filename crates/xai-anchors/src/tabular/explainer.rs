@@ -92,7 +92,7 @@ impl AnchorTabular {
     #[must_use]
     pub fn edges(&self, feature: usize) -> &[f64] {
         match &self.table.columns[feature] {
-            Column::Numeric { edges, .. } => edges.as_slice(),
+            Column::Numeric(numeric) => numeric.edges.as_slice(),
             Column::Categorical { .. } => &[],
         }
     }
@@ -105,12 +105,12 @@ impl AnchorTabular {
             let mut push = |test: Test| predicates.push(Predicate { feature, test });
             match column {
                 Column::Categorical { .. } => push(Test::Equal(whole(value))),
-                Column::Numeric { .. } if value.is_nan() => push(Test::Missing),
-                Column::Numeric { edges, present, .. } => {
-                    if present.count() < present.len() {
+                Column::Numeric(_) if value.is_nan() => push(Test::Missing),
+                Column::Numeric(numeric) => {
+                    if numeric.present.count < self.table.n_rows() {
                         push(Test::Present);
                     }
-                    for (edge, &cut) in edges.as_slice().iter().enumerate() {
+                    for (edge, &cut) in numeric.edges.as_slice().iter().enumerate() {
                         push(if value <= cut { Test::AtMost(edge) } else { Test::Above(edge) });
                     }
                 }
@@ -161,7 +161,7 @@ impl AnchorTabular {
     fn warn(&self, predicates: &[Predicate], outcome: &Outcome, run: &mut Run<'_>) {
         let unseen: Vec<&str> = predicates
             .iter()
-            .filter(|own| self.table.allowed(own.feature, own.test.condition()).count() == 0)
+            .filter(|&&own| self.table.satisfying(own).count == 0)
             .map(|own| self.name(own.feature))
             .collect();
         if !unseen.is_empty() {
@@ -249,7 +249,7 @@ impl AnchorTabular {
     }
 
     fn coverage(&self, n_covered: usize) -> Coverage {
-        let exact = self.table.coverage_rows.is_none();
+        let exact = self.table.is_exact();
         Coverage::new(n_covered, self.table.n_coverage(), exact, self.params.delta)
     }
 
@@ -310,7 +310,8 @@ impl AnchorTabular {
             let name = self.name(feature);
             let (mut code, mut bounds, mut missing) = (None, (None, None), None);
             let text = match (&self.table.columns[feature], condition) {
-                (Column::Numeric { edges, .. }, Condition::Range { lower, upper }) => {
+                (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
+                    let edges = &numeric.edges;
                     let edge = |index: usize| edges.as_slice()[index];
                     bounds = (lower.map(edge), upper.map(edge));
                     missing = Some(false);

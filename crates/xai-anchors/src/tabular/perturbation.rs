@@ -6,17 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{Array2, s};
+use ndarray::ArrayView2;
 use xai_core::tabular::Features;
 use xai_core::{Error, Predictor, Result, Row, Rows, Run, Stop};
 
 use super::condition::{Condition, Predicate, merge, seed_of};
 use super::params::Sampling;
 use super::plan::Plan;
-use super::table::Table;
+use super::table::{Column, Table};
 use crate::bits::Bits;
 use crate::output::Output;
-use crate::search::{Draw, Neighborhood, Purpose, Request, SampleId};
+use crate::search::{Neighborhood, Purpose, Request, SampleId};
 
 /// The label of the seed of perturbations.
 const PERTURBATIONS: u64 = 0x7065_7274_7572_6261;
@@ -77,15 +77,12 @@ pub(crate) struct Perturbations<'a> {
     model: &'a dyn Predictor,
     x: &'a Row,
     predicates: &'a [Predicate],
-    /// The training rows that satisfy each predicate, and those of the coverage set.
-    satisfied: Vec<Bits>,
-    covered: Option<Vec<Bits>>,
     /// The decision for the instance.
     decision: f64,
     answers: &'a mut Answers,
     /// What was asked for this instance.
     used: BTreeSet<Asked>,
-    buffer: Array2<f64>,
+    buffer: Vec<f64>,
 }
 
 impl<'a> Perturbations<'a> {
@@ -97,87 +94,71 @@ impl<'a> Perturbations<'a> {
         decision: f64,
         answers: &'a mut Answers,
     ) -> Self {
-        let allowed = |p: &Predicate| source.table.allowed(p.feature, p.test.condition());
-        let satisfied: Vec<Bits> = predicates.iter().map(allowed).collect();
-        let covered = source.table.coverage_rows.is_some().then(|| {
-            satisfied.iter().map(|rows| source.table.in_coverage_set(rows.clone())).collect()
-        });
-        let buffer = Array2::zeros((0, source.features.n_columns()));
         Perturbations {
             source,
             model,
             x,
             predicates,
-            satisfied,
-            covered,
             decision,
             answers,
             used: BTreeSet::new(),
-            buffer,
+            buffer: Vec::new(),
         }
     }
 
     fn asked(&self, order: &[usize], purpose: Purpose, batch: u64, n_samples: usize) -> Asked {
         let conditions = merge(order.iter().map(|&id| self.predicates[id]));
-        let own = |&(feature, condition): &(usize, Condition)| match condition {
-            Condition::Range { lower, upper }
-                if self.source.table.takes_own(feature, lower, upper) =>
+        let Source { table, features, .. } = self.source;
+        let own =
+            |&(feature, condition): &(usize, Condition)| match (&table.columns[feature], condition)
             {
-                Some(self.x[self.source.features.columns(feature).start].to_bits())
-            }
-            _ => None,
-        };
+                (Column::Numeric(numeric), Condition::Range { lower, upper })
+                    if numeric.in_range(lower, upper).is_empty()
+                        && numeric.unseen_range(lower, upper).is_none() =>
+                {
+                    Some(self.x[features.columns(feature).start].to_bits())
+                }
+                _ => None,
+            };
         let own = conditions.iter().filter_map(own).collect();
         (conditions, own, purpose, batch, n_samples)
     }
 
     /// A perturbation of the search once more, shape `(n_columns,)`.
     pub(crate) fn example(&self, id: &SampleId) -> Vec<f64> {
-        let asked = self.asked(&id.order, Purpose::Search, id.batch, id.n_samples);
-        let answer = &self.answers[&asked];
-        let mut row = Array2::zeros((1, self.source.features.n_columns()));
-        self.write(&answer.drawn, id.index, &mut row);
-        row.into_raw_vec_and_offset().0
+        let mut row = vec![0.0; self.source.features.n_columns()];
+        self.write(&self.answer(id).drawn, id.index, &mut row);
+        row
+    }
+
+    /// The answer to a request of the search that was made.
+    fn answer(&self, id: &SampleId) -> &Answer {
+        &self.answers[&self.asked(&id.order, Purpose::Search, id.batch, id.n_samples)]
     }
 
     /// Writes perturbations from `first` on into the rows of a block.
-    fn write(&self, drawn: &Drawn, first: usize, block: &mut Rows) {
-        let Source { features, training, .. } = self.source;
-        for (place, mut row) in block.rows_mut().into_iter().enumerate() {
-            let index = first + place;
-            row.assign(&training.row(drawn.base[index] as usize));
-            for (feature, held) in &drawn.held {
-                let columns = features.columns(*feature);
-                match held {
-                    Held::Fixed(cells) => {
-                        for (column, &cell) in columns.zip(cells) {
-                            row[column] = cell;
-                        }
-                    }
-                    Held::Rows(rows) => {
-                        row[columns.start] = training[[rows[index] as usize, columns.start]];
-                    }
-                    Held::Numbers(numbers) => row[columns.start] = numbers[index],
+    fn write(&self, drawn: &Drawn, first: usize, block: &mut [f64]) {
+        let width = self.source.features.n_columns();
+        let training = self.source.training.as_slice().expect("laid out when it was fitted");
+        let of_row = |row: u32| &training[row as usize * width..][..width];
+        for (row, &base) in block.chunks_exact_mut(width).zip(&drawn.base[first..]) {
+            row.copy_from_slice(of_row(base));
+        }
+        for (feature, held) in &drawn.held {
+            let columns = self.source.features.columns(*feature);
+            let rows = block.chunks_exact_mut(width);
+            match held {
+                Held::Fixed(cells) => {
+                    rows.for_each(|row| row[columns.clone()].copy_from_slice(cells));
                 }
+                Held::Rows(from) => rows.zip(&from[first..]).for_each(|(row, &from)| {
+                    row[columns.start] = of_row(from)[columns.start];
+                }),
+                Held::Numbers(numbers) => rows
+                    .zip(&numbers[first..])
+                    .for_each(|(row, &number)| row[columns.start] = number),
             }
         }
-    }
-
-    /// Which perturbations satisfy each predicate.
-    fn satisfies(&self, drawn: &Drawn) -> Vec<Bits> {
-        let one = |(predicate, rows): (&Predicate, &Bits)| {
-            let held = drawn.held.iter().find(|(feature, _)| *feature == predicate.feature);
-            let n = drawn.base.len();
-            match held {
-                None => Bits::from_fn(n, |index| rows.get(drawn.base[index] as usize)),
-                Some((_, Held::Rows(from))) => {
-                    Bits::from_fn(n, |index| rows.get(from[index] as usize))
-                }
-                // The instance's own category, or a number that no training row can vouch for.
-                Some((_, Held::Fixed(_) | Held::Numbers(_))) => Bits::all(n),
-            }
-        };
-        self.predicates.iter().zip(&self.satisfied).map(one).collect()
     }
 
     /// Asks the model for what is not known yet, in one go.
@@ -196,28 +177,26 @@ impl<'a> Perturbations<'a> {
         run.recall((n_rows - n_unknown) as u64)?;
         let mut decisions = Vec::with_capacity(n_unknown);
         // The perturbations of all requests one after the other, in pieces that fit in memory.
+        let width = self.source.features.n_columns();
         let (mut request, mut index) = (0, 0);
         while decisions.len() < n_unknown {
             let size = ROWS_AT_ONCE.min(n_unknown - decisions.len());
             let mut buffer = std::mem::take(&mut self.buffer);
-            if buffer.nrows() < size {
-                buffer = Array2::zeros((size, self.source.features.n_columns()));
-            }
+            buffer.resize(size * width, 0.0);
             let mut written = 0;
             while written < size {
                 let of = &drawn[request];
                 let n = (size - written).min(of.base.len() - index);
-                self.write(of, index, &mut buffer.slice_mut(s![written..written + n, ..]));
+                self.write(of, index, &mut buffer[written * width..(written + n) * width]);
                 (written, index) = (written + n, index + n);
                 if index == of.base.len() {
                     (request, index) = (request + 1, 0);
                 }
             }
-            let outputs = run.predict(self.model, &buffer.slice(s![..size, ..]));
+            let rows = ArrayView2::from_shape((size, width), &buffer).expect("as many cells");
+            let outputs = run.predict(self.model, &rows);
             self.buffer = buffer;
-            for row in outputs?.rows() {
-                decisions.push(self.source.output.decision(&row)?);
-            }
+            self.source.output.decisions(&outputs?, &mut decisions)?;
         }
         let mut decisions = decisions.into_iter();
         for (key, drawn) in unknown.into_iter().zip(drawn) {
@@ -239,9 +218,7 @@ impl<'a> Perturbations<'a> {
         let mut drawn = plan.empty(*n_samples);
         for first in (0..*n_samples).step_by(CHUNK) {
             let mut stream = seed.child((first / CHUNK) as u64).stream();
-            for _ in first..(first + CHUNK).min(*n_samples) {
-                plan.draw(&mut stream, &mut drawn);
-            }
+            plan.draw(CHUNK.min(*n_samples - first), &mut stream, &mut drawn);
         }
         drawn
     }
@@ -253,7 +230,7 @@ impl Neighborhood for Perturbations<'_> {
     }
 
     fn covered(&self, predicate: usize) -> &Bits {
-        &self.covered.as_ref().unwrap_or(&self.satisfied)[predicate]
+        self.source.table.satisfying(self.predicates[predicate]).covered()
     }
 
     fn n_coverage(&self) -> usize {
@@ -270,19 +247,33 @@ impl Neighborhood for Perturbations<'_> {
         }
     }
 
-    fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Draw>> {
+    fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Bits>> {
         let asked: Vec<Asked> =
             requests.iter().map(|r| self.asked(r.order, r.purpose, r.batch, r.n_samples)).collect();
         self.ask(&asked, run)?;
-        let draw = |(key, request): (&Asked, &Request<'_>)| {
-            let Answer { decisions, drawn } = &self.answers[key];
+        let agrees = |asked: &Asked| {
+            let decisions = &self.answers[asked].decisions;
             let agrees = |index: usize| self.source.output.agrees(decisions[index], self.decision);
-            let satisfies = match request.purpose {
-                Purpose::Search => self.satisfies(drawn),
-                Purpose::Certificate => Vec::new(),
-            };
-            Draw { agrees: Bits::from_fn(decisions.len(), agrees), satisfies }
+            Bits::from_fn(decisions.len(), agrees)
         };
-        Ok(asked.iter().zip(requests).map(draw).collect())
+        Ok(asked.iter().map(agrees).collect())
+    }
+
+    fn satisfies(&self, sample: &SampleId) -> Vec<Bits> {
+        let drawn = &self.answer(sample).drawn;
+        let among = |rows: &Bits, from: &[u32]| {
+            Bits::from_fn(from.len(), |index| rows.get(from[index] as usize))
+        };
+        let one = |predicate: &Predicate| {
+            let rows = &self.source.table.satisfying(*predicate).rows;
+            let held = drawn.held.iter().find(|(feature, _)| *feature == predicate.feature);
+            match held {
+                None => among(rows, &drawn.base),
+                Some((_, Held::Rows(from))) => among(rows, from),
+                // The instance's own category, or a number that no training row can vouch for.
+                Some((_, Held::Fixed(_) | Held::Numbers(_))) => Bits::all(drawn.base.len()),
+            }
+        };
+        self.predicates.iter().map(one).collect()
     }
 }

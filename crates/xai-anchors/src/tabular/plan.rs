@@ -4,6 +4,8 @@
 //! Ribeiro, Singh & Guestrin 2018 leave the distribution to the implementation; this is the one of alibi's tabular
 //! sampler, with every predicate of the anchor held in all of its cases.
 
+use std::ops::Range;
+
 use xai_core::{Row, Stream};
 
 use super::condition::Condition;
@@ -19,20 +21,20 @@ pub(crate) struct Plan<'a> {
     fixed: Vec<(usize, Vec<f64>)>,
     /// Numeric features whose range no training row is in: numbers above the first bound and up to the second.
     uniform: Vec<(usize, f64, f64)>,
-    /// Numeric features that come from training rows: their own rows, and the place among the anchor's features.
-    from_rows: Vec<(usize, usize, Ranks)>,
-    levels: Vec<Level>,
+    /// Numeric features that come from training rows: the place among the anchor's features, and the rows in range.
+    from_rows: Vec<(usize, usize, &'a [u32])>,
+    levels: Vec<Level<'a>>,
     /// Rows that satisfy the whole anchor, where all features come from one of them.
-    whole: Option<Ranks>,
+    whole: Option<Pool<'a>>,
 }
 
 /// Perturbations that draw the first features of an anchor together from one row.
-struct Level {
-    /// The first perturbation that is beyond this level.
-    end: usize,
+struct Level<'a> {
+    /// The first perturbation of this level, and the first beyond it.
+    perturbations: Range<usize>,
     /// How many of the anchor's features come together.
     joint: usize,
-    rows: Ranks,
+    rows: Pool<'a>,
     /// Whether each of the rows is taken once, in order; otherwise rows are drawn.
     once: bool,
 }
@@ -45,37 +47,30 @@ impl<'a> Plan<'a> {
         x: &Row,
     ) -> Self {
         let table = source.table;
-        let mut plan = Plan {
-            table,
-            fixed: Vec::new(),
-            uniform: Vec::new(),
-            from_rows: Vec::new(),
-            levels: Vec::new(),
-            whole: None,
-        };
-        let mut known: Vec<Bits> = Vec::new();
+        let own_cells =
+            |feature| source.features.columns(feature).map(|column| x[column]).collect();
+        let (mut fixed, mut uniform, mut from_rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = Vec::new();
         for &(feature, condition) in conditions {
-            let allowed = table.allowed(feature, condition);
-            let is_known = 0 < allowed.count();
-            let place = known.len();
-            match condition {
-                Condition::Range { .. } if is_known => {
-                    plan.from_rows.push((feature, place, Ranks::new(allowed.clone())));
-                }
-                Condition::Range { lower, upper } => {
-                    match table.unseen_range(feature, lower, upper) {
-                        Some((above, up_to)) => plan.uniform.push((feature, above, up_to)),
-                        None => plan.fixed.push((feature, own_cells(source, feature, x))),
+            let is_known = 0 < table.n_allowed(feature, condition);
+            match (&table.columns[feature], condition) {
+                (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
+                    if is_known {
+                        from_rows.push((feature, known.len(), numeric.in_range(lower, upper)));
+                    } else if let Some((above, up_to)) = numeric.unseen_range(lower, upper) {
+                        uniform.push((feature, above, up_to));
+                    } else {
+                        fixed.push((feature, own_cells(feature)));
                     }
                 }
-                Condition::Code(_) | Condition::Missing => {
-                    plan.fixed.push((feature, own_cells(source, feature, x)));
-                }
+                _ => fixed.push((feature, own_cells(feature))),
             }
             if is_known {
-                known.push(allowed);
+                known.push((feature, condition));
             }
         }
+        let (levels, whole) = (Vec::new(), None);
+        let mut plan = Plan { table, fixed, uniform, from_rows, levels, whole };
         let whole = source.sampling == Sampling::Conditional && !known.is_empty();
         if whole || !plan.from_rows.is_empty() {
             plan.lay_out(&known, n_samples, whole);
@@ -84,36 +79,32 @@ impl<'a> Plan<'a> {
     }
 
     /// Which perturbations take how many of the known features from one row.
-    fn lay_out(&mut self, known: &[Bits], n_samples: usize, whole: bool) {
-        // The rows that satisfy the first features together, for each number of them.
-        let mut together = vec![known[0].clone()];
-        for rows in &known[1..] {
-            together.push(together[together.len() - 1].and(rows));
-        }
-        let all = &together[together.len() - 1];
+    fn lay_out(&mut self, known: &[(usize, Condition)], n_samples: usize, whole: bool) {
+        let all = Pool::new(self.table, known);
         if n_samples <= all.count() {
-            let ranks = Ranks::new(all.clone());
             if whole {
-                self.whole = Some(ranks);
+                self.whole = Some(all);
             } else {
+                let perturbations = 0..n_samples;
                 self.levels.push(Level {
-                    end: n_samples,
+                    perturbations,
                     joint: known.len(),
-                    rows: ranks,
+                    rows: all,
                     once: false,
                 });
             }
             return;
         }
         let mut end = 0;
-        for (place, rows) in together.into_iter().enumerate().rev() {
-            let (left, n_rows) = (n_samples - end, rows.count());
+        for joint in (1..=known.len()).rev() {
+            let rows = Pool::new(self.table, &known[..joint]);
+            let (start, n_rows) = (end, rows.count());
             if n_rows == 0 {
                 continue;
             }
-            let once = n_rows <= left;
-            end += n_rows.min(left);
-            self.levels.push(Level { end, joint: place + 1, rows: Ranks::new(rows), once });
+            end = n_samples.min(start + n_rows);
+            let once = end == start + n_rows;
+            self.levels.push(Level { perturbations: start..end, joint, rows, once });
             if end == n_samples {
                 break;
             }
@@ -122,66 +113,45 @@ impl<'a> Plan<'a> {
 
     /// The columns that [`draw`](Self::draw) fills.
     pub(crate) fn empty(&self, n_samples: usize) -> Drawn {
+        let room = || Vec::with_capacity(n_samples);
         let fixed = self.fixed.iter().map(|(f, cells)| (*f, Held::Fixed(cells.clone())));
         let uniform = self.uniform.iter().map(|(f, ..)| (*f, Held::Numbers(Vec::new())));
-        let from_rows = self.from_rows.iter().map(|(f, ..)| (*f, Held::Rows(Vec::new())));
+        let from_rows = self.from_rows.iter().map(|(f, ..)| (*f, Held::Rows(room())));
         let held = fixed.chain(uniform).chain(from_rows).collect();
-        Drawn { base: Vec::with_capacity(n_samples), held }
+        Drawn { base: room(), held }
     }
 
-    /// Draws the next perturbation.
-    pub(crate) fn draw(&self, stream: &mut Stream, drawn: &mut Drawn) {
-        let index = drawn.base.len();
-        if let Some(rows) = &self.whole {
-            let row = rows.any(stream);
-            drawn.base.push(row);
-            self.draw_numbers(stream, drawn);
-            for (_, held) in &mut drawn.held {
-                if let Held::Rows(rows) = held {
-                    rows.push(row);
+    /// Draws the next perturbations, `n` of them, from one stream.
+    pub(crate) fn draw(&self, n: usize, stream: &mut Stream, drawn: &mut Drawn) {
+        let first = drawn.base.len();
+        let mut level = self.levels.iter().peekable();
+        for index in first..first + n {
+            let whole = self.whole.as_ref().map(|rows| rows.any(stream));
+            drawn.base.push(whole.unwrap_or_else(|| self.table.any_row(stream)));
+            let (numbers, rows) = drawn.held[self.fixed.len()..].split_at_mut(self.uniform.len());
+            for ((_, above, up_to), (_, held)) in self.uniform.iter().zip(numbers) {
+                if let Held::Numbers(numbers) = held {
+                    numbers.push(up_to - stream.uniform() * (up_to - above));
                 }
             }
-            return;
-        }
-        drawn.base.push(self.table.any_row(stream));
-        self.draw_numbers(stream, drawn);
-        if self.from_rows.is_empty() {
-            return;
-        }
-        let level = self.levels.iter().position(|level| index < level.end);
-        let level = level.map(|place| {
-            let start = if place == 0 { 0 } else { self.levels[place - 1].end };
-            (&self.levels[place], start)
-        });
-        let together = level.map(|(level, start)| {
-            let row =
-                if level.once { level.rows.nth(index - start) } else { level.rows.any(stream) };
-            (level.joint, row)
-        });
-        let columns = &mut drawn.held[self.fixed.len() + self.uniform.len()..];
-        for ((_, place, own), (_, held)) in self.from_rows.iter().zip(columns) {
-            let row = match together {
-                Some((joint, row)) if *place < joint => row,
-                _ => own.any(stream),
+            while level.peek().is_some_and(|level| level.perturbations.end <= index) {
+                level.next();
+            }
+            let (joint, together) = match (whole, level.peek()) {
+                (Some(row), _) => (usize::MAX, row),
+                (None, Some(level)) if level.once => {
+                    (level.joint, level.rows.nth(index - level.perturbations.start))
+                }
+                (None, Some(level)) => (level.joint, level.rows.any(stream)),
+                (None, None) => (0, 0),
             };
-            if let Held::Rows(rows) = held {
-                rows.push(row);
+            for ((_, place, own), (_, held)) in self.from_rows.iter().zip(rows) {
+                if let Held::Rows(rows) = held {
+                    rows.push(if *place < joint { together } else { own[stream.index(own.len())] });
+                }
             }
         }
     }
-
-    fn draw_numbers(&self, stream: &mut Stream, drawn: &mut Drawn) {
-        let columns = &mut drawn.held[self.fixed.len()..];
-        for ((_, above, up_to), (_, held)) in self.uniform.iter().zip(columns) {
-            if let Held::Numbers(numbers) = held {
-                numbers.push(up_to - stream.uniform() * (up_to - above));
-            }
-        }
-    }
-}
-
-fn own_cells(source: &Source<'_>, feature: usize, x: &Row) -> Vec<f64> {
-    source.features.columns(feature).map(|column| x[column]).collect()
 }
 
 impl Table {
@@ -199,57 +169,51 @@ impl Table {
         };
         u32::try_from(row).expect("training rows are fewer than 2^32")
     }
-
-    /// Whether perturbations in a range take the number of the instance, since the training numbers know none.
-    pub(super) fn takes_own(
-        &self,
-        feature: usize,
-        lower: Option<usize>,
-        upper: Option<usize>,
-    ) -> bool {
-        self.allowed(feature, Condition::Range { lower, upper }).count() == 0
-            && self.unseen_range(feature, lower, upper).is_none()
-    }
-
-    /// The part of a range that lies within the training numbers: above the first bound, up to the second; `None` when
-    /// there is no such part.
-    pub(crate) fn unseen_range(
-        &self,
-        feature: usize,
-        lower: Option<usize>,
-        upper: Option<usize>,
-    ) -> Option<(f64, f64)> {
-        let Column::Numeric { edges, range: Some((least, most)), .. } = &self.columns[feature]
-        else {
-            return None;
-        };
-        let above = lower.map_or(*least, |edge| edges.as_slice()[edge].max(*least));
-        let up_to = upper.map_or(*most, |edge| edges.as_slice()[edge].min(*most));
-        (above < up_to).then_some((above, up_to))
-    }
 }
 
-/// A set of rows from which the n-th is found quickly.
-pub(crate) struct Ranks {
-    rows: Bits,
-    /// How many rows stand before each word of the set.
-    before: Vec<u32>,
-    count: usize,
+/// Rows to draw from.
+enum Pool<'a> {
+    /// A list of them.
+    List(&'a [u32]),
+    /// A set, and how many of it stand before each of its words.
+    Set(Bits, Vec<u32>, usize),
 }
 
-impl Ranks {
-    pub(crate) fn new(rows: Bits) -> Self {
-        let before = rows.ranks();
+impl<'a> Pool<'a> {
+    /// The rows that satisfy all conditions, at least one.
+    fn new(table: &'a Table, conditions: &[(usize, Condition)]) -> Self {
+        let (feature, condition) = conditions[0];
+        if let ([_], Column::Numeric(numeric), Condition::Range { lower, upper }) =
+            (conditions, &table.columns[feature], condition)
+        {
+            return Pool::List(numeric.in_range(lower, upper));
+        }
+        let mut rows = table.allowed(feature, condition).into_owned();
+        for &(feature, condition) in &conditions[1..] {
+            rows.retain(&table.allowed(feature, condition));
+        }
+        let ranks = rows.ranks();
         let count = rows.count();
-        Ranks { rows, before, count }
+        Pool::Set(rows, ranks, count)
     }
 
-    pub(crate) fn nth(&self, n: usize) -> u32 {
-        let row = self.rows.nth(n, &self.before);
-        u32::try_from(row).expect("training rows are fewer than 2^32")
+    fn count(&self) -> usize {
+        match self {
+            Pool::List(rows) => rows.len(),
+            Pool::Set(.., count) => *count,
+        }
     }
 
-    pub(crate) fn any(&self, stream: &mut Stream) -> u32 {
-        self.nth(stream.index(self.count))
+    fn nth(&self, n: usize) -> u32 {
+        match self {
+            Pool::List(rows) => rows[n],
+            Pool::Set(rows, ranks, _) => {
+                u32::try_from(rows.nth(n, ranks)).expect("training rows are fewer than 2^32")
+            }
+        }
+    }
+
+    fn any(&self, stream: &mut Stream) -> u32 {
+        self.nth(stream.index(self.count()))
     }
 }

@@ -1,11 +1,13 @@
 //! The training rows, indexed by what predicates can say of them.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, Axis};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{Error, Result, Row, Rows, Seed, Semantics, require, same_shape};
 
-use super::condition::Condition;
+use super::condition::{Condition, Predicate, Test};
 use super::params::{AnchorTabularParams, CoverageSet, Missing};
 use crate::bits::Bits;
 
@@ -14,7 +16,7 @@ use crate::bits::Bits;
 pub(crate) struct Table {
     pub columns: Vec<Column>,
     /// Training rows that make up the coverage set; `None` for all of them.
-    pub coverage_rows: Option<Vec<usize>>,
+    coverage_rows: Option<Vec<usize>>,
     /// The weights of the training rows added up; `None` when all are equal.
     pub cumulative_weights: Option<Vec<f64>>,
     n_rows: usize,
@@ -24,18 +26,48 @@ pub(crate) struct Table {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Column {
     /// The rows of each category.
-    Categorical { sets: Vec<Bits> },
+    Categorical { sets: Vec<RowSet> },
     /// A quantity in bins.
-    Numeric {
-        /// The cuts between bins.
-        edges: Edges,
-        /// For each edge, the rows up to it.
-        at_most: Vec<Bits>,
-        /// The rows that hold a number.
-        present: Bits,
-        /// The smallest and largest number; none when all are missing.
-        range: Option<(f64, f64)>,
-    },
+    Numeric(Box<Numeric>),
+}
+
+/// A quantity in bins.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Numeric {
+    /// The cuts between bins.
+    pub edges: Edges,
+    /// For each edge, the rows up to it, and those above it.
+    at_most: Vec<RowSet>,
+    above: Vec<RowSet>,
+    /// The rows that hold a number, and those that do not.
+    pub present: RowSet,
+    missing: RowSet,
+    /// The rows that hold a number, by that number.
+    sorted: Vec<u32>,
+    /// The smallest and largest number; none when all are missing.
+    range: Option<(f64, f64)>,
+}
+
+/// Training rows, and those of them in the coverage set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RowSet {
+    pub rows: Bits,
+    pub count: usize,
+    covered: Option<Bits>,
+}
+
+impl RowSet {
+    fn new(rows: Bits, coverage_rows: Option<&[usize]>) -> Self {
+        let count = rows.count();
+        let covered = coverage_rows
+            .map(|chosen| Bits::from_fn(chosen.len(), |place| rows.get(chosen[place])));
+        RowSet { rows, count, covered }
+    }
+
+    /// The rows of the coverage set among them, by their places in it.
+    pub(crate) fn covered(&self) -> &Bits {
+        self.covered.as_ref().unwrap_or(&self.rows)
+    }
 }
 
 /// The label of the seed of a sampled coverage set.
@@ -62,11 +94,24 @@ impl Table {
                 .any(|feature| feature.name == *name && matches!(feature.kind, Kind::Numeric));
             require(named, "edges", "of numeric features of the table", name)?;
         }
+        let exact = match params.coverage {
+            CoverageSet::Auto => n_rows <= EXACT && params.semantics == Semantics::Native,
+            CoverageSet::Exact => true,
+            CoverageSet::Sampled => false,
+        };
+        let coverage_rows = (!exact).then(|| {
+            // The same for every instance and every seed of a run, so that coverages compare.
+            let mut stream = Seed::new(COVERAGE).stream();
+            (0..params.coverage_samples).map(|_| stream.index(n_rows)).collect::<Vec<_>>()
+        });
+        let chosen = coverage_rows.as_deref();
         let mut columns = Vec::with_capacity(features.len());
         for (index, feature) in features.iter().enumerate() {
             let values = codes.column(index);
             columns.push(match &feature.kind {
-                Kind::Categorical { categories, .. } => categorical(&values, categories.len()),
+                Kind::Categorical { categories, .. } => {
+                    categorical(&values, categories.len(), chosen)
+                }
                 Kind::Numeric => {
                     let first = features.columns(index).start;
                     check_numbers(&values, first, params.missing)?;
@@ -74,7 +119,12 @@ impl Table {
                         Some(edges) => edges.clone(),
                         None => Edges::percentiles(&values, &params.disc_perc)?,
                     };
-                    numeric(&values, edges, params.semantics)?
+                    Column::Numeric(Box::new(Numeric::new(
+                        &values,
+                        edges,
+                        params.semantics,
+                        chosen,
+                    )?))
                 }
             });
         }
@@ -95,55 +145,116 @@ impl Table {
             }
             None => None,
         };
-        let exact = match params.coverage {
-            CoverageSet::Auto => n_rows <= EXACT && params.semantics == Semantics::Native,
-            CoverageSet::Exact => true,
-            CoverageSet::Sampled => false,
-        };
-        Ok(Table { columns, coverage_rows: None, cumulative_weights, n_rows }
-            .with_coverage(exact, params.coverage_samples))
-    }
-
-    /// A sample of training rows as the coverage set: the same for every instance and every seed of a run, so that
-    /// coverages compare.
-    fn with_coverage(mut self, exact: bool, n_samples: usize) -> Self {
-        if !exact {
-            let mut stream = Seed::new(COVERAGE).stream();
-            self.coverage_rows = Some((0..n_samples).map(|_| stream.index(self.n_rows)).collect());
-        }
-        self
+        Ok(Table { columns, coverage_rows, cumulative_weights, n_rows })
     }
 
     pub(crate) fn n_rows(&self) -> usize {
         self.n_rows
     }
 
-    /// The training rows that a condition allows.
-    pub(crate) fn allowed(&self, feature: usize, condition: Condition) -> Bits {
-        match (&self.columns[feature], condition) {
-            (Column::Categorical { sets }, Condition::Code(code)) => sets[code].clone(),
-            (Column::Numeric { present, .. }, Condition::Missing) => present.not(),
-            (Column::Numeric { at_most, present, .. }, Condition::Range { lower, upper }) => {
-                let below = upper.map_or_else(|| present.clone(), |edge| at_most[edge].clone());
-                match lower {
-                    Some(edge) => below.and(&at_most[edge].not()),
-                    None => below,
-                }
-            }
-            _ => unreachable!("conditions are made for the kind of their feature"),
-        }
-    }
-
-    /// The rows of the coverage set among some training rows.
-    pub(crate) fn in_coverage_set(&self, rows: Bits) -> Bits {
-        match &self.coverage_rows {
-            None => rows,
-            Some(chosen) => Bits::from_fn(chosen.len(), |place| rows.get(chosen[place])),
-        }
+    /// Whether coverage is counted on all training rows.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.coverage_rows.is_none()
     }
 
     pub(crate) fn n_coverage(&self) -> usize {
         self.coverage_rows.as_ref().map_or(self.n_rows, Vec::len)
+    }
+
+    /// The training rows that satisfy a predicate.
+    pub(crate) fn satisfying(&self, predicate: Predicate) -> &RowSet {
+        match (&self.columns[predicate.feature], predicate.test) {
+            (Column::Categorical { sets }, Test::Equal(code)) => &sets[code],
+            (Column::Numeric(numeric), Test::AtMost(edge)) => &numeric.at_most[edge],
+            (Column::Numeric(numeric), Test::Above(edge)) => &numeric.above[edge],
+            (Column::Numeric(numeric), Test::Missing) => &numeric.missing,
+            (Column::Numeric(numeric), Test::Present) => &numeric.present,
+            _ => unreachable!("predicates are made for the kind of their feature"),
+        }
+    }
+
+    /// The training rows that a condition allows.
+    pub(crate) fn allowed(&self, feature: usize, condition: Condition) -> Cow<'_, Bits> {
+        let one = |test: Test| &self.satisfying(Predicate { feature, test }).rows;
+        Cow::Borrowed(match condition {
+            Condition::Code(code) => one(Test::Equal(code)),
+            Condition::Missing => one(Test::Missing),
+            Condition::Range { lower: None, upper: None } => one(Test::Present),
+            Condition::Range { lower: None, upper: Some(upper) } => one(Test::AtMost(upper)),
+            Condition::Range { lower: Some(lower), upper: None } => one(Test::Above(lower)),
+            Condition::Range { lower: Some(lower), upper: Some(upper) } => {
+                return Cow::Owned(one(Test::Above(lower)).and(one(Test::AtMost(upper))));
+            }
+        })
+    }
+
+    /// How many training rows a condition allows.
+    pub(crate) fn n_allowed(&self, feature: usize, condition: Condition) -> usize {
+        match (&self.columns[feature], condition) {
+            (Column::Categorical { sets }, Condition::Code(code)) => sets[code].count,
+            (Column::Numeric(numeric), Condition::Missing) => numeric.missing.count,
+            (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
+                numeric.in_range(lower, upper).len()
+            }
+            _ => unreachable!("conditions are made for the kind of their feature"),
+        }
+    }
+}
+
+impl Numeric {
+    fn new(
+        values: &Row,
+        edges: Edges,
+        semantics: Semantics,
+        chosen: Option<&[usize]>,
+    ) -> Result<Self> {
+        let n = values.len();
+        let numbers = || values.iter().copied().filter(|value| !value.is_nan());
+        let range = numbers().reduce(f64::min).zip(numbers().reduce(f64::max));
+        // An edge with all numbers on one side tells no training row from another.
+        let tells = |&edge: &f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
+        let edges = match semantics {
+            Semantics::Native => {
+                Edges::new(edges.as_slice().iter().copied().filter(tells).collect())?
+            }
+            Semantics::Reference => edges,
+        };
+        let set = |holds: &dyn Fn(f64) -> bool| {
+            RowSet::new(Bits::from_fn(n, |row| holds(values[row])), chosen)
+        };
+        let mut sorted: Vec<u32> =
+            (0..).zip(values).filter(|(_, v)| !v.is_nan()).map(|(row, _)| row).collect();
+        sorted.sort_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
+        Ok(Numeric {
+            at_most: edges.as_slice().iter().map(|&edge| set(&|value| value <= edge)).collect(),
+            above: edges.as_slice().iter().map(|&edge| set(&|value| edge < value)).collect(),
+            present: set(&|value| !value.is_nan()),
+            missing: set(&f64::is_nan),
+            edges,
+            sorted,
+            range,
+        })
+    }
+
+    /// The rows whose number is in a range, by that number.
+    pub(crate) fn in_range(&self, lower: Option<usize>, upper: Option<usize>) -> &[u32] {
+        let first = lower.map_or(0, |edge| self.at_most[edge].count);
+        let end = upper.map_or(self.sorted.len(), |edge| self.at_most[edge].count);
+        // An instance is in its range, so that the edges of it are in order.
+        &self.sorted[first..end]
+    }
+
+    /// The part of a range that lies within the training numbers: above the first bound, up to the second; `None` when
+    /// there is no such part.
+    pub(crate) fn unseen_range(
+        &self,
+        lower: Option<usize>,
+        upper: Option<usize>,
+    ) -> Option<(f64, f64)> {
+        let (least, most) = self.range?;
+        let above = lower.map_or(least, |edge| self.edges.as_slice()[edge].max(least));
+        let up_to = upper.map_or(most, |edge| self.edges.as_slice()[edge].min(most));
+        (above < up_to).then_some((above, up_to))
     }
 }
 
@@ -152,30 +263,12 @@ impl Table {
     clippy::cast_sign_loss,
     reason = "codes were checked to be whole numbers in range"
 )]
-fn categorical(values: &Row, n_categories: usize) -> Column {
+fn categorical(values: &Row, n_categories: usize, chosen: Option<&[usize]>) -> Column {
     let mut sets = vec![Bits::none(values.len()); n_categories];
     for (row, &code) in values.iter().enumerate() {
         sets[code as usize].insert(row);
     }
-    Column::Categorical { sets }
-}
-
-fn numeric(values: &Row, edges: Edges, semantics: Semantics) -> Result<Column> {
-    let n = values.len();
-    let present = Bits::from_fn(n, |row| !values[row].is_nan());
-    let numbers = || values.iter().copied().filter(|value| !value.is_nan());
-    let range = numbers().reduce(f64::min).zip(numbers().reduce(f64::max));
-    let below = |edge: f64| Bits::from_fn(n, |row| values[row] <= edge);
-    // An edge with all numbers on one side tells no training row from another.
-    let tells = |&edge: &f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
-    let edges = match semantics {
-        Semantics::Native => {
-            Edges::new(edges.as_slice().iter().copied().filter(|edge| tells(edge)).collect())?
-        }
-        Semantics::Reference => edges,
-    };
-    let at_most = edges.as_slice().iter().map(|&edge| below(edge)).collect();
-    Ok(Column::Numeric { edges, at_most, present, range })
+    Column::Categorical { sets: sets.into_iter().map(|rows| RowSet::new(rows, chosen)).collect() }
 }
 
 /// Infinities are never allowed, NaN only where it stands for a missing value.

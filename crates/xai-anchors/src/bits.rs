@@ -123,24 +123,33 @@ impl Bits {
         })
     }
 
-    /// How many numbers of the set stand before each word.
-    pub(crate) fn ranks(&self) -> Vec<u32> {
-        let count = |before: &mut u32, word: &u64| {
-            let own = *before;
-            *before += word.count_ones();
-            Some(own)
+    /// How many numbers of the set stand before each word, and how many there are.
+    pub(crate) fn ranks(&self) -> (Vec<u32>, usize) {
+        let mut count = 0;
+        let before = |word: &u64| {
+            let before = count;
+            count += word.count_ones();
+            before
         };
-        self.words.iter().scan(0, count).collect()
+        let ranks = self.words.iter().map(before).collect();
+        (ranks, count as usize)
     }
 
     /// The number with `n` numbers of the set before it, by the [`ranks`](Self::ranks).
     pub(crate) fn nth(&self, n: usize, ranks: &[u32]) -> usize {
         let index = ranks.partition_point(|&before| before as usize <= n) - 1;
-        let mut word = self.words[index];
-        for _ in ranks[index] as usize..n {
-            word &= word - 1;
+        let mut left = n - ranks[index] as usize;
+        // Halvings: what is wanted is in the lower part unless that holds too few.
+        let (mut word, mut place) = (self.words[index], 64 * index);
+        for half in [32, 16, 8, 4, 2, 1] {
+            let low = word & ((1 << half) - 1);
+            let count = low.count_ones() as usize;
+            let is_above = count <= left;
+            left -= if is_above { count } else { 0 };
+            place += if is_above { half } else { 0 };
+            word = if is_above { word >> half } else { low };
         }
-        64 * index + word.trailing_zeros() as usize
+        place
     }
 
     /// Clears what lies beyond the end.
@@ -192,7 +201,8 @@ mod tests {
             gap.insert_shifted(&set, 0);
             prop_assert_eq!(gap, behind);
             prop_assert_eq!(Bits::all(a.len()), of(&vec![true; a.len()]));
-            let ranks = set.ranks();
+            let (ranks, count) = set.ranks();
+            prop_assert_eq!(count, numbers.len());
             for (n, &number) in numbers.iter().enumerate() {
                 prop_assert_eq!(set.nth(n, &ranks), number);
             }

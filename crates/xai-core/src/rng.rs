@@ -122,11 +122,13 @@ pub struct Stream(ChaCha12Rng);
 
 impl Stream {
     /// The next 64 random bits.
+    #[inline]
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// A number in `[0, 1)`, a multiple of 2^-53, uniformly.
+    #[inline]
     pub fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -138,6 +140,7 @@ impl Stream {
     ///
     /// # Source
     /// Lemire 2019, "Fast random integer generation in an interval", arXiv:1805.10941, algorithm 5.
+    #[inline]
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(0 < n, "no number is below 0");
         #[allow(
@@ -162,6 +165,7 @@ impl Stream {
     ///
     /// # Panics
     /// When `len` is 0.
+    #[inline]
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).expect("below a usize")
     }

@@ -66,3 +66,10 @@ pub(crate) struct SampleId {
     /// Which of them.
     pub index: usize,
 }
+
+impl SampleId {
+    /// Whether both are samples of one request.
+    pub(crate) fn is_of_the_request_of(&self, other: &SampleId) -> bool {
+        self.batch == other.batch && self.n_samples == other.n_samples && self.order == other.order
+    }
+}

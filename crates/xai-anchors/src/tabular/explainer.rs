@@ -10,7 +10,7 @@ use xai_core::{
 use super::condition::{Condition, Operator, Predicate, Test, merge};
 use super::data::{AnchorTabularData, Candidate, Examples, Queries, Raw};
 use super::params::{AnchorTabularParams, Missing};
-use super::perturbation::{Answers, Perturbations, Source};
+use super::perturbation::{Perturbations, Shared, Source};
 use super::rule::{Rule, RuleCondition};
 use super::table::{Column, Table, coded};
 use crate::bandit::Counts;
@@ -120,11 +120,11 @@ impl AnchorTabular {
     }
 
     /// One row, with the answers that other rows of the call have got already.
-    fn explain_one(
-        &self,
+    fn explain_one<'t>(
+        &'t self,
         model: &dyn Predictor,
         x: &Row,
-        answers: &mut Answers,
+        shared: &mut Shared<'t>,
         run: &mut Run<'_>,
     ) -> Result<AnchorTabularData> {
         let predicates = self.predicates(x)?;
@@ -142,8 +142,7 @@ impl AnchorTabular {
             sampling: self.params.sampling,
             output: &self.params.output,
         };
-        let mut perturbations =
-            Perturbations::new(source, model, x, &predicates, decision, answers);
+        let mut perturbations = Perturbations::new(source, model, x, &predicates, decision, shared);
         let settings = self.params.settings();
         let outcome = Search::new(&settings, &mut perturbations, run).run()?;
         let asked = run.queries() - before;
@@ -154,8 +153,8 @@ impl AnchorTabular {
             search_requests: outcome.n_requests,
         };
         self.warn(&predicates, &outcome, run);
-        let example = |id: &SampleId| perturbations.example(id);
-        Ok(self.data(x, &predicates, decision, outcome, queries, &example))
+        let examples = |ids: &[SampleId]| perturbations.examples(ids);
+        Ok(self.data(x, &predicates, decision, outcome, queries, &examples))
     }
 
     fn warn(&self, predicates: &[Predicate], outcome: &Outcome, run: &mut Run<'_>) {
@@ -189,7 +188,7 @@ impl AnchorTabular {
         decision: f64,
         outcome: Outcome,
         queries: Queries,
-        example: &dyn Fn(&SampleId) -> Vec<f64>,
+        examples: &dyn Fn(&[SampleId]) -> Array2<f64>,
     ) -> AnchorTabularData {
         let delta = self.params.delta;
         let order: Vec<usize> = outcome.prefixes.iter().map(|prefix| prefix.predicate).collect();
@@ -201,15 +200,15 @@ impl AnchorTabular {
         let precision = last.map_or(base_rate.mean, |last| last.precision.mean);
         let coverage_of = last
             .map_or_else(|| self.coverage(self.table.n_coverage()), |last| last.coverage.clone());
-        let examples =
-            outcome.prefixes.iter().map(|prefix| self.examples(prefix, example)).collect();
+        let examples_of =
+            outcome.prefixes.iter().map(|prefix| self.examples(prefix, examples)).collect();
         let means: Vec<f64> = described.iter().map(|one| one.precision.mean).collect();
         let raw = Raw {
             feature: rule.conditions.iter().map(|one| one.feature).collect(),
             mean: means.clone(),
             precision: means,
             coverage: described.iter().map(|one| one.coverage.coverage).collect(),
-            examples,
+            examples: examples_of,
             all_precision: base_rate.mean,
             num_preds: queries.search,
             success: outcome.success,
@@ -339,18 +338,14 @@ impl AnchorTabular {
         }
     }
 
-    fn examples(&self, prefix: &Prefix, example: &dyn Fn(&SampleId) -> Vec<f64>) -> Examples {
-        let width = self.features.n_columns();
-        let rows = |ids: &[SampleId]| {
-            let cells: Vec<f64> = ids.iter().flat_map(example).collect();
-            Array2::from_shape_vec((ids.len(), width), cells).expect("as many cells as columns")
-        };
+    fn examples(&self, prefix: &Prefix, examples: &dyn Fn(&[SampleId]) -> Array2<f64>) -> Examples {
+        let none = || Array2::zeros((0, self.features.n_columns()));
         let [covered_true, covered_false] = &prefix.examples;
         Examples {
-            covered_true: rows(covered_true),
-            covered_false: rows(covered_false),
-            uncovered_true: Array2::zeros((0, width)),
-            uncovered_false: Array2::zeros((0, width)),
+            covered_true: examples(covered_true),
+            covered_false: examples(covered_false),
+            uncovered_true: none(),
+            uncovered_false: none(),
         }
     }
 
@@ -423,7 +418,7 @@ impl Explainer for AnchorTabular {
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<AnchorTabularData> {
-        self.explain_one(model, x, &mut Answers::new(), run)
+        self.explain_one(model, x, &mut Shared::default(), run)
     }
 
     fn compute_together(
@@ -432,8 +427,8 @@ impl Explainer for AnchorTabular {
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<AnchorTabularData>>> {
-        let mut answers = Answers::new();
+        let mut shared = Shared::default();
         let each = inputs.iter().zip(runs);
-        Ok(each.map(|(x, run)| self.explain_one(model, x, &mut answers, run)).collect())
+        Ok(each.map(|(x, run)| self.explain_one(model, x, &mut shared, run)).collect())
     }
 }

@@ -5,14 +5,15 @@
 //! share an anchor share its perturbations, and those of one call share the model's answers too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use xai_core::tabular::Features;
-use xai_core::{Error, Predictor, Result, Row, Rows, Run, Stop};
+use xai_core::{Error, Predictor, Result, Row, Rows, Run, Seed, Stop};
 
 use super::condition::{Condition, Predicate, merge, seed_of};
 use super::params::Sampling;
-use super::plan::Plan;
+use super::plan::{Plan, Pools};
 use super::table::{Column, Table};
 use crate::bits::Bits;
 use crate::output::Output;
@@ -20,6 +21,10 @@ use crate::search::{Neighborhood, Purpose, Request, SampleId};
 
 /// The label of the seed of perturbations.
 const PERTURBATIONS: u64 = 0x7065_7274_7572_6261;
+
+/// Below it, the labels of training rows and of what anchors hold.
+const BASES: u64 = 0;
+const HELD: u64 = 1;
 
 /// Perturbations drawn from one stream; a constant, so that their order never depends on threads or batches.
 const CHUNK: usize = 64;
@@ -37,8 +42,16 @@ pub(crate) struct Source<'a> {
     pub output: &'a Output,
 }
 
-/// Answers of the model to requests of one call, by what was asked.
-pub(crate) type Answers = BTreeMap<Asked, Answer>;
+/// What the rows of one call share. Each of it is a function of its key and of the seed of the call, so that it never
+/// matters who came first.
+#[derive(Default)]
+pub(crate) struct Shared<'a> {
+    /// The model's answers, by what was asked.
+    answers: BTreeMap<Asked, Answer>,
+    /// The training rows of perturbations, by purpose, batch and size.
+    bases: BTreeMap<(Purpose, u64, usize), Rc<Vec<u32>>>,
+    pools: Pools<'a>,
+}
 
 /// All that a draw depends on, besides the seed: conditions, the numbers of the instance that no training row can stand
 /// for, purpose, batch, size.
@@ -55,7 +68,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(super) struct Drawn {
     /// The training row of each perturbation.
-    pub base: Vec<u32>,
+    pub base: Rc<Vec<u32>>,
     /// The features that come from elsewhere.
     pub held: Vec<(usize, Held)>,
 }
@@ -72,27 +85,27 @@ pub(super) enum Held {
 }
 
 /// The neighbourhood of one instance.
-pub(crate) struct Perturbations<'a> {
-    source: Source<'a>,
+pub(crate) struct Perturbations<'a, 't> {
+    source: Source<'t>,
     model: &'a dyn Predictor,
     x: &'a Row,
     predicates: &'a [Predicate],
     /// The decision for the instance.
     decision: f64,
-    answers: &'a mut Answers,
+    shared: &'a mut Shared<'t>,
     /// What was asked for this instance.
     used: BTreeSet<Asked>,
     buffer: Vec<f64>,
 }
 
-impl<'a> Perturbations<'a> {
+impl<'a, 't> Perturbations<'a, 't> {
     pub(crate) fn new(
-        source: Source<'a>,
+        source: Source<'t>,
         model: &'a dyn Predictor,
         x: &'a Row,
         predicates: &'a [Predicate],
         decision: f64,
-        answers: &'a mut Answers,
+        shared: &'a mut Shared<'t>,
     ) -> Self {
         Perturbations {
             source,
@@ -100,7 +113,7 @@ impl<'a> Perturbations<'a> {
             x,
             predicates,
             decision,
-            answers,
+            shared,
             used: BTreeSet::new(),
             buffer: Vec::new(),
         }
@@ -124,16 +137,23 @@ impl<'a> Perturbations<'a> {
         (conditions, own, purpose, batch, n_samples)
     }
 
-    /// A perturbation of the search once more, shape `(n_columns,)`.
-    pub(crate) fn example(&self, id: &SampleId) -> Vec<f64> {
-        let mut row = vec![0.0; self.source.features.n_columns()];
-        self.write(&self.answer(id).drawn, id.index, &mut row);
-        row
+    /// Perturbations of the search once more, shape `(n, n_columns)`.
+    pub(crate) fn examples(&self, ids: &[SampleId]) -> Array2<f64> {
+        let width = self.source.features.n_columns();
+        let mut cells = vec![0.0; ids.len() * width];
+        let mut rows = cells.chunks_exact_mut(width);
+        for group in ids.chunk_by(|a, b| a.is_of_the_request_of(b)) {
+            let drawn = &self.answer(&group[0]).drawn;
+            for (id, row) in group.iter().zip(&mut rows) {
+                self.write(drawn, id.index, row);
+            }
+        }
+        Array2::from_shape_vec((ids.len(), width), cells).expect("as many cells as columns")
     }
 
     /// The answer to a request of the search that was made.
     fn answer(&self, id: &SampleId) -> &Answer {
-        &self.answers[&self.asked(&id.order, Purpose::Search, id.batch, id.n_samples)]
+        &self.shared.answers[&self.asked(&id.order, Purpose::Search, id.batch, id.n_samples)]
     }
 
     /// Writes perturbations from `first` on into the rows of a block.
@@ -171,9 +191,12 @@ impl<'a> Perturbations<'a> {
             return Err(Error::Stopped(Stop::Budget));
         }
         let unknown: Vec<&Asked> =
-            new.into_iter().filter(|asked| !self.answers.contains_key(*asked)).collect();
-        let drawn: Vec<Drawn> = unknown.iter().map(|asked| self.drawn(asked, run)).collect();
-        let n_unknown: usize = drawn.iter().map(|drawn| drawn.base.len()).sum();
+            new.into_iter().filter(|asked| !self.shared.answers.contains_key(*asked)).collect();
+        let mut drawn = Vec::with_capacity(unknown.len());
+        for asked in &unknown {
+            drawn.push(self.drawn(asked, run));
+        }
+        let n_unknown: usize = drawn.iter().map(|drawn: &Drawn| drawn.base.len()).sum();
         run.recall((n_rows - n_unknown) as u64)?;
         let mut decisions = Vec::with_capacity(n_unknown);
         // The perturbations of all requests one after the other, in pieces that fit in memory.
@@ -201,30 +224,53 @@ impl<'a> Perturbations<'a> {
         let mut decisions = decisions.into_iter();
         for (key, drawn) in unknown.into_iter().zip(drawn) {
             let decisions = decisions.by_ref().take(drawn.base.len()).collect();
-            self.answers.insert(key.clone(), Answer { decisions, drawn });
+            self.shared.answers.insert(key.clone(), Answer { decisions, drawn });
         }
         Ok(())
     }
 
     /// Draws what a request is for.
-    fn drawn(&self, asked: &Asked, run: &Run<'_>) -> Drawn {
+    fn drawn(&mut self, asked: &Asked, run: &Run<'_>) -> Drawn {
         let (conditions, _, purpose, batch, n_samples) = asked;
+        let n_samples = *n_samples;
         let root = run.shared_seed().child(PERTURBATIONS).child(match purpose {
             Purpose::Search => 0,
             Purpose::Certificate => 1,
         });
-        let seed = seed_of(conditions, root).child(*batch);
-        let plan = Plan::new(&self.source, conditions, *n_samples, self.x);
-        let mut drawn = plan.empty(*n_samples);
-        for first in (0..*n_samples).step_by(CHUNK) {
-            let mut stream = seed.child((first / CHUNK) as u64).stream();
-            plan.draw(CHUNK.min(*n_samples - first), &mut stream, &mut drawn);
+        let chunks = || {
+            let sizes = |first| (first, CHUNK.min(n_samples - first));
+            (0..n_samples).step_by(CHUNK).map(sizes)
+        };
+        let stream = |seed: Seed, first: usize| seed.child((first / CHUNK) as u64).stream();
+        let pools = &mut self.shared.pools;
+        let plan = Plan::new(&self.source, conditions, n_samples, self.x, pools);
+        let mut held = plan.empty(n_samples);
+        let mut own_base = Vec::new();
+        if plan.draws() {
+            let seed = seed_of(conditions, root.child(HELD)).child(*batch);
+            for (first, n) in chunks() {
+                plan.draw((first, n), &mut stream(seed, first), &mut own_base, &mut held);
+            }
         }
-        drawn
+        let base = if plan.is_whole() {
+            Rc::new(own_base)
+        } else {
+            let table = self.source.table;
+            let draw = || {
+                let seed = root.child(BASES).child(*batch);
+                let mut bases = Vec::with_capacity(n_samples);
+                for (first, n) in chunks() {
+                    Plan::bases(table, n, &mut stream(seed, first), &mut bases);
+                }
+                Rc::new(bases)
+            };
+            Rc::clone(self.shared.bases.entry((*purpose, *batch, n_samples)).or_insert_with(draw))
+        };
+        Drawn { base, held }
     }
 }
 
-impl Neighborhood for Perturbations<'_> {
+impl Neighborhood for Perturbations<'_, '_> {
     fn n_predicates(&self) -> usize {
         self.predicates.len()
     }
@@ -252,7 +298,7 @@ impl Neighborhood for Perturbations<'_> {
             requests.iter().map(|r| self.asked(r.order, r.purpose, r.batch, r.n_samples)).collect();
         self.ask(&asked, run)?;
         let agrees = |asked: &Asked| {
-            let decisions = &self.answers[asked].decisions;
+            let decisions = &self.shared.answers[asked].decisions;
             let agrees = |index: usize| self.source.output.agrees(decisions[index], self.decision);
             Bits::from_fn(decisions.len(), agrees)
         };

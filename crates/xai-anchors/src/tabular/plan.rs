@@ -4,13 +4,15 @@
 //! Ribeiro, Singh & Guestrin 2018 leave the distribution to the implementation; this is the one of alibi's tabular
 //! sampler, with every predicate of the anchor held in all of its cases.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use xai_core::{Row, Stream};
 
 use super::condition::Condition;
 use super::params::Sampling;
-use super::perturbation::{Drawn, Held, Source};
+use super::perturbation::{Held, Source};
 use super::table::{Column, Table};
 use crate::bits::Bits;
 
@@ -25,8 +27,11 @@ pub(crate) struct Plan<'a> {
     from_rows: Vec<(usize, usize, &'a [u32])>,
     levels: Vec<Level<'a>>,
     /// Rows that satisfy the whole anchor, where all features come from one of them.
-    whole: Option<Pool<'a>>,
+    whole: Option<Rc<Pool<'a>>>,
 }
+
+/// Rows that satisfy some conditions, by these.
+pub(crate) type Pools<'a> = BTreeMap<Vec<(usize, Condition)>, Rc<Pool<'a>>>;
 
 /// Perturbations that draw the first features of an anchor together from one row.
 struct Level<'a> {
@@ -34,7 +39,7 @@ struct Level<'a> {
     perturbations: Range<usize>,
     /// How many of the anchor's features come together.
     joint: usize,
-    rows: Pool<'a>,
+    rows: Rc<Pool<'a>>,
     /// Whether each of the rows is taken once, in order; otherwise rows are drawn.
     once: bool,
 }
@@ -45,6 +50,7 @@ impl<'a> Plan<'a> {
         conditions: &[(usize, Condition)],
         n_samples: usize,
         x: &Row,
+        pools: &mut Pools<'a>,
     ) -> Self {
         let table = source.table;
         let own_cells =
@@ -73,14 +79,28 @@ impl<'a> Plan<'a> {
         let mut plan = Plan { table, fixed, uniform, from_rows, levels, whole };
         let whole = source.sampling == Sampling::Conditional && !known.is_empty();
         if whole || !plan.from_rows.is_empty() {
-            plan.lay_out(&known, n_samples, whole);
+            plan.lay_out(&known, n_samples, whole, pools);
         }
         plan
     }
 
     /// Which perturbations take how many of the known features from one row.
-    fn lay_out(&mut self, known: &[(usize, Condition)], n_samples: usize, whole: bool) {
-        let all = Pool::new(self.table, known);
+    fn lay_out(
+        &mut self,
+        known: &[(usize, Condition)],
+        n_samples: usize,
+        whole: bool,
+        pools: &mut Pools<'a>,
+    ) {
+        let mut pool = |conditions: &[(usize, Condition)]| match pools.get(conditions) {
+            Some(pool) => Rc::clone(pool),
+            None => {
+                let pool = Rc::new(Pool::new(self.table, conditions));
+                pools.insert(conditions.to_vec(), Rc::clone(&pool));
+                pool
+            }
+        };
+        let all = pool(known);
         if n_samples <= all.count() {
             if whole {
                 self.whole = Some(all);
@@ -97,7 +117,7 @@ impl<'a> Plan<'a> {
         }
         let mut end = 0;
         for joint in (1..=known.len()).rev() {
-            let rows = Pool::new(self.table, &known[..joint]);
+            let rows = pool(&known[..joint]);
             let (start, n_rows) = (end, rows.count());
             if n_rows == 0 {
                 continue;
@@ -111,25 +131,47 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The training rows of perturbations `first..first + n`, by a stream of their own.
+    ///
+    /// They are the same for all anchors, unless an anchor decides over whole rows: anchors that differ in what they
+    /// hold alone compare more sharply, and rows that were just read are read again fast.
+    pub(crate) fn bases(table: &Table, n: usize, stream: &mut Stream, bases: &mut Vec<u32>) {
+        bases.extend((0..n).map(|_| table.any_row(stream)));
+    }
+
+    /// Whether a perturbation takes all its features from one row that satisfies the anchor.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// Whether anything but the training row is drawn.
+    pub(crate) fn draws(&self) -> bool {
+        self.is_whole() || !self.uniform.is_empty() || !self.from_rows.is_empty()
+    }
+
     /// The columns that [`draw`](Self::draw) fills.
-    pub(crate) fn empty(&self, n_samples: usize) -> Drawn {
+    pub(crate) fn empty(&self, n_samples: usize) -> Vec<(usize, Held)> {
         let room = || Vec::with_capacity(n_samples);
         let fixed = self.fixed.iter().map(|(f, cells)| (*f, Held::Fixed(cells.clone())));
         let uniform = self.uniform.iter().map(|(f, ..)| (*f, Held::Numbers(Vec::new())));
         let from_rows = self.from_rows.iter().map(|(f, ..)| (*f, Held::Rows(room())));
-        let held = fixed.chain(uniform).chain(from_rows).collect();
-        Drawn { base: room(), held }
+        fixed.chain(uniform).chain(from_rows).collect()
     }
 
-    /// Draws the next perturbations, `n` of them, from one stream.
-    pub(crate) fn draw(&self, n: usize, stream: &mut Stream, drawn: &mut Drawn) {
-        let first = drawn.base.len();
+    /// Draws what perturbations `first..first + n` hold, and their training rows where the anchor decides over these.
+    pub(crate) fn draw(
+        &self,
+        (first, n): (usize, usize),
+        stream: &mut Stream,
+        base: &mut Vec<u32>,
+        held: &mut [(usize, Held)],
+    ) {
         let mut level = self.levels.iter().peekable();
+        let (numbers, rows) = held[self.fixed.len()..].split_at_mut(self.uniform.len());
         for index in first..first + n {
             let whole = self.whole.as_ref().map(|rows| rows.any(stream));
-            drawn.base.push(whole.unwrap_or_else(|| self.table.any_row(stream)));
-            let (numbers, rows) = drawn.held[self.fixed.len()..].split_at_mut(self.uniform.len());
-            for ((_, above, up_to), (_, held)) in self.uniform.iter().zip(numbers) {
+            base.extend(whole);
+            for ((_, above, up_to), (_, held)) in self.uniform.iter().zip(&mut *numbers) {
                 if let Held::Numbers(numbers) = held {
                     numbers.push(up_to - stream.uniform() * (up_to - above));
                 }
@@ -145,9 +187,10 @@ impl<'a> Plan<'a> {
                 (None, Some(level)) => (level.joint, level.rows.any(stream)),
                 (None, None) => (0, 0),
             };
-            for ((_, place, own), (_, held)) in self.from_rows.iter().zip(rows) {
+            for ((_, place, own), (_, held)) in self.from_rows.iter().zip(&mut *rows) {
                 if let Held::Rows(rows) = held {
-                    rows.push(if *place < joint { together } else { own[stream.index(own.len())] });
+                    let row = if *place < joint { together } else { own[stream.index(own.len())] };
+                    rows.push(row);
                 }
             }
         }
@@ -172,7 +215,7 @@ impl Table {
 }
 
 /// Rows to draw from.
-enum Pool<'a> {
+pub(crate) enum Pool<'a> {
     /// A list of them.
     List(&'a [u32]),
     /// A set, and how many of it stand before each of its words.
@@ -192,8 +235,7 @@ impl<'a> Pool<'a> {
         for &(feature, condition) in &conditions[1..] {
             rows.retain(&table.allowed(feature, condition));
         }
-        let ranks = rows.ranks();
-        let count = rows.count();
+        let (ranks, count) = rows.ranks();
         Pool::Set(rows, ranks, count)
     }
 

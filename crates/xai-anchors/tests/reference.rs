@@ -222,7 +222,7 @@ fn examples_of_several_requests() {
             let edges = [("n".to_owned(), Edges::new(Vec::new()).unwrap())].into();
             let c = Feature::categorical("c", ["a", "b"], Encoding::Ordinal);
             let features = Features::new(vec![Feature::numeric("n"), c]).unwrap();
-            let params = P { n_covered_ex: 10_000, edges, ..params };
+            let params = P { n_covered_ex: 10_000, epsilon_stop: 0.02, edges, ..params };
             let data = explain(&params.fit(&rows, features).unwrap(), &model, &[0.0; 2], seed);
             let examples = &data.raw.examples[0];
             let shown = examples.covered_true.nrows() + examples.covered_false.nrows();

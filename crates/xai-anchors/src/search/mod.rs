@@ -176,14 +176,11 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         Ok(GO_ON)
     }
 
-    /// The most precise candidates whose children may yet be the best: they cover more than the best, and are not valid
-    /// themselves.
+    /// The most precise candidates whose children may yet be the best: they cover more than the best. In a strict search
+    /// some of them are valid and failed their certificate; those are nearest to what is looked for.
     fn worth_extending(&self, proposed: &[usize]) -> Vec<usize> {
-        let mut open: Vec<usize> = proposed
-            .iter()
-            .copied()
-            .filter(|&id| self.is_wider_than_the_best(id) && !self.is_valid(id))
-            .collect();
+        let mut open: Vec<usize> =
+            proposed.iter().copied().filter(|&id| self.is_wider_than_the_best(id)).collect();
         open.sort_by(|&a, &b| {
             let mean = |id| self.counts(id).mean();
             let covered = |id: usize| self.candidates[id].n_covered;

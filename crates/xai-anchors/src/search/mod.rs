@@ -273,7 +273,10 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         let Settings { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
         let beta = self.validity_rate();
-        if threshold <= counts.mean() || counts.n_samples == 0 {
+        if counts.n_samples == 0 {
+            return true;
+        }
+        if threshold <= counts.mean() {
             counts.lower_bound(beta) < threshold - epsilon_stop
         } else {
             threshold + epsilon_stop <= counts.upper_bound(beta)

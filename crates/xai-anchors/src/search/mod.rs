@@ -317,12 +317,18 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             self.n_tests += 1;
             // The risks of all tests add up to delta, however many there are.
             let share = self.n_tests as f64 * (self.n_tests + 1) as f64;
-            let Some(certificate) = self.certify(id, self.settings.delta / share)? else {
+            let certificate = self.certify(id, self.settings.delta / share)?;
+            let n_samples = certificate.as_ref().map_or(0, |own| own.n_samples);
+            let Some(certificate) = certificate.filter(|own| own.clears_threshold) else {
+                if n_samples == self.settings.final_samples as u64 {
+                    return Ok(GO_ON);
+                }
+                // Fewer samples than asked for tell nothing against the anchor.
+                if self.stop == Stop::Converged {
+                    self.stop = Stop::Budget;
+                }
                 return Ok(END);
             };
-            if !certificate.clears_threshold {
-                return Ok(GO_ON);
-            }
             self.certificate = Some(certificate);
         }
         self.best = Some(id);

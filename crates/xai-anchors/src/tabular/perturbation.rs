@@ -173,8 +173,11 @@ impl<'a> Perturbations<'a> {
                 Some((_, Held::Rows(from))) => {
                     Bits::from_fn(n, |index| rows.get(from[index] as usize))
                 }
-                // The instance's own category, or a number that no training row can vouch for.
-                Some((_, Held::Fixed(_) | Held::Numbers(_))) => Bits::all(n),
+                Some((_, Held::Numbers(numbers))) => Bits::from_fn(n, |index| {
+                    self.source.table.satisfies(predicate.feature, predicate.test, numbers[index])
+                }),
+                // The instance's own value, which satisfies all that is said of the instance.
+                Some((_, Held::Fixed(_))) => Bits::all(n),
             }
         };
         self.predicates.iter().zip(&self.satisfied).map(one).collect()

@@ -5,7 +5,7 @@ use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{Error, Result, Row, Rows, Seed, Semantics, require, same_shape};
 
-use super::condition::Condition;
+use super::condition::{Condition, Test};
 use super::params::{AnchorTabularParams, CoverageSet, Missing};
 use crate::bits::Bits;
 
@@ -131,6 +131,16 @@ impl Table {
                 }
             }
             _ => unreachable!("conditions are made for the kind of their feature"),
+        }
+    }
+
+    /// Whether a number that is in no training row satisfies a predicate.
+    pub(crate) fn satisfies(&self, feature: usize, test: Test, number: f64) -> bool {
+        match (&self.columns[feature], test) {
+            (Column::Numeric { edges, .. }, Test::AtMost(edge)) => number <= edges.as_slice()[edge],
+            (Column::Numeric { edges, .. }, Test::Above(edge)) => edges.as_slice()[edge] < number,
+            (Column::Numeric { .. }, Test::Present) => true,
+            _ => unreachable!("numbers are of numeric features and not missing"),
         }
     }
 

@@ -393,6 +393,30 @@ fn a_range_that_no_training_row_is_in_is_held() {
     assert!(model.last(1000).iter().all(|row| row[0] == 55.5));
 }
 
+/// Numbers drawn from a range that no training row is in satisfy only those predicates that they do satisfy: of numbers
+/// between 12 and 18 a third is between 14 and 16, and the samples of the one anchor that serve the other are these.
+#[test]
+fn numbers_between_training_rows_satisfy_what_they_satisfy() {
+    let rows =
+        Array2::from_shape_fn(
+            (20, 1),
+            |(row, _)| {
+                if row < 10 { row as f64 } else { 10.0 + row as f64 }
+            },
+        );
+    let edges = [("v".to_owned(), Edges::new(vec![12.0, 14.0, 16.0, 18.0]).unwrap())].into();
+    let params = P { edges, semantics: xai_core::Semantics::Reference, ..P::default() };
+    let explainer = params.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(14.0 < row[0] && row[0] <= 16.0));
+    let mut longer = 0;
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[15.0], seed).data;
+        assert_eq!((data.anchor, data.precision), (vec!["14.00 < v <= 16.00".to_owned()], 1.0));
+        longer += usize::from(2 < data.predicates.len());
+    }
+    assert!(0 < longer, "no wider range came before the anchor");
+}
+
 /// The rows of a batch for the anchor `a <= 5.00 and b <= 15.00`, as pairs.
 ///
 /// Two training rows satisfy both, five the first of them, five the second. The certificate of `n` samples is one batch.

@@ -154,6 +154,42 @@ fn a_strict_search_finds_what_is_precise() {
     assert!(0.95 * RUNS as f64 <= wrongly_found(strict, 0.99) as f64);
 }
 
+/// An anchor that passes the test of validity and fails its certificate is worth extending: here `f0` alone has precision
+/// 0.945, with `f1` 1. `f2` looks better than `f1` alone, but adds nothing to `f0`.
+#[test]
+fn an_anchor_that_fails_its_certificate_is_extended() {
+    let params = P { strict: true, max_anchor_size: Some(2), final_samples: 300, ..P::default() };
+    let explainer = lottery(params, 1000, 3);
+    let model = Elementwise(|row: &[f64]| {
+        let agrees = if row[1] == 0.0 {
+            row[2] == 0.0 || row[0] < 890.0
+        } else {
+            row[3] == 0.0 && 400.0 <= row[0]
+        };
+        f64::from(agrees)
+    });
+    let (mut pairs, mut failed) = (0, 0);
+    for seed in 0..40 {
+        let data = explain(&explainer, &model, &[0.0; 4], seed);
+        let mut anchor = data.anchor.clone();
+        anchor.sort();
+        pairs += usize::from(data.status == Status::Found && anchor == ["f0 = a", "f1 = a"]);
+        failed += usize::from(300 < data.queries.certificate);
+    }
+    assert!(36 <= pairs, "{pairs} of 40");
+    assert!(4 < failed, "some were valid and failed their certificate");
+}
+
+/// A margin as large as the threshold leaves the mean alone to decide, and that needs samples too.
+#[test]
+fn the_widest_margin_still_needs_samples() {
+    let params = P { epsilon_stop: 0.95, ..P::default() };
+    let explainer = lottery(params, 1000, 1);
+    let model = Elementwise(|row: &[f64]| f64::from(row[1] == 0.0));
+    let data = explain(&explainer, &model, &[0.0, 0.0], 0);
+    assert_eq!((data.status, data.anchor), (Status::Found, vec!["f0 = a".to_owned()]));
+}
+
 /// Labels by a function of the row, and every row that was asked for.
 struct Recorded<F> {
     label: F,

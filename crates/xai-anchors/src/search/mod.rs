@@ -170,14 +170,11 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         Ok(GO_ON)
     }
 
-    /// The most precise candidates whose children may yet be the best: they cover more than the best, and are not valid
-    /// themselves.
+    /// The most precise candidates whose children may yet be the best: they cover more than the best. In a strict search
+    /// some of them are valid and failed their certificate; those are nearest to what is looked for.
     fn worth_extending(&self, proposed: &[usize]) -> Vec<usize> {
-        let mut open: Vec<usize> = proposed
-            .iter()
-            .copied()
-            .filter(|&id| self.is_wider_than_the_best(id) && !self.is_valid(id))
-            .collect();
+        let mut open: Vec<usize> =
+            proposed.iter().copied().filter(|&id| self.is_wider_than_the_best(id)).collect();
         open.sort_by(|&a, &b| {
             let mean = |id| self.counts(id).mean();
             let covered = |id: usize| self.candidates[id].n_covered;
@@ -270,7 +267,10 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         let Settings { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
         let beta = self.validity_rate();
-        if threshold <= counts.mean() || counts.n_samples == 0 {
+        if counts.n_samples == 0 {
+            return true;
+        }
+        if threshold <= counts.mean() {
             counts.lower_bound(beta) < threshold - epsilon_stop
         } else {
             threshold + epsilon_stop <= counts.upper_bound(beta)
@@ -311,12 +311,18 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             self.n_tests += 1;
             // The risks of all tests add up to delta, however many there are.
             let share = self.n_tests as f64 * (self.n_tests + 1) as f64;
-            let Some(certificate) = self.certify(id, self.settings.delta / share)? else {
+            let certificate = self.certify(id, self.settings.delta / share)?;
+            let n_samples = certificate.as_ref().map_or(0, |own| own.n_samples);
+            let Some(certificate) = certificate.filter(|own| own.clears_threshold) else {
+                if n_samples == self.settings.final_samples as u64 {
+                    return Ok(GO_ON);
+                }
+                // Fewer samples than asked for tell nothing against the anchor.
+                if self.stop == Stop::Converged {
+                    self.stop = Stop::Budget;
+                }
                 return Ok(END);
             };
-            if !certificate.clears_threshold {
-                return Ok(GO_ON);
-            }
             self.certificate = Some(certificate);
         }
         self.best = Some(id);

@@ -316,8 +316,11 @@ impl Neighborhood for Perturbations<'_, '_> {
             match held {
                 None => among(rows, &drawn.base),
                 Some((_, Held::Rows(from))) => among(rows, from),
-                // The instance's own category, or a number that no training row can vouch for.
-                Some((_, Held::Fixed(_) | Held::Numbers(_))) => Bits::all(drawn.base.len()),
+                Some((_, Held::Numbers(numbers))) => Bits::from_fn(numbers.len(), |index| {
+                    self.source.table.satisfies(*predicate, numbers[index])
+                }),
+                // The instance's own value, which satisfies all that is said of the instance.
+                Some((_, Held::Fixed(_))) => Bits::all(drawn.base.len()),
             }
         };
         self.predicates.iter().map(one).collect()

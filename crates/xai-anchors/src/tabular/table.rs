@@ -173,6 +173,20 @@ impl Table {
         }
     }
 
+    /// Whether a number that is in no training row satisfies a predicate.
+    pub(crate) fn satisfies(&self, predicate: Predicate, number: f64) -> bool {
+        match (&self.columns[predicate.feature], predicate.test) {
+            (Column::Numeric(numeric), Test::AtMost(edge)) => {
+                number <= numeric.edges.as_slice()[edge]
+            }
+            (Column::Numeric(numeric), Test::Above(edge)) => {
+                numeric.edges.as_slice()[edge] < number
+            }
+            (Column::Numeric(_), Test::Present) => true,
+            _ => unreachable!("numbers are of numeric features and not missing"),
+        }
+    }
+
     /// The training rows that a condition allows.
     pub(crate) fn allowed(&self, feature: usize, condition: Condition) -> Cow<'_, Bits> {
         let one = |test: Test| &self.satisfying(Predicate { feature, test }).rows;

@@ -1,0 +1,554 @@
+//! Anchors that are known in closed form, on full grids, where the perturbations' distribution is exact.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; exact shares"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use ndarray::{Array1, Array2, array};
+use xai_anchors::{AnchorTabular, AnchorTabularData, AnchorTabularParams, Operator, Status};
+use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{BoxError, Explainer, Explanation, Predictor, Rows, Run};
+use xai_testkit::Elementwise;
+
+type P = AnchorTabularParams;
+
+/// All rows of `width` features of `base` values.
+fn grid(base: usize, width: usize) -> Array2<f64> {
+    let places: Vec<usize> =
+        (0..width).map(|place| std::iter::repeat_n(base, place).product()).collect();
+    Array2::from_shape_fn((places[width - 1] * base, width), |(row, column)| {
+        (row / places[width - 1 - column] % base) as f64
+    })
+}
+
+const LETTERS: [&str; 3] = ["a", "b", "c"];
+
+/// Features `f0`, `f1` and so on, with the first letters as categories.
+fn categorical(n: usize, n_categories: usize, encoding: Encoding) -> Features {
+    let letters = || LETTERS[..n_categories].iter().copied();
+    let feature = |index| Feature::categorical(format!("f{index}"), letters(), encoding);
+    Features::new((0..n).map(feature).collect()).unwrap()
+}
+
+/// The numbers 0 to 99 in one column.
+fn hundred() -> AnchorTabular {
+    hundred_with(P::default())
+}
+
+fn hundred_with(params: P) -> AnchorTabular {
+    let rows = Array2::from_shape_fn((100, 1), |(row, _)| row as f64);
+    params.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap()
+}
+
+fn explain(
+    explainer: &AnchorTabular,
+    model: &dyn Predictor,
+    x: &[f64],
+    seed: u64,
+) -> Explanation<AnchorTabularData> {
+    explainer.explain(model, &Array1::from(x.to_vec()), Run::seeded(seed)).unwrap()
+}
+
+fn anchor_set(data: &AnchorTabularData) -> BTreeSet<&str> {
+    data.anchor.iter().map(String::as_str).collect()
+}
+
+/// A share within five standard errors of its expectation.
+#[track_caller]
+fn near(share: f64, expected: f64, n: u64) {
+    let error = (expected * (1.0 - expected) / n as f64).sqrt();
+    assert!((share - expected).abs() <= 5.0 * error, "{share} of {n}, expected {expected}");
+}
+
+/// Nothing need be held: every perturbation agrees, so 100 samples suffice, or 1 and then a batch.
+#[test]
+fn a_constant_model_needs_no_anchor() {
+    let model = Elementwise(|_: &[f64]| 4.0);
+    for (params, num_preds) in [(P::default(), 100), (P::distributed(), 101)] {
+        let explainer = params.fit(&grid(3, 3), categorical(3, 3, Encoding::Ordinal)).unwrap();
+        let data = explain(&explainer, &model, &[0.0, 1.0, 2.0], 3).data;
+        assert_eq!((data.status, data.raw.success), (Status::Empty, true));
+        assert_eq!((data.precision, data.coverage), (1.0, 1.0));
+        assert_eq!((data.raw.num_preds, data.raw.all_precision), (num_preds, 1.0));
+        assert_eq!(data.raw.prediction, [4.0]);
+        assert!(
+            data.anchor.is_empty() && data.predicates.is_empty() && data.raw.feature.is_empty()
+        );
+        assert!(data.raw.examples.is_empty() && data.rule.conditions.is_empty());
+    }
+}
+
+/// All of 44 samples agree: the bound 0.9490 is above 0.95 - 0.05. At 0.9 only from `ln 10 / -ln 0.9 = 21.85` on.
+#[test]
+fn the_empty_anchor_needs_no_more_samples_than_any_other() {
+    let model = Elementwise(|_: &[f64]| 0.0);
+    for (min_samples_start, batch_size, num_preds) in
+        [(44, 100, 44), (45, 100, 45), (22, 1, 22), (21, 1, 22), (1, 7, 22)]
+    {
+        let explainer = hundred_with(P { min_samples_start, batch_size, ..P::default() });
+        let data = explain(&explainer, &model, &[60.0], 0).data;
+        assert_eq!((data.status, data.raw.num_preds), (Status::Empty, num_preds));
+    }
+}
+
+/// `x0 = b and x2 = c` in a grid of three values: each other pair has precision below 0.6. Coverage 27 of 243.
+#[test]
+fn a_conjunction_is_found_with_exact_coverage() {
+    let explainer = P::default().fit(&grid(3, 5), categorical(5, 3, Encoding::Ordinal)).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 && row[2] == 2.0));
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[1.0, 0.0, 2.0, 0.0, 0.0], seed).data;
+        assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f2 = c"]), "seed {seed}");
+        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+        assert_eq!((data.coverage, data.coverage_of.n_covered), (27.0 / 243.0, 27));
+        assert!(data.coverage_of.exact && data.coverage_of.interval.is_none());
+        let first = &data.predicates[0];
+        near(first.precision.mean, 1.0 / 3.0, first.precision.n_samples);
+        near(data.base_rate.mean, 1.0 / 9.0, data.base_rate.n_samples);
+        assert_eq!(data.raw.coverage, [81.0 / 243.0, 27.0 / 243.0]);
+        assert_eq!(data.raw.precision, [first.precision.mean, 1.0]);
+        assert_eq!(first.gain, first.precision.mean - data.base_rate.mean);
+        let certificate = data.certificate.unwrap();
+        assert_eq!((certificate.n_samples, certificate.positives), (1000, 1000));
+        // Every example of the whole anchor satisfies it, and none of them disagrees.
+        let examples = &data.raw.examples[1];
+        assert_eq!((examples.covered_true.dim(), examples.covered_false.nrows()), ((10, 5), 0));
+        for row in examples.covered_true.rows() {
+            assert_eq!((row[0], row[2]), (1.0, 2.0));
+        }
+        let held = data.raw.feature[0];
+        let partial = &data.raw.examples[0];
+        assert_eq!((partial.covered_true.nrows(), partial.covered_false.nrows()), (10, 10));
+        for (rows, label) in [(&partial.covered_true, true), (&partial.covered_false, false)] {
+            for row in rows.rows() {
+                assert_eq!(row[held], if held == 0 { 1.0 } else { 2.0 });
+                assert_eq!(row[0] == 1.0 && row[2] == 2.0, label);
+            }
+        }
+    }
+}
+
+/// Where the conjunction fails in both features, one of the two keeps it failing: precision 1, coverage a third, and
+/// of two equal anchors the first.
+#[test]
+fn one_failing_condition_is_enough() {
+    let explainer = P::default().fit(&grid(3, 5), categorical(5, 3, Encoding::Ordinal)).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 && row[2] == 2.0));
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[0.0; 5], seed).data;
+        assert_eq!(data.anchor, ["f0 = a"], "seed {seed}");
+        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+        assert_eq!((data.coverage, data.coverage_of.n_covered), (1.0 / 3.0, 81));
+        near(data.base_rate.mean, 8.0 / 9.0, data.base_rate.n_samples);
+        // Where x0 fits, only x2 can keep it failing.
+        let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
+        assert_eq!(data.anchor, ["f2 = a"], "seed {seed}");
+        assert_eq!((data.precision, data.coverage), (1.0, 81.0 / 243.0));
+    }
+}
+
+/// Quartiles of 0 to 99 are 24.75, 49.5 and 74.25.
+#[test]
+fn a_threshold_at_an_edge_is_found() {
+    let explainer = hundred();
+    assert_eq!(explainer.edges(0), [24.75, 49.5, 74.25]);
+    let model = Elementwise(|row: &[f64]| f64::from(49.5 < row[0]));
+    for seed in 0..30 {
+        // From 80, `v > 74.25` is as precise but covers half as much.
+        for x in [60.0, 80.0, 1e6] {
+            let data = explain(&explainer, &model, &[x], seed).data;
+            assert_eq!(data.anchor, ["v > 49.50"], "seed {seed}");
+            assert_eq!((data.status, data.precision, data.coverage), (Status::Found, 1.0, 0.5));
+            let predicate = &data.predicates[0];
+            assert_eq!((predicate.op, predicate.value), (Operator::Gt, Some(49.5)));
+            assert_eq!(predicate.edge_index, Some(1));
+        }
+        let data = explain(&explainer, &model, &[10.0], seed).data;
+        assert_eq!((data.anchor, data.coverage), (vec!["v <= 49.50".to_owned()], 0.5));
+    }
+}
+
+/// Two predicates on one feature make one condition, and keep two precisions.
+#[test]
+fn a_range_is_one_condition_of_two_predicates() {
+    let explainer = hundred();
+    let model = Elementwise(|row: &[f64]| f64::from(24.75 < row[0] && row[0] <= 74.25));
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[60.0], seed).data;
+        assert_eq!(data.anchor, ["24.75 < v <= 74.25"], "seed {seed}");
+        assert_eq!((data.status, data.coverage), (Status::Found, 0.5));
+        assert_eq!((data.raw.feature, data.predicates.len()), (vec![0], 2));
+        assert_eq!((data.raw.precision[1], data.raw.precision.len()), (1.0, 2));
+        // 50 of the 75 rows on the first predicate's side are in the range.
+        near(data.raw.precision[0], 2.0 / 3.0, data.predicates[0].precision.n_samples);
+        let condition = &data.rule.conditions[0];
+        assert_eq!((condition.lower, condition.upper), (Some(24.75), Some(74.25)));
+    }
+}
+
+/// No single feature of an exclusive or tells anything: a greedy search finds the pair by chance, a beam always.
+#[test]
+fn a_beam_finds_an_exclusive_or() {
+    let features = || categorical(5, 2, Encoding::Ordinal);
+    let explainer = P { beam_size: 4, ..P::default() }.fit(&grid(2, 5), features()).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] != row[1]));
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
+        assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f1 = a"]), "seed {seed}");
+        assert_eq!((data.precision, data.coverage), (1.0, 0.25));
+        near(data.raw.precision[0], 0.5, data.predicates[0].precision.n_samples);
+        assert_eq!(data.best_of_size.len(), 2);
+    }
+}
+
+/// With one predicate at most, nothing is precise; the best of what there is comes back, and says so.
+#[test]
+fn where_no_anchor_is_precise_the_answer_is_named_not_found() {
+    let params = P { beam_size: 4, max_anchor_size: Some(1), ..P::default() };
+    let features = categorical(5, 2, Encoding::Ordinal);
+    let explainer = params.fit(&grid(2, 5), features).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] != row[1]));
+    for seed in 0..30 {
+        let explanation = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed);
+        let data = &explanation.data;
+        assert_eq!((data.status, data.raw.success), (Status::NotFound, false), "seed {seed}");
+        assert_eq!((data.anchor.len(), data.best_of_size.len()), (1, 1));
+        near(data.precision, 0.5, data.predicates[0].precision.n_samples);
+        near(data.certificate.as_ref().unwrap().precision, 0.5, 1000);
+        assert!(!data.certificate.as_ref().unwrap().clears_threshold);
+        let codes: Vec<&str> = explanation.meta.warnings.iter().map(|w| w.code.as_str()).collect();
+        assert_eq!(codes, ["anchors.not_found"]);
+        assert!(data.reason.contains("0.95"), "{}", data.reason);
+    }
+}
+
+/// Labels, probabilities and one-hot rows are the same decisions.
+#[test]
+fn labels_and_probabilities_give_the_same_anchor() {
+    let explainer = P::default().fit(&grid(3, 5), categorical(5, 3, Encoding::Ordinal)).unwrap();
+    let class = |row: &[f64]| f64::from(row[0] == 1.0 && row[2] == 2.0);
+    let probabilities = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        let of = |(row, column): (usize, usize)| {
+            let one = 0.3 + 0.4 * class(&batch.row(row).to_vec());
+            if column == 1 { one } else { 1.0 - one }
+        };
+        Ok(Array2::from_shape_fn((batch.nrows(), 2), of))
+    };
+    for x in [[1.0, 0.0, 2.0, 0.0, 0.0], [0.0; 5], [1.0, 1.0, 1.0, 1.0, 1.0]] {
+        let labels = explain(&explainer, &Elementwise(class), &x, 7);
+        let columns = explain(&explainer, &probabilities, &x, 7);
+        assert_eq!(labels.to_json().unwrap(), columns.to_json().unwrap());
+    }
+}
+
+/// The layout of the rows is no part of the method: both runs draw the same rows, and report them in their layout.
+#[test]
+fn one_hot_rows_give_the_same_anchor_as_codes() {
+    let mixed = |encoding| {
+        let letters = || LETTERS.iter().copied();
+        Features::new(vec![
+            Feature::categorical("f0", letters(), encoding),
+            Feature::numeric("v"),
+            Feature::categorical("f1", letters(), encoding),
+        ])
+        .unwrap()
+    };
+    let (codes, hot) = (mixed(Encoding::Ordinal), mixed(Encoding::OneHot));
+    let rows = Array2::from_shape_fn((270, 3), |(row, column)| match column {
+        0 => (row % 3) as f64,
+        1 => (row / 9) as f64,
+        _ => (row / 3 % 3) as f64,
+    });
+    let hot_rows = codes.encode(&rows, Encoding::OneHot).unwrap();
+    let params = P { top_k: 5, beam_size: 2, ..P::default() };
+    let by_code = params.clone().fit(&rows, codes.clone()).unwrap();
+    let by_hot = params.fit(&hot_rows, hot.clone()).unwrap();
+    let of_code = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 && row[1] <= 14.5));
+    let of_hot = Elementwise(|row: &[f64]| f64::from(row[1] == 1.0 && row[3] <= 14.5));
+    let decoded = |rows: &Array2<f64>| hot.encode(rows, Encoding::Ordinal).unwrap();
+    for seed in 0..5 {
+        for row in [1, 4, 100, 269] {
+            let a = explain(&by_code, &of_code, &rows.row(row).to_vec(), seed).data;
+            let b = explain(&by_hot, &of_hot, &hot_rows.row(row).to_vec(), seed).data;
+            assert_eq!((&a.anchor, a.precision, a.coverage), (&b.anchor, b.precision, b.coverage));
+            assert_eq!((&a.rule, a.status, &a.queries), (&b.rule, b.status, &b.queries));
+            assert_eq!((&a.predicates, &a.candidates), (&b.predicates, &b.candidates));
+            assert_eq!(a.certificate, b.certificate);
+            for (of_code, of_hot) in a.raw.examples.iter().zip(&b.raw.examples) {
+                assert_eq!(of_code.covered_true, decoded(&of_hot.covered_true));
+                assert_eq!(of_code.covered_false, decoded(&of_hot.covered_false));
+                assert_eq!(of_hot.uncovered_true.dim(), (0, 7));
+            }
+            assert_eq!(a.raw.instances, decoded(&b.raw.instances));
+            assert_eq!(b.raw.instance, hot_rows.row(row));
+        }
+    }
+}
+
+/// Labels by a function of the row, and every row that was asked for.
+struct Recorded<F> {
+    label: F,
+    rows: Mutex<Vec<Vec<f64>>>,
+}
+
+impl<F> Recorded<F> {
+    fn new(label: F) -> Self {
+        Recorded { label, rows: Mutex::default() }
+    }
+
+    fn last(&self, n: usize) -> Vec<Vec<f64>> {
+        let rows = self.rows.lock().unwrap();
+        rows[rows.len() - n..].to_vec()
+    }
+}
+
+impl<F: Fn(&[f64]) -> f64 + Sync> Predictor for Recorded<F> {
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+        let rows: Vec<Vec<f64>> = batch.rows().into_iter().map(|row| row.to_vec()).collect();
+        let labels = Array1::from_iter(rows.iter().map(|row| (self.label)(row)));
+        self.rows.lock().unwrap().extend(rows);
+        Ok(labels.insert_axis(ndarray::Axis(1)))
+    }
+}
+
+/// No training row is in category c. It is held wherever the anchor holds it, beside a predicate that many rows
+/// satisfy too, and for all of three such features.
+#[test]
+fn a_category_that_no_training_row_has_is_held() {
+    let features = || categorical(4, 3, Encoding::Ordinal);
+    let explainer = P::default().fit(&grid(2, 4), features()).unwrap();
+    let beam = P { beam_size: 4, ..P::default() }.fit(&grid(2, 4), features()).unwrap();
+    for seed in 0..30 {
+        let model = Recorded::new(|row: &[f64]| f64::from(row[0] == 2.0));
+        let explanation = explain(&explainer, &model, &[2.0, 0.0, 1.0, 0.0], seed);
+        let data = explanation.data;
+        assert_eq!((data.anchor, data.coverage), (vec!["f0 = c".to_owned()], 0.0), "seed {seed}");
+        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+        assert!(model.last(1000).iter().all(|row| row[0] == 2.0));
+        assert_eq!(explanation.meta.warnings.len(), 1);
+        assert_eq!(explanation.meta.warnings[0].code, "anchors.unseen_value");
+        assert!(explanation.meta.warnings[0].message.contains("f0"));
+
+        let model = Recorded::new(|row: &[f64]| f64::from(row[0] == 2.0 && row[1] == 0.0));
+        let data = explain(&explainer, &model, &[2.0, 0.0, 1.0, 0.0], seed).data;
+        assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = c", "f1 = a"]), "seed {seed}");
+        assert_eq!((data.precision, data.coverage), (1.0, 0.0));
+        assert!(model.last(1000).iter().all(|row| row[0] == 2.0 && row[1] == 0.0));
+        let examples = &data.raw.examples[1].covered_true;
+        assert!(examples.nrows() == 10 && examples.rows().into_iter().all(|row| row[0] == 2.0));
+
+        // Neither one nor two of the three make any perturbation agree, so that the search needs a beam.
+        let label = |row: &[f64]| f64::from(row[..3].iter().all(|&code| code == 2.0));
+        let model = Recorded::new(label);
+        let explanation = explain(&beam, &model, &[2.0, 2.0, 2.0, 0.0], seed);
+        let data = explanation.data;
+        assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = c", "f1 = c", "f2 = c"]));
+        assert_eq!((data.precision, data.status), (1.0, Status::Found));
+        assert!(model.last(1000).iter().all(|row| label(row) == 1.0));
+        // The last feature still varies.
+        assert!([0.0, 1.0].iter().all(|code| model.last(1000).iter().any(|row| row[3] == *code)));
+        assert!(explanation.meta.warnings[0].message.contains("f0, f1, f2"));
+    }
+}
+
+/// Between 10 and 20 there is no training row: perturbations take numbers from the part of the range that is known to
+/// be possible, evenly. Above all training numbers only the row's own is known.
+#[test]
+fn a_range_that_no_training_row_is_in_is_held() {
+    let rows =
+        Array2::from_shape_fn(
+            (20, 1),
+            |(row, _)| {
+                if row < 10 { row as f64 } else { 10.0 + row as f64 }
+            },
+        );
+    let fit = |params: P, edges: Vec<f64>| {
+        let edges = [("v".to_owned(), Edges::new(edges).unwrap())].into();
+        P { edges, ..params }.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap()
+    };
+    let explainer = fit(P::default(), vec![12.0, 18.0]);
+    for seed in 0..10 {
+        let model = Recorded::new(|row: &[f64]| f64::from(12.0 < row[0] && row[0] <= 18.0));
+        let data = explain(&explainer, &model, &[15.0], seed).data;
+        assert_eq!(data.anchor, ["12.00 < v <= 18.00"]);
+        assert_eq!((data.precision, data.coverage, data.status), (1.0, 0.0, Status::Found));
+        let drawn: Vec<f64> = model.last(1000).iter().map(|row| row[0]).collect();
+        assert!(drawn.iter().all(|&value| 12.0 < value && value <= 18.0));
+        // Uniform on a range of 6: the standard error of the mean is 6 / sqrt(12 * 1000).
+        let mean = drawn.iter().sum::<f64>() / 1000.0;
+        assert!((mean - 15.0).abs() < 5.0 * 6.0 / 12_000_f64.sqrt(), "{mean}");
+    }
+    // The reference keeps an edge above all numbers; in that bin the row's own number is the only one there is.
+    let params = P { semantics: xai_core::Semantics::Reference, ..P::default() };
+    let explainer = fit(params, vec![12.0, 40.0]);
+    let model = Recorded::new(|row: &[f64]| f64::from(40.0 < row[0]));
+    let data = explain(&explainer, &model, &[55.5], 0).data;
+    assert_eq!((data.anchor, data.precision), (vec!["v > 40.00".to_owned()], 1.0));
+    assert!(model.last(1000).iter().all(|row| row[0] == 55.5));
+}
+
+/// Numbers drawn from a range that no training row is in satisfy only those predicates that they do satisfy: of numbers
+/// between 12 and 18 a third is between 14 and 16, and the samples of the one anchor that serve the other are these.
+#[test]
+fn numbers_between_training_rows_satisfy_what_they_satisfy() {
+    let rows =
+        Array2::from_shape_fn(
+            (20, 1),
+            |(row, _)| {
+                if row < 10 { row as f64 } else { 10.0 + row as f64 }
+            },
+        );
+    let edges = [("v".to_owned(), Edges::new(vec![12.0, 14.0, 16.0, 18.0]).unwrap())].into();
+    let params = P { edges, semantics: xai_core::Semantics::Reference, ..P::default() };
+    let explainer = params.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(14.0 < row[0] && row[0] <= 16.0));
+    let mut longer = 0;
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[15.0], seed).data;
+        assert_eq!((data.anchor, data.precision), (vec!["14.00 < v <= 16.00".to_owned()], 1.0));
+        longer += usize::from(2 < data.predicates.len());
+    }
+    assert!(0 < longer, "no wider range came before the anchor");
+}
+
+/// The rows of a batch for the anchor `a <= 5.00 and b <= 15.00`, as pairs.
+///
+/// Two training rows satisfy both, five the first of them, five the second. The certificate of `n` samples is one batch.
+fn small_support(n: usize, seed: u64) -> (bool, Vec<(f64, f64)>) {
+    let b = [11.0, 12.0, 17.0, 18.0, 16.0, 13.0, 14.0, 15.0];
+    let rows = Array2::from_shape_fn((8, 3), |(row, column)| match column {
+        0 => row as f64 + 1.0,
+        1 => b[row],
+        _ => 100.0 * row as f64,
+    });
+    let params = P {
+        batch_size: n,
+        final_samples: n,
+        disc_perc: vec![57.2],
+        max_samples: 1 << 20,
+        ..P::default()
+    };
+    let explainer = params.fit(&rows, Features::numeric(["a", "b", "c"]).unwrap()).unwrap();
+    let model = Recorded::new(|row: &[f64]| f64::from(row[0] <= 5.5 && row[1] <= 15.5));
+    let data = explain(&explainer, &model, &[1.0, 11.0, 0.0], seed).data;
+    assert_eq!(anchor_set(&data), BTreeSet::from(["a <= 5.00", "b <= 15.00"]));
+    assert_eq!(data.coverage, 0.25);
+    let drawn = model.last(n);
+    // The third feature is that of some training row.
+    assert!(drawn.iter().all(|row| rows.column(2).iter().any(|&c| c == row[2])));
+    let a_first = data.raw.feature == [0, 1];
+    (a_first, drawn.into_iter().map(|row| (row[0], row[1])).collect())
+}
+
+fn count<T: PartialEq>(values: impl IntoIterator<Item = T>, value: &T) -> usize {
+    values.into_iter().filter(|own| own == value).count()
+}
+
+/// With more perturbations than rows that satisfy the anchor, each of these comes once, then each that satisfies its
+/// first predicate once, and the others mix rows that satisfy one each.
+#[test]
+fn few_rows_are_each_taken_once_before_they_are_mixed() {
+    let (first_rows, second_rows) = ([1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 15.0]);
+    let mut orders = [0, 0];
+    for seed in 0..40 {
+        let (a_first, pairs) = small_support(20, seed);
+        orders[usize::from(a_first)] += 1;
+        for &(a, b) in &pairs {
+            assert!(first_rows.contains(&a) && second_rows.contains(&b));
+        }
+        for pair in [(1.0, 11.0), (2.0, 12.0)] {
+            assert!(1 <= count(pairs.iter().copied(), &pair));
+        }
+        // Once in the second level; the two full matches once more each.
+        if a_first {
+            let of = |a: f64| count(pairs.iter().map(|pair| pair.0), &a);
+            assert!(first_rows.iter().all(|&a| 1 <= of(a)) && 2 <= of(1.0) && 2 <= of(2.0));
+        } else {
+            let of = |b: f64| count(pairs.iter().map(|pair| pair.1), &b);
+            assert!(second_rows.iter().all(|&b| 1 <= of(b)) && 2 <= of(11.0) && 2 <= of(12.0));
+        }
+    }
+    assert!(orders.iter().all(|&n| 0 < n), "both orders of the predicates were seen");
+}
+
+/// Four perturbations: the two full matches, then two of the rows that satisfy the first predicate. Two: only full
+/// matches, and not always each of them.
+#[test]
+fn as_few_perturbations_as_rows_come_from_full_matches() {
+    let full = [(1.0, 11.0), (2.0, 12.0)];
+    let mut both = [0, 0];
+    for seed in 0..40 {
+        let (_, pairs) = small_support(4, seed);
+        for pair in &full {
+            assert!(pairs.contains(pair), "{pairs:?}");
+        }
+        for &(a, b) in &pairs {
+            assert!(a <= 5.0 && b <= 15.0);
+        }
+        let (_, pairs) = small_support(2, seed);
+        assert!(pairs.iter().all(|pair| full.contains(pair)), "{pairs:?}");
+        both[usize::from(pairs[0] != pairs[1])] += 1;
+    }
+    // Drawn with replacement: 40 pairs, half of them of one row, within five standard errors of 20.
+    assert!(both.iter().all(|&n| 4 < n), "{both:?}");
+}
+
+/// A column of one value says nothing; a row beyond it is explained without it.
+#[test]
+fn a_constant_column_has_no_predicate() {
+    let rows =
+        Array2::from_shape_fn((100, 2), |(row, column)| if column == 0 { 7.0 } else { row as f64 });
+    let explainer = P::default().fit(&rows, Features::numeric(["c", "v"]).unwrap()).unwrap();
+    assert!(explainer.edges(0).is_empty());
+    let model = Elementwise(|row: &[f64]| f64::from(49.5 < row[1]));
+    for c in [7.0, 8.0, -1e300] {
+        let data = explain(&explainer, &model, &[c, 60.0], 0).data;
+        assert_eq!((data.anchor, data.raw.feature), (vec!["v > 49.50".to_owned()], vec![1]));
+    }
+    // Nothing at all to hold: the precision of the empty anchor is told, and why there is no other.
+    let rows = array![[7.0], [7.0], [7.0]];
+    let explainer = P::default().fit(&rows, Features::numeric(["c"]).unwrap()).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] == 7.0));
+    let data = explain(&explainer, &model, &[8.0], 0).data;
+    assert_eq!((data.status, data.precision, data.coverage), (Status::NotFound, 0.0, 1.0));
+    assert!(data.anchor.is_empty() && data.reason.contains("nothing to hold"), "{}", data.reason);
+    assert_eq!(explain(&explainer, &model, &[7.0], 0).data.status, Status::Empty);
+}
+
+/// Names are made of the numbers and names themselves, never read back from a text.
+#[test]
+fn names_survive_signs_of_comparison_and_close_edges() {
+    let features = Features::new(vec![
+        Feature::categorical("col", ["<1", ">5"], Encoding::Ordinal),
+        Feature::numeric("a < b"),
+    ])
+    .unwrap();
+    let rows = Array2::from_shape_fn((200, 2), |(row, column)| {
+        if column == 0 { (row % 2) as f64 } else { (row / 2) as f64 }
+    });
+    let explainer = P::default().fit(&rows, features).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0));
+    assert_eq!(explain(&explainer, &model, &[1.0, 3.0], 0).data.anchor, ["col = >5"]);
+    assert_eq!(explain(&explainer, &model, &[0.0, 3.0], 0).data.anchor, ["col = <1"]);
+    let model = Elementwise(|row: &[f64]| f64::from(24.75 < row[1] && row[1] <= 74.25));
+    let data = explain(&explainer, &model, &[0.0, 60.0], 0).data;
+    assert_eq!(data.anchor, ["24.75 < a < b <= 74.25"]);
+    assert_eq!((data.rule.conditions[0].lower, data.raw.feature), (Some(24.75), vec![1]));
+
+    // 0.001 and 0.004 would both print as 0.00.
+    let rows = Array2::from_shape_fn((100, 1), |(row, _)| row as f64 / 10_000.0);
+    let edges = [("v".to_owned(), Edges::new(vec![0.001, 0.004]).unwrap())].into();
+    let explainer =
+        P { edges, ..P::default() }.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(0.001 < row[0] && row[0] <= 0.004));
+    let data = explain(&explainer, &model, &[0.002], 0).data;
+    assert_eq!(data.anchor, ["0.001 < v <= 0.004"]);
+    let texts: Vec<String> = data.predicates.iter().map(|predicate| predicate.text()).collect();
+    assert!(texts.contains(&"v > 0.001".to_owned()) && texts.contains(&"v <= 0.004".to_owned()));
+}

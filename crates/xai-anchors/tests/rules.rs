@@ -1,0 +1,411 @@
+//! Anchors as rules: applied to rows, written and read, picked and ranked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; exact shares"
+)]
+
+use ndarray::{Array1, Array2, Axis, array};
+use proptest::prelude::*;
+use xai_anchors::{
+    AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Output, Rule, RuleCondition,
+    Status, class_balanced_weights, submodular_pick,
+};
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{Error, Explainer, Explanation, Run, Seed, Stream};
+use xai_testkit::Elementwise;
+
+type P = AnchorTabularParams;
+
+/// Two numbers, of which the second may be missing, a code and a one-hot triple.
+fn features() -> Features {
+    Features::new(vec![
+        Feature::numeric("age"),
+        Feature::numeric("income"),
+        Feature::categorical("home", ["rented", "owned"], Encoding::Ordinal),
+        Feature::categorical("job", ["none", "blue", "white"], Encoding::OneHot),
+    ])
+    .unwrap()
+}
+
+fn rows(n: usize, stream: &mut Stream) -> Array2<f64> {
+    let mut rows = Array2::zeros((n, 6));
+    for mut row in rows.rows_mut() {
+        row[0] = stream.index(20) as f64;
+        row[1] = if stream.index(5) == 0 { f64::NAN } else { (100.0 * stream.uniform()).round() };
+        row[2] = stream.index(2) as f64;
+        row[3 + stream.index(3)] = 1.0;
+    }
+    rows
+}
+
+/// The conditions of a random rule, as a test of its own kind.
+#[derive(Clone, Copy, Debug)]
+struct Conditions {
+    age: Option<(Option<f64>, Option<f64>)>,
+    /// Missing, or within bounds.
+    income: Option<Option<(Option<f64>, Option<f64>)>>,
+    home: Option<usize>,
+    job: Option<usize>,
+}
+
+impl Conditions {
+    fn random(stream: &mut Stream) -> Self {
+        let mut bounds = |scale: f64| {
+            let mut cut = || {
+                let keep = stream.index(2) == 0;
+                keep.then(|| (scale * stream.uniform()).round())
+            };
+            (cut(), cut())
+        };
+        let (age, income) = (bounds(20.0), bounds(100.0));
+        let mut held = || stream.index(2) == 0;
+        let (of_age, of_income, missing, of_home, of_job) =
+            (held(), held(), held(), held(), held());
+        Conditions {
+            age: of_age.then_some(age),
+            income: of_income.then_some((!missing).then_some(income)),
+            home: of_home.then(|| stream.index(2)),
+            job: of_job.then(|| stream.index(3)),
+        }
+    }
+
+    /// Straight from the cells of a row.
+    fn hold(&self, row: &[f64]) -> bool {
+        let within = |value: f64, (lower, upper): (Option<f64>, Option<f64>)| {
+            !value.is_nan()
+                && lower.is_none_or(|lower| value > lower)
+                && upper.is_none_or(|upper| value <= upper)
+        };
+        self.age.is_none_or(|bounds| within(row[0], bounds))
+            && self.income.is_none_or(|bounds| match bounds {
+                Some(bounds) => within(row[1], bounds),
+                None => row[1].is_nan(),
+            })
+            && self.home.is_none_or(|code| row[2] == code as f64)
+            && self.job.is_none_or(|code| row[3 + code] == 1.0)
+    }
+
+    fn rule(&self, decision: f64) -> Rule {
+        let mut conditions = Vec::new();
+        let blank = |feature| RuleCondition {
+            feature,
+            text: String::new(),
+            code: None,
+            lower: None,
+            upper: None,
+            missing: None,
+        };
+        if let Some((lower, upper)) = self.age {
+            conditions.push(RuleCondition { lower, upper, missing: Some(false), ..blank(0) });
+        }
+        match self.income {
+            Some(Some((lower, upper))) => {
+                conditions.push(RuleCondition { lower, upper, missing: Some(false), ..blank(1) });
+            }
+            Some(None) => conditions.push(RuleCondition { missing: Some(true), ..blank(1) }),
+            None => {}
+        }
+        for (feature, code) in [(2, self.home), (3, self.job)] {
+            if code.is_some() {
+                conditions.push(RuleCondition { code, ..blank(feature) });
+            }
+        }
+        Rule { conditions, decision, output: Output::Auto }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A loop over the rows that reads the cells itself.
+    #[test]
+    fn a_rule_is_what_its_conditions_say(seed in any::<u64>()) {
+        let mut stream = Seed::new(seed).stream();
+        let (features, rows) = (features(), rows(60, &mut stream));
+        let conditions = Conditions::random(&mut stream);
+        let rule = conditions.rule(1.0);
+        let class = |row: &[f64]| f64::from(row[0] < 10.0);
+        let (mut covered, mut agree) = (Vec::new(), 0);
+        for (index, row) in rows.rows().into_iter().enumerate() {
+            let holds = conditions.hold(&row.to_vec());
+            prop_assert_eq!(rule.matches(&features, &row).unwrap(), holds, "{:?} {}", conditions, row);
+            if holds {
+                covered.push(index);
+                agree += u64::from(class(&row.to_vec()) == 1.0);
+            }
+        }
+        prop_assert_eq!(&rule.covered(&features, &rows).unwrap(), &covered);
+        let mut run = Run::seeded(0);
+        let report = rule.evaluate(&features, &rows, &Elementwise(class), 0.1, &mut run).unwrap();
+        prop_assert_eq!((report.n_rows, report.n_covered), (60, covered.len()));
+        prop_assert_eq!(report.coverage, covered.len() as f64 / 60.0);
+        prop_assert_eq!(run.queries(), covered.len() as u64);
+        match report.precision {
+            None => prop_assert!(covered.is_empty()),
+            Some(precision) => {
+                prop_assert_eq!((precision.n_samples, precision.positives), (covered.len() as u64, agree));
+                prop_assert_eq!(precision.mean, agree as f64 / covered.len() as f64);
+            }
+        }
+        // Written and read, it is the same rule.
+        let read: Rule = serde_json::from_str(&serde_json::to_string(&rule).unwrap()).unwrap();
+        prop_assert_eq!(read, rule);
+    }
+
+    /// Each pick is the first of those that add most to the picks before it, by counting row by row; no choice of as many
+    /// rules covers more than 1 / (1 - 1/e) times as much, which all choices of up to three show.
+    #[test]
+    fn a_pick_is_greedy_and_near_the_best(seed in any::<u64>(), k in 1_usize..=3) {
+        let mut stream = Seed::new(seed).stream();
+        let (features, rows) = (features(), rows(40, &mut stream));
+        let conditions: Vec<Conditions> = (0..7).map(|_| Conditions::random(&mut stream)).collect();
+        let rules: Vec<Rule> = conditions.iter().map(|one| one.rule(0.0)).collect();
+        let picks = submodular_pick(&rules, &features, &rows, k).unwrap();
+        let covers = |rule: usize, row: usize| conditions[rule].hold(&rows.row(row).to_vec());
+        let union = |chosen: &[usize]| -> usize {
+            (0..40).filter(|&row| chosen.iter().any(|&rule| covers(rule, row))).count()
+        };
+        let mut chosen = Vec::new();
+        for pick in &picks {
+            let before = union(&chosen);
+            let gain = |rule: usize| {
+                let mut with = chosen.clone();
+                with.push(rule);
+                union(&with) - before
+            };
+            let most = (0..7).map(gain).max().unwrap();
+            let first = (0..7).find(|&rule| gain(rule) == most).unwrap();
+            prop_assert_eq!((pick.rule, pick.n_new), (first, most));
+            chosen.push(pick.rule);
+            prop_assert!((pick.coverage - union(&chosen) as f64 / 40.0).abs() < 1e-12);
+        }
+        if picks.len() < k {
+            // No rule adds a row.
+            prop_assert_eq!(union(&[0, 1, 2, 3, 4, 5, 6]), union(&chosen));
+        }
+        let mut best = 0;
+        for a in 0..7 {
+            for b in 0..7 {
+                for c in 0..7 {
+                    best = best.max(union(&[a, b, c][..k]));
+                }
+            }
+        }
+        let bound = 1.0 - (-1.0_f64).exp();
+        prop_assert!(bound * best as f64 <= union(&chosen) as f64);
+    }
+
+    /// Each class has the same sum, and rows of one class the same weight.
+    #[test]
+    fn balanced_weights_give_each_class_the_same_share(classes in prop::collection::vec(0_usize..5, 1..80)) {
+        let weights = class_balanced_weights(&classes).unwrap();
+        prop_assert_eq!(weights.len(), classes.len());
+        for class in 0..5 {
+            let of: Vec<f64> = classes.iter().zip(&weights).filter(|(own, _)| **own == class).map(|(_, w)| *w).collect();
+            prop_assert!(of.is_empty() || (of.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            prop_assert!(of.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused() {
+    assert_eq!(class_balanced_weights(&[]).unwrap_err().name, "classes");
+    let (features, mut stream) = (features(), Seed::new(0).stream());
+    let rows = rows(5, &mut stream);
+    let rule = Rule { conditions: Vec::new(), decision: 0.0, output: Output::Auto };
+    let error = submodular_pick(std::slice::from_ref(&rule), &features, &rows, 0).unwrap_err();
+    assert!(matches!(error, Error::Param(error) if error.name == "k"));
+    assert!(submodular_pick(&[], &features, &rows, 3).unwrap().is_empty());
+    // A row of another width, and one that is in no category.
+    assert!(matches!(rule.matches(&features, &array![1.0]), Err(Error::Shape { .. })));
+    let bad = array![1.0, 1.0, 2.0, 1.0, 0.0, 0.0];
+    assert!(matches!(rule.matches(&features, &bad), Err(Error::Category { .. })));
+    let bad = bad.insert_axis(Axis(0));
+    assert!(matches!(rule.covered(&features, &bad), Err(Error::Category { .. })));
+    let model = Elementwise(|_: &[f64]| 0.0);
+    for delta in [0.0, 1.0, f64::NAN] {
+        let error =
+            rule.evaluate(&features, &rows, &model, delta, &mut Run::seeded(0)).unwrap_err();
+        assert!(matches!(error, Error::Param(error) if error.name == "delta"));
+    }
+    // A rule of another table: a feature that this one has not is not satisfied.
+    let condition = RuleCondition {
+        feature: 9,
+        text: String::new(),
+        code: Some(0),
+        lower: None,
+        upper: None,
+        missing: None,
+    };
+    let rule = Rule { conditions: vec![condition], ..rule };
+    assert!(rule.covered(&features, &rows).unwrap().is_empty());
+    // No rows at all: no coverage and no precision, rather than a division by zero.
+    let none = Array2::zeros((0, 6));
+    let report = rule.evaluate(&features, &none, &model, 0.1, &mut Run::seeded(0)).unwrap();
+    assert_eq!((report.n_rows, report.coverage, report.precision), (0, 0.0, None));
+}
+
+fn fitted(params: P) -> AnchorTabular {
+    let mut stream = Seed::new(77).stream();
+    params.fit(&rows(300, &mut stream), features()).unwrap()
+}
+
+fn params() -> P {
+    P { missing: Missing::OwnBin, beam_size: 3, top_k: 1000, verbose: true, ..P::default() }
+}
+
+/// Refused are the young without much income, and those without a home of their own or a job.
+fn model() -> Elementwise<fn(&[f64]) -> f64> {
+    Elementwise(|row: &[f64]| {
+        f64::from((row[0] <= 9.0 && row[1] <= 50.0) || (row[2] == 0.0 && row[3] == 1.0))
+    })
+}
+
+fn explain(params: P, seed: u64) -> Explanation<AnchorTabularData> {
+    let x = array![4.0, 20.0, 0.0, 1.0, 0.0, 0.0];
+    fitted(params).explain(&model(), &x, Run::seeded(seed)).unwrap()
+}
+
+/// Written and read, an explanation is the same, NaN among its examples and `null` where there is nothing.
+#[test]
+fn an_explanation_survives_json() {
+    for (seed, params) in [(0, params()), (1, P { final_samples: 0, ..params() })] {
+        let explanation = explain(params, seed);
+        let text = explanation.to_json().unwrap();
+        let read: Explanation<AnchorTabularData> = Explanation::from_json(&text).unwrap();
+        assert_eq!(read.to_json().unwrap(), text);
+        assert_eq!(read.data.rule, explanation.data.rule);
+        assert_eq!(read.data.predicates, explanation.data.predicates);
+        let params: P = serde_json::from_value(read.meta.params).unwrap();
+        assert_eq!(params.top_k, 1000);
+    }
+    // A missing value in the row itself.
+    let x = array![4.0, f64::NAN, 0.0, 1.0, 0.0, 0.0];
+    let explanation = fitted(params()).explain(&model(), &x, Run::seeded(0)).unwrap();
+    let text = explanation.to_json().unwrap();
+    let read: Explanation<AnchorTabularData> = Explanation::from_json(&text).unwrap();
+    assert!(read.data.raw.instance[1].is_nan() && read.to_json().unwrap() == text);
+}
+
+/// The rule of an anchor covers the share of training rows that its coverage says, its own row, and all its examples.
+#[test]
+fn the_rule_of_an_anchor_is_the_anchor() {
+    let (features, mut stream) = (features(), Seed::new(77).stream());
+    let training = rows(300, &mut stream);
+    let explainer = fitted(params());
+    for row in 0..20 {
+        let x = training.row(row);
+        let data = explainer.explain(&model(), &x, Run::seeded(3)).unwrap().data;
+        assert!(data.rule.matches(&features, &x).unwrap());
+        let covered = data.rule.covered(&features, &training).unwrap().len();
+        assert_eq!((data.coverage, data.coverage_of.n_covered), (covered as f64 / 300.0, covered));
+        assert_eq!(data.rule.decision, data.raw.prediction[0]);
+        let texts: Vec<&String> = data.rule.conditions.iter().map(|one| &one.text).collect();
+        assert_eq!(texts, data.anchor.iter().collect::<Vec<_>>());
+        for candidate in &data.candidates {
+            let covered = candidate.rule.covered(&features, &training).unwrap().len();
+            assert_eq!(candidate.coverage.n_covered, covered, "{:?}", candidate.anchor);
+        }
+        if let Some(examples) = data.raw.examples.last() {
+            for examples in [&examples.covered_true, &examples.covered_false] {
+                assert_eq!(data.rule.covered(&features, examples).unwrap().len(), examples.nrows());
+            }
+        }
+    }
+}
+
+/// The valid ones first, by coverage; then those that no other beats in both, by precision. None twice.
+#[test]
+fn candidates_are_ranked() {
+    for seed in 0..5 {
+        let data = explain(params(), seed).data;
+        let all = &data.candidates;
+        let n_valid = all.iter().take_while(|one| one.valid).count();
+        assert!(0 < n_valid && n_valid < all.len(), "{n_valid} of {}", all.len());
+        assert!(all[n_valid..].iter().all(|one| !one.valid));
+        let covered = |place: usize| all[place].coverage.n_covered;
+        assert!((1..n_valid).all(|place| covered(place) <= covered(place - 1)));
+        for place in n_valid + 1..all.len() {
+            assert!(all[place].precision.mean <= all[place - 1].precision.mean);
+            assert!(covered(place - 1) < covered(place));
+        }
+        for valid in &all[..n_valid] {
+            assert!(0.95 <= valid.precision.mean && 0 < valid.precision.n_samples);
+        }
+        // The returned anchor is the widest valid one.
+        assert_eq!(
+            (data.status, all[0].coverage.n_covered),
+            (Status::Found, data.coverage_of.n_covered)
+        );
+        // As rules of conditions in any order, each once.
+        let mut texts: Vec<Vec<String>> = all.iter().map(|one| one.anchor.clone()).collect();
+        texts.iter_mut().for_each(|anchor| anchor.sort());
+        let n = texts.len();
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), n, "an anchor twice");
+        // The first `top_k` of them.
+        let two = explain(P { top_k: 2, ..params() }, seed).data.candidates;
+        assert_eq!(two, all[..2]);
+        assert!(explain(P { top_k: 0, ..params() }, seed).data.candidates.is_empty());
+    }
+}
+
+/// Partial anchors of any size, from none to all predicates.
+#[test]
+fn parts_of_an_anchor_are_told_by_size() {
+    let data = explain(P { threshold: 0.99, beam_size: 1, ..params() }, 0).data;
+    let n = data.predicates.len();
+    assert!(1 < n, "{:?}", data.anchor);
+    assert_eq!(data.features(Some(0)).unwrap(), Vec::<usize>::new());
+    assert_eq!(data.precision(Some(0)).unwrap(), data.base_rate.mean);
+    assert_eq!(data.coverage(Some(0)).unwrap(), 1.0);
+    for size in 1..=n {
+        let mut held: Vec<usize> = data.predicates[..size].iter().map(|one| one.feature).collect();
+        held.dedup();
+        assert!(held.iter().all(|one| data.features(Some(size)).unwrap().contains(one)));
+        assert_eq!(data.precision(Some(size)).unwrap(), data.raw.precision[size - 1]);
+        assert_eq!(data.coverage(Some(size)).unwrap(), data.raw.coverage[size - 1]);
+        assert_eq!(
+            data.examples(Some(size)).unwrap().covered_true,
+            data.raw.examples[size - 1].covered_true
+        );
+    }
+    assert_eq!(data.features(None).unwrap(), data.raw.feature);
+    assert_eq!(
+        (data.precision(None).unwrap(), data.coverage(None).unwrap()),
+        (data.precision, data.coverage)
+    );
+    assert_eq!(data.features(Some(n + 1)).unwrap_err().name, "size");
+    assert_eq!(data.precision(Some(n + 1)).unwrap_err().name, "size");
+    assert_eq!(data.coverage(Some(n + 1)).unwrap_err().name, "size");
+    assert_eq!(data.examples(Some(0)).unwrap_err().name, "size");
+    assert_eq!(data.examples(Some(n + 1)).unwrap_err().name, "size");
+    // The gains add up to what the anchor adds to the base rate.
+    let gains: f64 = data.predicates.iter().map(|one| one.gain).sum();
+    assert!((data.base_rate.mean + gains - data.precision).abs() < 1e-12);
+
+    // The empty anchor: its precision is the base rate, its coverage 1.
+    let model = Elementwise(|_: &[f64]| 1.0);
+    let x = Array1::from(vec![4.0, 20.0, 0.0, 1.0, 0.0, 0.0]);
+    let data = fitted(params()).explain(&model, &x, Run::seeded(0)).unwrap().data;
+    assert_eq!((data.precision(None).unwrap(), data.coverage(None).unwrap()), (1.0, 1.0));
+    assert!(data.features(None).unwrap().is_empty() && data.examples(None).is_err());
+    assert_eq!(data.figure().title, "Anchor: none needed");
+}
+
+/// A table of what was held: the base rate, each predicate, the certificate.
+#[test]
+fn the_figure_shows_each_step() {
+    let data = explain(params(), 0).data;
+    let figure = data.figure();
+    assert_eq!(figure.title, format!("Anchor: {}", data.anchor.join(" AND ")));
+    let [xai_core::figure::Panel::Table(table)] = &figure.panels[..] else { panic!("one table") };
+    assert_eq!(table.rows.len(), data.predicates.len() + 2);
+    assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
+    assert_eq!(table.rows[1][0], data.predicates[0].text());
+    assert_eq!(table.rows[1][3], format!("{:.1} %", 100.0 * data.predicates[0].coverage.coverage));
+}

@@ -290,6 +290,26 @@ fn an_explanation_survives_json() {
     assert!(read.data.raw.instance[1].is_nan() && read.to_json().unwrap() == text);
 }
 
+/// An explainer with missing values in its training rows is read back as it was.
+#[test]
+fn an_explainer_survives_json() {
+    let explainer = fitted(params());
+    let text = serde_json::to_string(&explainer).unwrap();
+    let read: AnchorTabular = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    for x in [array![4.0, 20.0, 0.0, 1.0, 0.0, 0.0], array![15.0, f64::NAN, 1.0, 0.0, 0.0, 1.0]] {
+        let [a, b] = [&explainer, &read]
+            .map(|own| own.explain(&model(), &x, Run::seeded(2)).unwrap().to_json().unwrap());
+        assert_eq!(a, b);
+    }
+    // A document whose rows do not fit its features is refused as `fit` refuses them.
+    let wrong =
+        text.replacen("\"categories\":[\"rented\",\"owned\"]", "\"categories\":[\"rented\"]", 1);
+    assert_ne!(wrong, text);
+    let error = serde_json::from_str::<AnchorTabular>(&wrong).unwrap_err().to_string();
+    assert!(error.contains("`home`"), "{error}");
+}
+
 /// The rule of an anchor covers the share of training rows that its coverage says, its own row, and all its examples.
 #[test]
 fn the_rule_of_an_anchor_is_the_anchor() {

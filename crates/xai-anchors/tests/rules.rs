@@ -118,7 +118,7 @@ impl Conditions {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     /// A loop over the rows that reads the cells itself.
     #[test]

@@ -111,7 +111,7 @@ fn rounding(level: f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     /// The mean lies between its bounds, and these in the unit interval.
     #[test]

@@ -12,8 +12,9 @@ use xai_anchors::{
     AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Output, Rule, RuleCondition,
     Status, class_balanced_weights, submodular_pick,
 };
+use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Error, Explainer, Explanation, Run, Seed, Stream};
+use xai_core::{Error, Explainer, Explanation, Run, Seed, Semantics, Stream};
 use xai_testkit::Elementwise;
 
 type P = AnchorTabularParams;
@@ -117,7 +118,7 @@ impl Conditions {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     /// A loop over the rows that reads the cells itself.
     #[test]
@@ -290,6 +291,26 @@ fn an_explanation_survives_json() {
     assert!(read.data.raw.instance[1].is_nan() && read.to_json().unwrap() == text);
 }
 
+/// An explainer with missing values in its training rows is read back as it was.
+#[test]
+fn an_explainer_survives_json() {
+    let explainer = fitted(params());
+    let text = serde_json::to_string(&explainer).unwrap();
+    let read: AnchorTabular = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    for x in [array![4.0, 20.0, 0.0, 1.0, 0.0, 0.0], array![15.0, f64::NAN, 1.0, 0.0, 0.0, 1.0]] {
+        let [a, b] = [&explainer, &read]
+            .map(|own| own.explain(&model(), &x, Run::seeded(2)).unwrap().to_json().unwrap());
+        assert_eq!(a, b);
+    }
+    // A document whose rows do not fit its features is refused as `fit` refuses them.
+    let wrong =
+        text.replacen("\"categories\":[\"rented\",\"owned\"]", "\"categories\":[\"rented\"]", 1);
+    assert_ne!(wrong, text);
+    let error = serde_json::from_str::<AnchorTabular>(&wrong).unwrap_err().to_string();
+    assert!(error.contains("`home`"), "{error}");
+}
+
 /// The rule of an anchor covers the share of training rows that its coverage says, its own row, and all its examples.
 #[test]
 fn the_rule_of_an_anchor_is_the_anchor() {
@@ -351,6 +372,38 @@ fn candidates_are_ranked() {
         let two = explain(P { top_k: 2, ..params() }, seed).data.candidates;
         assert_eq!(two, all[..2]);
         assert!(explain(P { top_k: 0, ..params() }, seed).data.candidates.is_empty());
+    }
+}
+
+/// `v > 24.75 and v > 49.50` is `v > 49.50`, and is shown once, however often a search came upon it.
+#[test]
+fn candidates_that_say_the_same_are_shown_once() {
+    let rows = Array2::from_shape_fn((1000, 2), |(row, column)| match column {
+        0 => (row % 100) as f64,
+        _ => row as f64,
+    });
+    let model = Elementwise(|row: &[f64]| f64::from(49.5 < row[0] && row[1] < 945.0));
+    for semantics in [Semantics::Native, Semantics::Reference] {
+        for seed in 0..10 {
+            let edges = [("n".to_owned(), Edges::new(Vec::new()).unwrap())].into();
+            let params = P {
+                edges,
+                semantics,
+                strict: true,
+                beam_size: 2,
+                top_k: 100,
+                final_samples: 200,
+                ..P::default()
+            };
+            let explainer = params.fit(&rows, Features::numeric(["v", "n"]).unwrap()).unwrap();
+            let data =
+                explainer.explain(&model, &array![90.0, 0.0], Run::seeded(seed)).unwrap().data;
+            let mut texts: Vec<_> = data.candidates.iter().map(|one| one.anchor.clone()).collect();
+            let n = texts.len();
+            texts.sort();
+            texts.dedup();
+            assert!(0 < n && texts.len() == n, "seed {seed}: {texts:?} of {n}");
+        }
     }
 }
 

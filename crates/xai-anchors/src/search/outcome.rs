@@ -129,7 +129,7 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
         }
     }
 
-    /// The `top_k` widest valid candidates, then the most precise of those that no other beats in both.
+    /// The `top_k` widest valid candidates, then the most precise of those that no other beats in both; each once.
     fn worth_showing(&self) -> Vec<Ranked> {
         let sampled = |&id: &usize| 0 < self.counts(id).n_samples;
         let (mut valid, mut others): (Vec<usize>, Vec<usize>) =
@@ -154,6 +154,26 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             let counts = self.counts(id);
             Ranked { order, counts, n_covered, valid: self.is_valid(id) }
         };
-        valid.into_iter().chain(others).take(self.settings.top_k).map(ranked).collect()
+        let mut shown: Vec<usize> = Vec::new();
+        for id in valid.into_iter().chain(others) {
+            if shown.len() == self.settings.top_k {
+                break;
+            }
+            if !shown.iter().any(|&known| self.say_the_same(known, id)) {
+                shown.push(id);
+            }
+        }
+        shown.into_iter().map(ranked).collect()
+    }
+
+    /// Whether two candidates hold for the same rows whatever the data, though one has predicates that its others imply.
+    fn say_the_same(&self, a: usize, b: usize) -> bool {
+        let [a, b] = [a, b].map(|id| &self.candidates[id]);
+        let implies = |anchor: &Candidate, other: &Candidate| {
+            let held =
+                |id| anchor.anchor.contains(id) || self.neighborhood.implied(*id, &anchor.anchor);
+            other.anchor.iter().all(held)
+        };
+        a.n_covered == b.n_covered && implies(a, b) && implies(b, a)
     }
 }

@@ -76,7 +76,7 @@ pub fn demo(folder: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let prepared = Prepared::<KernelShapMethod>::new(&job, &request)?;
     let mut kept = Kept { array: Array::create(&folder.join(RESULT.0))?, explanations: Vec::new() };
     let outcome = prepared.run(request.progress, &mut kept)?;
-    tell(out, &kept.explanations, prepared.outputs(), folder).map_err(Failure::run)?;
+    tell(out, &kept.explanations, &prepared, folder).map_err(Failure::run)?;
     Ok(outcome)
 }
 
@@ -84,12 +84,12 @@ pub fn demo(folder: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
 fn tell(
     out: &mut dyn Write,
     explanations: &[Explanation<KernelShapData>],
-    outputs: &[String],
+    job: &Prepared<KernelShapMethod>,
     folder: &Path,
 ) -> io::Result<()> {
     if let Some(Explanation { data, .. }) = explanations.first() {
         let predicted = data.raw.prediction.unwrap_or(0);
-        let mut figure = KernelShapMethod::figure(data, outputs);
+        let mut figure = KernelShapMethod::figure(data, job.outputs());
         // Of the outputs' bars only the predicted one's: with two classes the others mirror them.
         let mut bars = 0..;
         figure.panels.retain(|panel| match panel {
@@ -102,7 +102,7 @@ fn tell(
             out,
             "\nBars to the right speak for `{}`, bars to the left against it. The two probabilities add\n\
              up to 1, so the effects on the other one are the same with the other sign.",
-            outputs.get(predicted).map_or("", String::as_str)
+            job.outputs().get(predicted).map_or("", String::as_str)
         )?;
         if !data.exact {
             writeln!(
@@ -116,7 +116,7 @@ fn tell(
     }
     let data: Vec<KernelShapData> =
         explanations.iter().map(|explanation| explanation.data.clone()).collect();
-    if let Some(figure) = KernelShapMethod::summary(&data, outputs).map_err(io::Error::other)? {
+    if let Some(figure) = KernelShapMethod::summary(&data, job).map_err(io::Error::other)? {
         writeln!(out, "{}", text::draw(&figure, TOP))?;
     }
     let shown = folder.display();

@@ -103,10 +103,11 @@ impl<M: Method> Prepared<M> {
                 edges.entry(name).or_insert(found);
             }
         }
-        let explainer = M::fit(params, &background, features.clone()).map_err(|error| match error {
-            Error::Param(error) => job.refuse_param(&error),
-            error => Failure::input(error),
-        })?;
+        let explainer =
+            M::fit(params, &background, features.clone()).map_err(|error| match error {
+                Error::Param(error) => job.refuse_param(&error),
+                error => Failure::input(error),
+            })?;
         let outputs = name_outputs(job, &model, &background)?;
         let rows = input.slice(s![range.clone(), ..]).to_owned();
         Ok(Prepared { explainer, model, features, background, outputs, range, rows, seed })

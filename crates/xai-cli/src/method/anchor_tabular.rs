@@ -53,7 +53,9 @@ impl Method for AnchorTabularMethod {
         let title = match data.status {
             Status::Found => format!("{decision} if {anchor}"),
             Status::Empty => format!("{decision}, whatever is held"),
-            _ if data.raw.success => format!("{decision} if {anchor}, by the time the search ended"),
+            _ if data.raw.success => {
+                format!("{decision} if {anchor}, by the time the search ended")
+            }
             _ => format!("{decision}, no anchor; the most precise was: {anchor}"),
         };
         Figure { title, ..data.figure() }
@@ -134,9 +136,8 @@ fn conditions(anchor: &[String]) -> String {
 
 /// What the model decides, with the names of its outputs where there are some.
 fn decision(rule: &Rule, outputs: &[String]) -> String {
-    let name = |output: usize| {
-        outputs.get(output).cloned().unwrap_or_else(|| format!("output {output}"))
-    };
+    let name =
+        |output: usize| outputs.get(output).cloned().unwrap_or_else(|| format!("output {output}"));
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

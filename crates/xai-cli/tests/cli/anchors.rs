@@ -6,10 +6,8 @@ use xai_core::Explanation;
 
 use crate::folder::{Folder, Ran};
 
-const FOREST: &[u8] =
-    include_bytes!("../../../xai-onnx/tests/fixtures/iris_random_forest.onnx");
-const PIPELINE: &[u8] =
-    include_bytes!("../../../xai-onnx/tests/fixtures/adult_pipeline_gbt.onnx");
+const FOREST: &[u8] = include_bytes!("../../../xai-onnx/tests/fixtures/iris_random_forest.onnx");
+const PIPELINE: &[u8] = include_bytes!("../../../xai-onnx/tests/fixtures/adult_pipeline_gbt.onnx");
 
 /// A job on the irises in centimeters.
 const IRIS: &str = r#"method = "anchor-tabular"
@@ -243,7 +241,10 @@ fn categories_keep_their_names_beside_bins_of_the_model() {
 #[test]
 fn missing_values_get_a_bin_where_the_params_say_so() {
     let folder = iris();
-    folder.write("input.csv", "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,,0.2\n");
+    folder.write(
+        "input.csv",
+        "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,,0.2\n",
+    );
     let Ran { code, stderr, .. } = folder.xai(&["explain", "job.toml"]);
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error: input.csv:2: "), "{stderr}");
@@ -310,9 +311,5 @@ fn what_is_wrong_is_refused_with_its_place() {
     // A network has no thresholds.
     let network = Folder::iris();
     let job = crate::folder::IRIS_JOB.replace("kernel-shap", "anchor-tabular");
-    refuse(
-        &network,
-        format!("{job}edges = \"model\"\n"),
-        "error: job.toml:8: `edges`: ",
-    );
+    refuse(&network, format!("{job}edges = \"model\"\n"), "error: job.toml:8: `edges`: ");
 }

@@ -97,7 +97,7 @@ fn show_anchor(out: &mut dyn Write, folder: &Path) -> Result<(), Failure> {
     for Explanation { data, .. } in &kept.0 {
         let mut figure = AnchorTabularMethod::figure(data, prepared.outputs());
         figure.title = "The first biopsy as a rule".to_owned();
-        let text = text::draw(&figure, TOP);
+        let text = text::draw(&figure, usize::MAX);
         writeln!(out, "{text}").map_err(Failure::run)?;
     }
     Ok(())

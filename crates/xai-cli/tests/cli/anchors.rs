@@ -96,8 +96,8 @@ fn check(explanation: &Explanation<AnchorTabularData>, training: &[Vec<f64>]) {
     assert!(holds(&&data.raw.instance.to_vec()), "{:?} is not about its row", data.anchor);
     if data.status == Status::Found {
         let certificate = data.certificate.as_ref().unwrap();
-        // Accepted above 0.95 - 0.05, at risk 0.1 that the certificate bounds anew.
-        assert!(0.9 < certificate.precision, "{:?}: {certificate:?}", data.anchor);
+        // Accepted for at least 95 of 100 samples, which has probability 2e-5 at a precision of 0.8.
+        assert!(0.8 < certificate.precision, "{:?}: {certificate:?}", data.anchor);
     }
 }
 
@@ -107,11 +107,9 @@ fn a_forest_is_explained_by_the_petals() {
     assert_eq!(explanations.len(), 40);
     let training = cells(include_str!("../fixtures/iris_cm_train.csv"));
     explanations.iter().for_each(|explanation| check(explanation, &training));
-    let found = explanations.iter().filter(|one| one.data.status == Status::Found).count();
-    assert!(30 <= found, "{found} of 40");
     // A flower of the smallest species, told by the petals that no other species has.
     let setosa = &explanations[1].data;
-    assert_eq!(setosa.rule.decision, 0.0);
+    assert_eq!((setosa.rule.decision, setosa.status), (0.0, Status::Found));
     assert!(setosa.anchor.iter().all(|condition| condition.starts_with("petal")), "{setosa:?}");
 }
 
@@ -216,6 +214,8 @@ fn the_trees_of_the_model_give_the_bins() {
             let edges: Vec<f64> = serde_json::from_value(edges.clone()).unwrap();
             assert_eq!(&edges, expected, "{name}");
         }
+        // Within its bins the forest is constant, so that enough of them leave nothing open.
+        assert_eq!(explanation.data.status, Status::Found);
         for predicate in &explanation.data.predicates {
             assert!(thresholds[predicate.feature].contains(&predicate.value.unwrap()));
         }

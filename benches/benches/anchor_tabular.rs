@@ -61,9 +61,10 @@ fn forest(criterion: &mut Criterion) {
     let rows = Array2::from_shape_vec((cells.len() / 4, 4), cells).expect("four columns");
     let features = Features::unnamed(4).expect("four features");
     let thresholds = model.thresholds().expect("a forest has thresholds");
-    let edges = features.names().into_iter().zip(thresholds).map(|(name, thresholds)| {
-        (name, Edges::new(thresholds).expect("thresholds are finite"))
-    });
+    let edges =
+        features.names().into_iter().zip(thresholds).map(|(name, thresholds)| {
+            (name, Edges::new(thresholds).expect("thresholds are finite"))
+        });
     let settings = [
         ("quartiles", AnchorTabularParams::default()),
         ("deciles", AnchorTabularParams { disc_perc: DECILES.to_vec(), ..Default::default() }),
@@ -71,7 +72,13 @@ fn forest(criterion: &mut Criterion) {
     ];
     for (name, params) in settings {
         let explainer = params.fit(&rows, features.clone()).expect("a valid table");
-        table(criterion, &format!("anchor-tabular/iris-forest/105-rows-{name}"), &explainer, &model, &rows);
+        table(
+            criterion,
+            &format!("anchor-tabular/iris-forest/105-rows-{name}"),
+            &explainer,
+            &model,
+            &rows,
+        );
     }
 }
 

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ndarray::{Array2, s};
-use xai_core::tabular::Features;
+use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::{Features, Kind};
 use xai_core::{Error, Explainer, Explanation, Run, Runs, Seed};
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
 
 use crate::data::Data;
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{EdgesFrom, Job};
 use crate::method::{self, Method};
 use crate::output::{Destination, RowError, Sink};
 use crate::progress::{Progress, ProgressMode};
@@ -64,6 +65,8 @@ pub fn explain(job: &Path, request: &Request) -> Result<Outcome, Failure> {
 pub struct Prepared<M: Method> {
     explainer: M::Explainer,
     model: OnnxModel,
+    features: Features,
+    background: Array2<f64>,
     /// Names of the model's outputs, or nothing when nobody named them.
     outputs: Vec<String>,
     /// The rows of the input to explain.
@@ -78,7 +81,7 @@ impl<M: Method> Prepared<M> {
     /// # Errors
     /// [`Failure::Input`] with the file and the place in it.
     pub fn new(job: &Job, request: &Request) -> Result<Self, Failure> {
-        let params = job.params::<M::Params>()?;
+        let mut params = job.params::<M::Params>()?;
         let seed = Seed::new(request.seed.unwrap_or_else(|| job.seed()));
         let missing = M::takes_missing(&params);
         let Data { features, background, input } =
@@ -88,13 +91,38 @@ impl<M: Method> Prepared<M> {
             .within(input.nrows())
             .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
         let model = open_model(job, &features)?;
-        let explainer = M::fit(params, &background, features).map_err(|error| match error {
-            Error::Param(error) => job.refuse_param(&error),
-            error => Failure::input(error),
-        })?;
+        if let Some(wanted) = &job.data().edges {
+            let Some(edges) = M::edges(&mut params) else {
+                let message = format!("`{}` has no bins that `edges` could cut", M::NAME);
+                return Err(job.refuse(Some(wanted.span()), message));
+            };
+            let EdgesFrom::Model = wanted.get_ref();
+            let found = edges_of_model(&model, &features)
+                .map_err(|error| job.refuse(Some(wanted.span()), format!("`edges`: {error}")))?;
+            for (name, found) in found {
+                edges.entry(name).or_insert(found);
+            }
+        }
+        let explainer =
+            M::fit(params, &background, features.clone()).map_err(|error| match error {
+                Error::Param(error) => job.refuse_param(&error),
+                error => Failure::input(error),
+            })?;
         let outputs = name_outputs(job, &model, &background)?;
         let rows = input.slice(s![range.clone(), ..]).to_owned();
-        Ok(Prepared { explainer, model, outputs, range, rows, seed })
+        Ok(Prepared { explainer, model, features, background, outputs, range, rows, seed })
+    }
+
+    /// What the columns mean.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// The background, shape `(n_background, n_features)`.
+    #[must_use]
+    pub fn background(&self) -> &Array2<f64> {
+        &self.background
     }
 
     /// Names of the model's outputs, or nothing when nobody named them.
@@ -156,6 +184,20 @@ fn open_model(job: &Job, features: &Features) -> Result<OnnxModel, Failure> {
             Failure::Input(anyhow::Error::new(error).context(message))
         }
     })
+}
+
+/// The thresholds of the model's trees for the numeric features that have any.
+fn edges_of_model(
+    model: &OnnxModel,
+    features: &Features,
+) -> Result<Vec<(String, Edges)>, anyhow::Error> {
+    let mut edges = Vec::new();
+    for (feature, thresholds) in features.iter().zip(model.thresholds()?) {
+        if matches!(feature.kind, Kind::Numeric) && !thresholds.is_empty() {
+            edges.push((feature.name.clone(), Edges::new(thresholds)?));
+        }
+    }
+    Ok(edges)
 }
 
 /// The names of the job, or else the classes that the model names.

@@ -59,6 +59,17 @@ pub struct DataSection {
     pub categories: Option<PathBuf>,
     /// How many training rows to draw as the background. Default: all.
     pub background_rows: Option<Spanned<usize>>,
+    /// Where the cuts of numeric features come from, for a method that puts their values in bins. Default: the method
+    /// makes its own.
+    pub edges: Option<Spanned<EdgesFrom>>,
+}
+
+/// Where the cuts of numeric features come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgesFrom {
+    /// The thresholds of the model's trees; features that no tree asks, and those that the params cut, are left alone.
+    Model,
 }
 
 impl Job {

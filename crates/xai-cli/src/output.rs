@@ -12,6 +12,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 use xai_core::Explanation;
 
+use crate::explain::Prepared;
 use crate::failure::Failure;
 use crate::method::Method;
 use crate::text;
@@ -96,16 +97,16 @@ pub trait Sink<D> {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// The sink of a destination; `outputs` names the model's outputs in tables.
+/// The sink of a destination for the explanations of a job.
 ///
 /// # Errors
 /// [`Failure::Run`] when the file cannot be written.
 pub fn sink<'a, M: Method>(
     destination: &Destination,
-    outputs: &'a [String],
+    job: &'a Prepared<M>,
 ) -> Result<Box<dyn Sink<M::Data> + 'a>, Failure> {
     Ok(match destination {
-        Destination::Tables => Box::new(Tables::<M, _>::new(io::stdout(), outputs)),
+        Destination::Tables => Box::new(Tables::new(io::stdout(), job)),
         Destination::Stdout => Box::new(Lines { out: io::stdout() }),
         Destination::Lines(path) => Box::new(Lines {
             out: File::create(path)
@@ -206,19 +207,19 @@ impl<D: Serialize> Sink<D> for Array {
 /// Tables for people, with a summary of several rows at the end.
 struct Tables<'a, M: Method, W> {
     out: W,
-    outputs: &'a [String],
+    job: &'a Prepared<M>,
     data: Vec<M::Data>,
 }
 
 impl<'a, M: Method, W: Write> Tables<'a, M, W> {
-    fn new(out: W, outputs: &'a [String]) -> Self {
-        Tables { out, outputs, data: Vec::new() }
+    fn new(out: W, job: &'a Prepared<M>) -> Self {
+        Tables { out, job, data: Vec::new() }
     }
 }
 
 impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
     fn explanation(&mut self, row: usize, explanation: Explanation<M::Data>) -> io::Result<()> {
-        let mut figure = M::figure(&explanation.data, self.outputs);
+        let mut figure = M::figure(&explanation.data, self.job.outputs());
         figure.title = format!("Row {row}: {}", figure.title);
         write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         for warning in &explanation.meta.warnings {
@@ -236,7 +237,7 @@ impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
 
     fn finish(&mut self) -> io::Result<()> {
         if 1 < self.data.len()
-            && let Some(figure) = M::summary(&self.data, self.outputs).map_err(io::Error::other)?
+            && let Some(figure) = M::summary(&self.data, self.job).map_err(io::Error::other)?
         {
             write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         }

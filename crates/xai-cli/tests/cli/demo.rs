@@ -14,9 +14,12 @@ fn the_demo_explains_its_rows_and_leaves_its_files() {
         "malignant (predicted)",
         "\n and 20 more\n",
         "Mean |SHAP value| of 5 rows",
+        "The first biopsy as a rule\n",
+        "on fresh samples",
         "Written to `xai-demo`:\n",
         "  explanations.json  the explanations of the first 5",
         "xai explain xai-demo/cancer.toml --rows 5\n",
+        "xai explain xai-demo/cancer_anchor.toml --rows 5\n",
     ] {
         assert!(stdout.contains(said), "{said:?} is not in\n{stdout}");
     }
@@ -49,7 +52,7 @@ fn the_demo_overwrites_its_own_files_and_no_others() {
     folder.succeed(&["demo", "--output", "here"]);
     assert!(folder.read("here/cancer.toml").starts_with("# Why"));
     assert_eq!(folder.read("here/notes.txt"), "mine");
-    assert_eq!(std::fs::read_dir(folder.path("here")).unwrap().count(), 6);
+    assert_eq!(std::fs::read_dir(folder.path("here")).unwrap().count(), 7);
 }
 
 #[test]

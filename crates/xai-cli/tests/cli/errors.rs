@@ -51,7 +51,7 @@ fn jobs() {
     check_job(
         "method = \"kernel-shap\"",
         "method = \"lime\"",
-        "error: job.toml:1: there is no method `lime`, the methods are `kernel-shap`",
+        "error: job.toml:1: there is no method `lime`, the methods are `anchor-tabular`, `kernel-shap`",
     );
     check_job("method = \"kernel-shap\"\n", "", "error: job.toml:1: missing field `method`");
     check_job(
@@ -75,7 +75,7 @@ fn jobs() {
     check_more(
         "weights = 1\n",
         "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `target`, `categories`, \
-         `background_rows`",
+         `background_rows`, `edges`",
     );
     check_more(
         "background_rows = 0\n",

@@ -251,8 +251,8 @@ fn a_strict_search_finds_nothing_without_a_certificate() {
     for limit in [101, 400, full.meta.queries - 1000] {
         let budget = Budget { queries: Some(limit), ..Budget::default() };
         let data = explain(&explainer, &model, &X, Run::seeded(4).within(budget)).unwrap().data;
-        assert!(data.certificate.is_none() && !data.raw.success);
-        // It was the budget that said no, not the anchor.
+        // It was the budget that said no, not the anchor; what is left tells the precision of the best so far.
+        assert!(data.certificate.is_none_or(|own| own.n_samples < 100) && !data.raw.success);
         assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget), "{limit}");
     }
     // With ten queries for the certificate it does not clear the threshold: 0.05^(1/10) = 0.74.

@@ -338,7 +338,9 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             .queries_left()
             .map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         let n_samples = final_samples.min(affordable);
-        if n_samples == 0 || self.stop != Stop::Converged || self.report().is_break() {
+        // What ends the search for want of samples may leave queries for the certificate; a clock or an observer does not.
+        let told_to_stop = matches!(self.stop, Stop::Deadline | Stop::Observer);
+        if n_samples == 0 || told_to_stop || self.report().is_break() {
             return Ok(None);
         }
         let order = &self.candidates[id].order;

@@ -16,7 +16,7 @@ class Model:
     """A model in float64 that counts its calls, the rows it is asked for, and the seconds it takes."""
 
     def __init__(self, numbers: dict) -> None:
-        kinds = {"dense": dense, "trees": trees, "unanimity": unanimity}
+        kinds = {"dense": dense, "encoded-dense": encoded_dense, "trees": trees, "unanimity": unanimity}
         self._predict = kinds[numbers["kind"]](numbers)
         self.reset()
 
@@ -33,21 +33,42 @@ class Model:
 
 
 def dense(numbers: dict) -> Callable:
-    layers = [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in numbers["layers"]]
-    activation = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[numbers["activation"]]
+    weight, bias, after_first = layers(numbers)
+    return lambda rows: after_first(rows @ weight + bias)
+
+
+def encoded_dense(numbers: dict) -> Callable:
+    """Numbers as they are and codes of categories: a code selects its row of the weights."""
+    weight, bias, after_first = layers(numbers["network"])
+    columns, means, deviations = (
+        np.array([numeric[key] for numeric in numbers["numeric"]]) for key in ("column", "mean", "deviation")
+    )
+    codes = np.array([categorical["column"] for categorical in numbers["categorical"]])
+    sizes = [categorical["n_categories"] for categorical in numbers["categorical"]]
+    starts = len(columns) + np.cumsum([0, *sizes[:-1]])
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        values = rows
-        for index, (weight, bias) in enumerate(layers):
-            values = values @ weight + bias
-            if index + 1 < len(layers):
-                values = activation(values)
+        values = (rows[:, columns] - means) / deviations @ weight[: len(columns)] + bias
+        values += weight[rows[:, codes].astype(np.int64) + starts].sum(axis=1)
+        return after_first(values)
+
+    return predict
+
+
+def layers(numbers: dict) -> tuple[np.ndarray, np.ndarray, Callable]:
+    """The first layer of a network, and what makes its outputs of the sums there."""
+    (first, first_bias), *rest = [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in numbers["layers"]]
+    activation = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[numbers["activation"]]
+
+    def after_first(values: np.ndarray) -> np.ndarray:
+        for weight, bias in rest:
+            values = activation(values) @ weight + bias
         if numbers["head"] == "softmax":
             values = np.exp(values - values.max(axis=1, keepdims=True))
             values /= values.sum(axis=1, keepdims=True)
         return values
 
-    return predict
+    return first, first_bias, after_first
 
 
 def trees(numbers: dict) -> Callable:

@@ -15,10 +15,12 @@ use xai_core::nested;
 
 use crate::models::Model;
 
+mod anchor_tabular;
 mod judgement;
 mod kernel_shap;
 mod report;
 
+pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
 pub use judgement::{Judgement, RunJudgement};
 pub use kernel_shap::{KernelShapSettings, RunSettings, Truth};
 pub use report::{Report, RunReport};
@@ -34,7 +36,8 @@ pub struct Sources {
 pub type Generator = fn(&Sources) -> Result<Vec<Case>>;
 
 /// All tasks by name.
-pub const TASKS: [(&str, Generator); 3] = [
+pub const TASKS: [(&str, Generator); 4] = [
+    ("anchor-tabular-adult", anchor_tabular::adult),
     ("kernel-shap-adult", kernel_shap::tasks::adult),
     ("kernel-shap-adult-batch", kernel_shap::tasks::adult_batch),
     ("kernel-shap-error", kernel_shap::tasks::error),
@@ -92,6 +95,8 @@ pub enum Measure {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub enum Method {
+    /// Anchors of tables.
+    AnchorTabular(AnchorTabularSettings),
     /// KernelSHAP.
     KernelShap(KernelShapSettings),
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xai_core::{BoxError, Predictor, Rows};
 
-use super::{Case, Method, kernel_shap};
+use super::{Case, Method, anchor_tabular, kernel_shap};
 use crate::timed;
 
 /// What a side prints about a case, as one line of JSON.
@@ -52,6 +52,7 @@ impl Report {
         let instances = case.instances.slice(s![..n_instances, ..]).to_owned();
         let idle_memory_bytes = peak_memory()?;
         let runs = match &case.explainer {
+            Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
             Method::KernelShap(settings) => kernel_shap::explain(settings, case, &instances)?,
         };
         Ok(Report {

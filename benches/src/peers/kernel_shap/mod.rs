@@ -1,10 +1,10 @@
 //! KernelSHAP under comparison: its settings, our answers, and what answers are worth.
 
 use anyhow::{Context, Result, ensure};
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Rows, Runs, nested};
+use xai_core::{Explainer, Row, Rows, Runs, nested};
 use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
 
 use super::{Case, Judgement, RunJudgement, RunReport};
@@ -131,13 +131,13 @@ pub(super) fn judge(settings: &KernelShapSettings, runs: &[RunReport]) -> Result
                 "an answer has another number of players than the true values"
             );
             let pairs = answers.iter().zip(truth.values.outer_iter());
-            let errors = pairs.map(|(a, truth)| relative_squared_error(a.values.view(), truth));
+            let errors = pairs.map(|(a, truth)| relative_squared_error(&a.values, &truth));
             let squared_error = errors.sum::<f64>() / answers.len() as f64;
             qualities.push(("squared error".to_owned(), squared_error));
             n_players = Some(players);
         }
         let pairs = answers.iter().zip(settings.predictions.outer_iter());
-        let gap = pairs.map(|(answer, predictions)| gap(answer, predictions)).fold(0.0, f64::max);
+        let gap = pairs.map(|(answer, predictions)| gap(answer, &predictions)).fold(0.0, f64::max);
         qualities.push(("gap".to_owned(), gap));
         let per_player = allowed.nsamples.zip(n_players).map(|(n, players)| (n / players) as u64);
         Ok(RunJudgement { per_player, qualities })
@@ -150,14 +150,14 @@ pub(super) fn judge(settings: &KernelShapSettings, runs: &[RunReport]) -> Result
 }
 
 /// `||found - truth||^2 / ||truth||^2` over all outputs and players of one instance.
-fn relative_squared_error(found: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> f64 {
+fn relative_squared_error(found: &Rows, truth: &Rows) -> f64 {
     let pairs = found.iter().zip(truth);
     let distance: f64 = pairs.map(|(found, truth)| (found - truth).powi(2)).sum();
     distance / truth.iter().map(|truth| truth.powi(2)).sum::<f64>()
 }
 
 /// The largest distance between an output and the sum of its expected value and its values.
-fn gap(answer: &Answer, predictions: ArrayView1<'_, f64>) -> f64 {
+fn gap(answer: &Answer, predictions: &Row) -> f64 {
     let sums = &answer.expected_values + &answer.values.sum_axis(Axis(1));
     (sums - predictions).fold(0.0, |largest, difference| largest.max(difference.abs()))
 }

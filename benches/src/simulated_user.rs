@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use ndarray::{Array2, Axis};
+use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
 use xai_core::tabular::{Encoding, Feature, Features, Kind};
-use xai_core::{Rows, Seed, Stream};
+use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Stream};
 
 use crate::adult::Adult;
 use crate::logistic_regression;
@@ -107,14 +108,37 @@ pub fn experiment(adult: &Adult, beam_size: usize) -> Result<Outcome> {
     })
 }
 
-/// One anchor for each row, with the settings of the paper.
+/// One anchor for each row, perturbed with the others, with the settings of the paper.
 fn anchors(
-    _model: &EncodedDense,
-    _rows: &Rows,
-    _features: &Features,
-    _beam_size: usize,
+    model: &EncodedDense,
+    rows: &Rows,
+    features: &Features,
+    beam_size: usize,
 ) -> Result<Vec<Anchor>> {
-    bail!("there is no explainer for anchors")
+    let params = AnchorTabularParams {
+        threshold: 0.95,
+        delta: 0.05,
+        tau: 0.1,
+        batch_size: 50,
+        coverage_samples: 10_000,
+        beam_size,
+        min_samples_start: 1,
+        // The paper has no certificate.
+        final_samples: 0,
+        ..Default::default()
+    };
+    let explainer = params.fit(rows, features.clone())?;
+    let anchor = |explanation: xai_core::Result<Explanation<AnchorTabularData>>| {
+        let Explanation { meta, data, .. } = explanation?;
+        let code = |condition: &RuleCondition| Some((condition.feature, condition.code? as f64));
+        Ok(Anchor {
+            predicates: data.rule.conditions.iter().filter_map(code).collect(),
+            is_found: data.raw.success,
+            queries: meta.queries,
+        })
+    };
+    let explanations = explainer.explain_rows(model, rows, &Runs::seeded(0));
+    explanations.into_iter().map(anchor).collect()
 }
 
 /// The rows that satisfy the anchor.

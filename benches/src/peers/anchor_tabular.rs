@@ -1,9 +1,11 @@
 //! Anchors of tables under comparison: the task, our answers, and what answers are worth.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
-use xai_core::{Row, Rows, Seed, Stream};
+use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{Explainer, Predictor, Row, Rows, Runs, Seed, Stream};
 
 use super::{
     Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
@@ -137,11 +139,45 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
 /// # Errors
 /// Those of the explainer.
 pub(super) fn explain(
-    _settings: &AnchorTabularSettings,
-    _case: &Case,
-    _instances: &Rows,
+    settings: &AnchorTabularSettings,
+    case: &Case,
+    instances: &Rows,
 ) -> Result<Vec<RunReport>> {
-    bail!("there is no explainer for anchors")
+    let model = case.model.predictor();
+    let feature = |(column, name): (usize, &String)| {
+        let codes = settings.categorical.iter().find(|categorical| categorical.column == column);
+        codes.map_or_else(
+            || Feature::numeric(name),
+            |codes| Feature::categorical(name, codes.categories.iter().cloned(), Encoding::Ordinal),
+        )
+    };
+    let features = settings.feature_names.iter().enumerate().map(feature).collect();
+    let params = AnchorTabularParams { threshold: settings.threshold, ..Default::default() };
+    let explainer = params.fit(&case.data, Features::new(features)?)?;
+    let run = |(index, run): (usize, &AnchorRunSettings)| {
+        let runs = Runs::seeded(run.seed);
+        if index == 0 {
+            explainer.explain(model, &instances.row(0), runs.run())?;
+        }
+        let explain = |model: &dyn Predictor| explainer.explain_rows(model, instances, &runs);
+        RunReport::timed(model, explain, |explanation| answer(&explanation.data))
+    };
+    settings.runs.iter().enumerate().map(run).collect()
+}
+
+fn answer(data: &AnchorTabularData) -> Answer {
+    let predicate = |condition: &RuleCondition| Predicate {
+        column: condition.feature,
+        code: condition.code.map(|code| code as f64),
+        lower: condition.lower,
+        upper: condition.upper,
+    };
+    Answer {
+        predicates: data.rule.conditions.iter().map(predicate).collect(),
+        precision: data.precision,
+        coverage: data.coverage,
+        success: data.raw.success,
+    }
 }
 
 const PRECISION: &str = "precision on fresh samples";

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use ndarray::{Array2, Axis};
 use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
 use xai_core::tabular::{Encoding, Feature, Features, Kind};
-use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Stream};
+use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Semantics, Stream};
 
 use crate::adult::Adult;
 use crate::logistic_regression;
@@ -76,15 +76,15 @@ struct Anchor {
     queries: u64,
 }
 
-/// The experiment with logistic regression and beams of this size.
+/// The experiment with logistic regression, beams of this size, and the search as it is or as the reference has it.
 ///
 /// # Errors
 /// When the model cannot be fitted, or an explanation fails.
-pub fn experiment(adult: &Adult, beam_size: usize) -> Result<Outcome> {
+pub fn experiment(adult: &Adult, beam_size: usize, semantics: Semantics) -> Result<Outcome> {
     let split = split(adult)?;
     let sizes: Vec<usize> = split.features.iter().map(n_categories).collect();
     let model = logistic_regression::fit(&split.training.codes, &sizes, &split.training.labels)?;
-    let anchors = anchors(&model, &split.validation.codes, &split.features, beam_size)?;
+    let anchors = anchors(&model, &split.validation.codes, &split.features, beam_size, semantics)?;
     let explained = classes(&model, &split.validation.codes)?;
     let predicted = classes(&model, &split.test.codes)?;
     let (mut precision, mut coverage, mut size) = (Vec::new(), Vec::new(), Vec::new());
@@ -114,6 +114,7 @@ fn anchors(
     rows: &Rows,
     features: &Features,
     beam_size: usize,
+    semantics: Semantics,
 ) -> Result<Vec<Anchor>> {
     let params = AnchorTabularParams {
         threshold: 0.95,
@@ -125,6 +126,7 @@ fn anchors(
         min_samples_start: 1,
         // The paper has no certificate.
         final_samples: 0,
+        semantics,
         ..Default::default()
     };
     let explainer = params.fit(rows, features.clone())?;

@@ -1,5 +1,7 @@
 //! `xai explain` with anchors.
 
+#![allow(clippy::float_cmp, reason = "codes, shares of counted rows and edges are exact")]
+
 use serde_json::Value;
 use xai_anchors::{AnchorTabularData, Status};
 use xai_core::Explanation;

@@ -135,9 +135,19 @@ impl Bits {
         (ranks, count as usize)
     }
 
-    /// The number with `n` numbers of the set before it, by the [`ranks`](Self::ranks).
-    pub(crate) fn nth(&self, n: usize, ranks: &[u32]) -> usize {
-        let index = ranks.partition_point(|&before| before as usize <= n) - 1;
+    /// The number with `n` numbers of the set before it, by its [`ranks`](Self::ranks); `n` is below their count.
+    pub(crate) fn nth(&self, n: usize, (ranks, count): (&[u32], usize)) -> usize {
+        let is_before = |index: &usize| (ranks[*index] as usize) <= n;
+        // Sets of rows in no order are spread evenly: the word is near where it would be if they were quite even.
+        let guess = n * ranks.len() / count.max(1);
+        let (mut low, mut high, mut step) = (guess, guess + 1, 1);
+        while 0 < low && !is_before(&low) {
+            (low, high, step) = (low.saturating_sub(step), low, 2 * step);
+        }
+        while high < ranks.len() && is_before(&high) {
+            (low, high, step) = (high, (high + step).min(ranks.len()), 2 * step);
+        }
+        let index = low + ranks[low..high].partition_point(|&before| before as usize <= n) - 1;
         let mut left = n - ranks[index] as usize;
         // Halvings: what is wanted is in the lower part unless that holds too few.
         let (mut word, mut place) = (self.words[index], 64 * index);
@@ -204,7 +214,7 @@ mod tests {
             let (ranks, count) = set.ranks();
             prop_assert_eq!(count, numbers.len());
             for (n, &number) in numbers.iter().enumerate() {
-                prop_assert_eq!(set.nth(n, &ranks), number);
+                prop_assert_eq!(set.nth(n, (&ranks, count)), number);
             }
             for (index, &flag) in a.iter().enumerate() {
                 prop_assert_eq!(set.get(index), flag);

@@ -43,7 +43,10 @@ pub(crate) fn lower(counts: Counts, risk: f64) -> f64 {
     let scale = ln_beta(a, b);
     let slope = |p: f64| ((a - 1.0) * p.ln() + (b - 1.0) * (1.0 - p).ln() - scale).exp();
     let (mut low, mut high) = (0.0, 1.0);
-    let mut share = a / (a + b);
+    // Roughly where a normal distribution would have the bound.
+    let mean = a / (a + b);
+    let spread = (mean * (1.0 - mean) / (a + b)).sqrt() * (-2.0 * risk.min(0.5).ln()).sqrt();
+    let mut share = (mean - spread).max(mean / 2.0);
     // Newton's steps where they stay between what is known to be too low and too high, and halvings elsewhere. A bound
     // that is not quite found at the end is rounded down, to the safe side.
     for _ in 0..100 {

@@ -206,3 +206,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_coded_row_has_a_number_for_each_feature() {
+    let features = Features::new(vec![
+        Feature::categorical("home", ["a", "b", "c"], Encoding::OneHot),
+        Feature::numeric("age"),
+        Feature::categorical("sex", ["f", "m"], Encoding::Ordinal),
+    ])
+    .unwrap();
+    let row = ndarray::array![0.0, 0.0, 1.0, 33.5, 1.0];
+    assert_eq!(features.coded(&row).unwrap(), [2.0, 33.5, 1.0]);
+    for wrong in
+        [ndarray::array![1.0, 0.0, 1.0, 33.5, 1.0], ndarray::array![0.0, 0.0, 1.0, 33.5, 2.0]]
+    {
+        assert!(matches!(features.coded(&wrong), Err(xai_core::Error::Category { .. })));
+    }
+    assert!(matches!(features.coded(&ndarray::array![1.0]), Err(xai_core::Error::Shape { .. })));
+}

@@ -12,7 +12,7 @@ use super::data::{AnchorTabularData, Candidate, Examples, Queries, Raw};
 use super::params::{AnchorTabularParams, Missing};
 use super::perturbation::{Perturbations, Shared, Source};
 use super::rule::{Rule, RuleCondition};
-use super::table::{Column, Table, coded};
+use super::table::{Column, Table};
 use crate::bandit::Counts;
 use crate::data::{Coverage, Estimate, Status};
 use crate::search::{Outcome, Prefix, SampleId, Search};
@@ -99,7 +99,7 @@ impl AnchorTabular {
 
     /// What can be said of a row: its categories, and for each edge of a numeric feature the side it is on.
     fn predicates(&self, x: &Row) -> Result<Vec<Predicate>> {
-        let codes = coded(&self.features, x)?;
+        let codes = self.features.coded(x)?;
         let mut predicates = Vec::new();
         for (feature, (column, &value)) in self.table.columns.iter().zip(&codes).enumerate() {
             let mut push = |test: Test| predicates.push(Predicate { feature, test });

@@ -27,7 +27,7 @@ const BASES: u64 = 0;
 const HELD: u64 = 1;
 
 /// Perturbations drawn from one stream; a constant, so that their order never depends on threads or batches.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// The most rows written before the model is asked.
 const ROWS_AT_ONCE: usize = 8192;

@@ -249,9 +249,8 @@ impl<'a> Pool<'a> {
     fn nth(&self, n: usize) -> u32 {
         match self {
             Pool::List(rows) => rows[n],
-            Pool::Set(rows, ranks, _) => {
-                u32::try_from(rows.nth(n, ranks)).expect("training rows are fewer than 2^32")
-            }
+            Pool::Set(rows, ranks, count) => u32::try_from(rows.nth(n, (ranks, *count)))
+                .expect("training rows are fewer than 2^32"),
         }
     }
 

@@ -4,9 +4,8 @@ use ndarray::Axis;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
-use xai_core::{Predictor, Result, Row, Rows, Run, same_shape};
+use xai_core::{Predictor, Result, Row, Rows, Run};
 
-use super::table::coded;
 use crate::bandit::Counts;
 use crate::data::Estimate;
 use crate::output::Output;
@@ -77,8 +76,7 @@ impl Rule {
     /// [`Error::Shape`](xai_core::Error::Shape) or [`Error::Category`](xai_core::Error::Category) for a row that does
     /// not fit the features.
     pub fn matches(&self, features: &Features, row: &Row) -> Result<bool> {
-        same_shape("the row", &[features.n_columns()], row.shape())?;
-        let codes = coded(features, row)?;
+        let codes = features.coded(row)?;
         Ok(self.conditions.iter().all(|condition| {
             codes.get(condition.feature).is_some_and(|&value| condition.holds(value))
         }))

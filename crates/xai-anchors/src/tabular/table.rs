@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, Axis};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{Error, Result, Row, Rows, Seed, Semantics, require, same_shape};
@@ -296,10 +295,4 @@ fn check_numbers(values: &Row, column: usize, missing: Missing) -> Result<()> {
         }),
         None => Ok(()),
     }
-}
-
-/// One row in the order of features: codes of categories, and numbers.
-pub(crate) fn coded(features: &Features, x: &Row) -> Result<Vec<f64>> {
-    let row: Array2<f64> = x.to_owned().insert_axis(Axis(0));
-    Ok(features.encode(&row, Encoding::Ordinal)?.into_raw_vec_and_offset().0)
 }

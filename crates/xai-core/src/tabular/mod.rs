@@ -221,6 +221,22 @@ impl Features {
         Ok(())
     }
 
+    /// A row with one number for each feature: the code of a category, or the quantity.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn coded(&self, row: &Row) -> Result<Vec<f64>> {
+        same_shape("the row", &[self.n_columns()], row.shape())?;
+        let value = |(index, feature): (usize, &Feature)| match &feature.kind {
+            Kind::Numeric => Ok(row[self.columns(index).start]),
+            Kind::Categorical { categories, encoding } => {
+                let cells = row.slice(s![self.columns(index)]);
+                Ok(code(feature, categories, *encoding, 0, &cells)? as f64)
+            }
+        };
+        self.features.iter().enumerate().map(value).collect()
+    }
+
     /// The same features with every categorical one laid out by `encoding`.
     #[must_use]
     pub fn encoded(&self, encoding: Encoding) -> Self {

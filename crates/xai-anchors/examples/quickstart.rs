@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
     let data = &explanation.data;
     assert_eq!(data.status, Status::Found);
-    assert_eq!(data.anchor, ["age <= 26.00", "home = rented"]);
+    assert_eq!(data.anchor, ["home = rented", "age <= 26.00"]);
     // Two ages of five, one home of two.
     assert_eq!(data.coverage, 0.2);
     // None of 1,000 fresh perturbations was decided otherwise.

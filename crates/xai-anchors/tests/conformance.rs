@@ -89,6 +89,9 @@ fn settings_out_of_range_are_refused_by_name() {
     for epsilon_stop in [0.0, 0.96, nan] {
         refused("epsilon_stop", P { epsilon_stop, ..P::default() });
     }
+    for coverage_gain in [-0.1, nan, f64::INFINITY] {
+        refused("coverage_gain", P { coverage_gain, ..P::default() });
+    }
     refused("batch_size", P { batch_size: 0, ..P::default() });
     refused("coverage_samples", P { coverage_samples: 0, ..P::default() });
     refused("beam_size", P { beam_size: 0, ..P::default() });

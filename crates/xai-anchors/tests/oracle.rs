@@ -207,6 +207,48 @@ fn a_beam_finds_an_exclusive_or() {
     }
 }
 
+/// A beam of one adds predicates by chance until both that matter are there, and then drops the others: the minimal
+/// pair in every run.
+#[test]
+fn predicates_that_an_anchor_can_do_without_are_dropped() {
+    let features = categorical(5, 2, Encoding::Ordinal);
+    let explainer = P::default().fit(&grid(2, 5), features).unwrap();
+    let model = Elementwise(|row: &[f64]| f64::from(row[0] != row[1]));
+    let mut longer = 0;
+    for seed in 0..30 {
+        let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
+        assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f1 = a"]), "seed {seed}");
+        assert_eq!((data.precision, data.coverage), (1.0, 0.25));
+        longer += usize::from(2 < data.best_of_size.len());
+    }
+    // The search itself went beyond two predicates, or nothing was dropped here.
+    assert!(5 < longer, "{longer}");
+}
+
+/// Half of the rows satisfy one predicate, 60 % another: one more predicate is worth it for a fifth more rows only.
+#[test]
+fn a_longer_anchor_must_be_worth_it() {
+    let training = Array2::from_shape_fn((1000, 3), |(row, column)| match column {
+        0 => f64::from(row % 2 == 0),
+        // Of the others, independently of the first column: 78 % and 75 %, which is 58.5 % together.
+        1 => f64::from(row / 2 % 50 < 39),
+        _ => f64::from(row / 100 % 4 < 3),
+    });
+    let features = || categorical(3, 2, Encoding::Ordinal);
+    let model =
+        Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 || (row[1] == 1.0 && row[2] == 1.0)));
+    for (coverage_gain, expected) in
+        [(0.2, BTreeSet::from(["f0 = b"])), (0.1, BTreeSet::from(["f1 = b", "f2 = b"]))]
+    {
+        let params = P { coverage_gain, ..P::default() };
+        let explainer = params.fit(&training, features()).unwrap();
+        for seed in 0..10 {
+            let data = explain(&explainer, &model, &[1.0, 1.0, 1.0], seed).data;
+            assert_eq!(anchor_set(&data), expected, "{coverage_gain}, seed {seed}");
+        }
+    }
+}
+
 /// With one predicate at most, nothing is precise; the best of what there is comes back, and says so.
 #[test]
 fn where_no_anchor_is_precise_the_answer_is_named_not_found() {
@@ -573,6 +615,7 @@ fn names_survive_signs_of_comparison_and_close_edges() {
     let model = Elementwise(|row: &[f64]| f64::from(0.001 < row[0] && row[0] <= 0.004));
     let data = explain(&explainer, &model, &[0.002], 0).data;
     assert_eq!(data.anchor, ["0.001 < v <= 0.004"]);
-    let texts: Vec<String> = data.predicates.iter().map(|predicate| predicate.text()).collect();
+    let texts: Vec<String> =
+        data.predicates.iter().map(|predicate| predicate.text.clone()).collect();
     assert!(texts.contains(&"v > 0.001".to_owned()) && texts.contains(&"v <= 0.004".to_owned()));
 }

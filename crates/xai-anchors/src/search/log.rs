@@ -21,6 +21,8 @@ pub(crate) struct Candidate {
     pub n_covered: usize,
     /// How many requests it has made.
     pub batches: u64,
+    /// Whether it is tested for its coverage and not for its precision.
+    pub is_swept: bool,
     /// The candidate it extends; itself for the empty anchor.
     parent: usize,
     /// The length of the log when it was proposed: what it inherits lies before.
@@ -50,6 +52,7 @@ impl Candidate {
             inherited: Counts::default(),
             n_covered: n_coverage,
             batches: 0,
+            is_swept: false,
             parent: 0,
             proposed_at: 0,
             sets: Some(Sets { rows: Bits::none(0), covered: Bits::all(n_coverage), batches: 0 }),
@@ -155,6 +158,7 @@ impl Log {
             inherited: Counts { n_samples: n_samples as u64, positives: positives as u64 },
             n_covered: sets.covered.count_common(covered),
             batches: 0,
+            is_swept: false,
             parent: id,
             proposed_at: self.len(),
             sets: None,

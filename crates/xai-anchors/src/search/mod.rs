@@ -15,6 +15,7 @@ use crate::data::TraceStep;
 
 mod log;
 mod outcome;
+mod prune;
 mod sampling;
 mod settings;
 
@@ -93,6 +94,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             }
             flow = self.search_size(&proposed)?;
         }
+        self.prune()?;
         self.finish()
     }
 
@@ -125,7 +127,6 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         for &id in &parents {
             self.log.write_out(&mut self.candidates, id, self.neighborhood);
         }
-        let best = self.best.map(|best| self.candidates[best].n_covered);
         let mut seen = BTreeSet::new();
         let mut proposed = Vec::new();
         for predicate in 0..self.neighborhood.n_predicates() {
@@ -140,9 +141,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
                 }
                 let covered = self.neighborhood.covered(predicate);
                 let child = self.log.child((id, parent), predicate, covered);
-                if seen.insert(child.anchor.clone())
-                    && best.is_none_or(|best| best < child.n_covered)
-                {
+                if seen.insert(child.anchor.clone()) && self.is_wider_than_the_best(&child) {
                     proposed.push(self.candidates.len());
                     self.candidates.push(child);
                 }
@@ -166,22 +165,36 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         if self.sweep(proposed, &beam)?.is_break() {
             return Ok(END);
         }
-        self.parents = self.worth_extending(proposed);
-        Ok(GO_ON)
+        self.choose_parents(proposed)
     }
 
     /// The most precise candidates whose children may yet be the best: they cover more than the best. In a strict search
     /// some of them are valid and failed their certificate; those are nearest to what is looked for.
-    fn worth_extending(&self, proposed: &[usize]) -> Vec<usize> {
-        let mut open: Vec<usize> =
-            proposed.iter().copied().filter(|&id| self.is_wider_than_the_best(id)).collect();
-        open.sort_by(|&a, &b| {
-            let mean = |id| self.counts(id).mean();
-            let covered = |id: usize| self.candidates[id].n_covered;
-            mean(b).total_cmp(&mean(a)).then(covered(b).cmp(&covered(a)))
-        });
-        open.truncate(self.settings.beam_size);
-        open
+    ///
+    /// Only own samples make a parent: those it inherited may come from rows where its last predicate says nothing new.
+    fn choose_parents(&mut self, proposed: &[usize]) -> Result<Flow> {
+        let mut open: Vec<usize> = proposed
+            .iter()
+            .copied()
+            .filter(|&id| self.is_wider_than_the_best(&self.candidates[id]))
+            .collect();
+        loop {
+            open.sort_by(|&a, &b| {
+                let mean = |id| self.counts(id).mean();
+                let covered = |id: usize| self.candidates[id].n_covered;
+                mean(b).total_cmp(&mean(a)).then(covered(b).cmp(&covered(a)))
+            });
+            let chosen = &open[..open.len().min(self.settings.beam_size)];
+            let is_new = |&id: &usize| self.candidates[id].own.n_samples == 0;
+            let new: Vec<usize> = chosen.iter().copied().filter(is_new).collect();
+            if new.is_empty() {
+                self.parents = chosen.to_vec();
+                return Ok(GO_ON);
+            }
+            if self.draw(&new, self.settings.batch_size)?.is_break() {
+                return Ok(END);
+            }
+        }
     }
 
     /// Anchors that are not the most precise may be precise enough, and cover more: the widest of these is the best.
@@ -191,11 +204,12 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         // Stable, so that of equal coverage the first proposed comes first.
         others.sort_by_key(|&other| std::cmp::Reverse(self.candidates[other].n_covered));
         for other in others {
-            if !self.is_wider_than_the_best(other) {
+            if !self.is_wider_than_the_best(&self.candidates[other]) {
                 break;
             }
+            self.candidates[other].is_swept = true;
             // What is known already may rule it out, even if it comes from the samples of its parents.
-            let highest = self.counts(other).upper_bound(self.validity_rate());
+            let highest = self.counts(other).upper_bound(self.validity_rate(other));
             if highest < self.settings.threshold {
                 continue;
             }
@@ -257,16 +271,20 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         }
     }
 
-    /// The exploration rate of the validity test: the risk is shared by all anchors that a beam may test at one size.
-    fn validity_rate(&self) -> f64 {
-        let tests = (self.settings.beam_size - 1) * self.neighborhood.n_predicates() + 1;
-        (tests as f64 / self.settings.delta).ln()
+    /// The exploration rate of the validity test. The risk is shared by the anchors that are put to the test: those of
+    /// the beam at one size, and by all that a sweep may test for one that only the sweep does.
+    fn validity_rate(&self, id: usize) -> f64 {
+        let Settings { beam_size, delta, .. } = *self.settings;
+        let n = self.neighborhood.n_predicates();
+        let tests =
+            if self.candidates[id].is_swept { beam_size * n } else { (beam_size - 1) * n + 1 };
+        (tests as f64 / delta).ln()
     }
 
     fn is_unclear(&self, id: usize) -> bool {
         let Settings { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
-        let beta = self.validity_rate();
+        let beta = self.validity_rate(id);
         if counts.n_samples == 0 {
             return true;
         }
@@ -281,11 +299,18 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         let Settings { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
         threshold <= counts.mean()
-            && threshold - epsilon_stop < counts.lower_bound(self.validity_rate())
+            && threshold - epsilon_stop < counts.lower_bound(self.validity_rate(id))
     }
 
-    fn is_wider_than_the_best(&self, id: usize) -> bool {
-        self.best.is_none_or(|best| self.candidates[best].n_covered < self.candidates[id].n_covered)
+    /// Whether a candidate covers more than the best so far, and so much more that it is worth its length.
+    fn is_wider_than_the_best(&self, candidate: &Candidate) -> bool {
+        self.best.is_none_or(|best| {
+            let best = &self.candidates[best];
+            let longer = candidate.order.len().saturating_sub(best.order.len());
+            let worth = (1.0 + self.settings.coverage_gain).powf(longer as f64);
+            best.n_covered < candidate.n_covered
+                && best.n_covered as f64 * worth <= candidate.n_covered as f64
+        })
     }
 
     /// Makes the widest valid candidate the best one, when it is wider than the best so far; `END` when no wider one
@@ -295,7 +320,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             candidates.iter().copied().filter(|&id| self.is_valid(id)).collect();
         valid.sort_by_key(|&id| std::cmp::Reverse(self.candidates[id].n_covered));
         for id in valid {
-            if self.is_wider_than_the_best(id) {
+            if self.is_wider_than_the_best(&self.candidates[id]) {
                 let flow = self.accept_one(id)?;
                 if flow.is_break() || self.best == Some(id) {
                     return Ok(flow);

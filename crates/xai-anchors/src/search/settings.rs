@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub epsilon_stop: f64,
     pub max_samples: u64,
     pub coverage_sweep: bool,
+    pub coverage_gain: f64,
     pub strict: bool,
     pub final_samples: usize,
     pub top_k: usize,
@@ -56,6 +57,8 @@ impl Settings {
         let rule = "at least min_samples_start";
         let most = self.max_samples;
         require(self.min_samples_start as u64 <= most, "max_samples", rule, most)?;
+        let gain = self.coverage_gain;
+        require(gain.is_finite() && 0.0 <= gain, "coverage_gain", "finite and at least 0", gain)?;
         let most = self.final_samples;
         require(most <= MOST, "final_samples", "at most 2^24", most)?;
         let rule = "at least 1 for a strict search, which accepts by them";

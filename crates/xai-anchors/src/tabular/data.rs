@@ -59,6 +59,8 @@ pub struct Predicate {
     pub feature: usize,
     /// Its name.
     pub name: String,
+    /// The predicate in words.
+    pub text: String,
     /// How it is compared.
     pub op: Operator,
     /// With what: the code of a category, or an edge; `null` for missing values.
@@ -231,7 +233,7 @@ impl AnchorTabularData {
         ]];
         for predicate in &self.predicates {
             rows.push(vec![
-                predicate.text(),
+                predicate.text.clone(),
                 estimate(&predicate.precision),
                 e_n(&predicate.precision),
                 percent(predicate.coverage.coverage),
@@ -263,20 +265,4 @@ impl AnchorTabularData {
 
 fn e_n(estimate: &Estimate) -> String {
     estimate.n_samples.to_string()
-}
-
-impl Predicate {
-    /// The predicate in words.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let Predicate { name, value, .. } = self;
-        let number = value.unwrap_or_default();
-        match self.op {
-            Operator::Eq => format!("{name} = {}", self.category.as_deref().unwrap_or_default()),
-            Operator::Le => format!("{name} <= {number}"),
-            Operator::Gt => format!("{name} > {number}"),
-            Operator::Missing => format!("{name} is missing"),
-            Operator::Present => format!("{name} is not missing"),
-        }
-    }
 }

@@ -279,10 +279,12 @@ impl AnchorTabular {
             let gain = precision.mean - before;
             before = precision.mean;
             let name = self.name(feature).to_owned();
+            let text = self.text(feature, test.condition());
             let coverage = self.coverage(prefix.n_covered);
             described.push(super::data::Predicate {
                 feature,
                 name,
+                text,
                 op,
                 value,
                 category,
@@ -304,37 +306,36 @@ impl AnchorTabular {
 
     /// Predicates as conditions, one for each feature.
     fn rule(&self, predicates: &[Predicate], order: &[usize], decision: f64) -> Rule {
-        let merged = merge(order.iter().map(|&id| predicates[id]));
         let condition = |(feature, condition): (usize, Condition)| {
-            let name = self.name(feature);
-            let (mut code, mut bounds, mut missing) = (None, (None, None), None);
-            let text = match (&self.table.columns[feature], condition) {
-                (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
-                    let edges = &numeric.edges;
-                    let edge = |index: usize| edges.as_slice()[index];
-                    bounds = (lower.map(edge), upper.map(edge));
-                    missing = Some(false);
-                    if bounds == (None, None) {
-                        format!("{name} is not missing")
-                    } else {
-                        edges.describe(name, lower, upper)
-                    }
+            let edge = |index: usize| self.edges(feature)[index];
+            let (code, lower, upper, missing) = match condition {
+                Condition::Code(code) => (Some(code), None, None, None),
+                Condition::Range { lower, upper } => {
+                    (None, lower.map(edge), upper.map(edge), Some(false))
                 }
-                (_, Condition::Code(own)) => {
-                    code = Some(own);
-                    format!("{name} = {}", self.category(feature, own))
-                }
-                _ => {
-                    missing = Some(true);
-                    format!("{name} is missing")
-                }
+                Condition::Missing => (None, None, None, Some(true)),
             };
-            RuleCondition { feature, text, code, lower: bounds.0, upper: bounds.1, missing }
+            let text = self.text(feature, condition);
+            RuleCondition { feature, text, code, lower, upper, missing }
         };
+        let merged = merge(order.iter().map(|&id| predicates[id]));
         Rule {
             conditions: merged.into_iter().map(condition).collect(),
             decision,
             output: self.params.output.clone(),
+        }
+    }
+
+    /// A condition in words.
+    fn text(&self, feature: usize, condition: Condition) -> String {
+        let name = self.name(feature);
+        match (&self.table.columns[feature], condition) {
+            (_, Condition::Code(code)) => format!("{name} = {}", self.category(feature, code)),
+            (_, Condition::Range { lower: None, upper: None }) => format!("{name} is not missing"),
+            (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
+                numeric.edges.describe(name, lower, upper)
+            }
+            _ => format!("{name} is missing"),
         }
     }
 
@@ -357,12 +358,24 @@ impl AnchorTabular {
             let best = best.fold(outcome.base.mean(), f64::max);
             format!("the highest precision seen was {best:.3}")
         };
+        let certified = || match &outcome.certificate {
+            Some(own) => format!(
+                "; on {} fresh samples it does so for {:.1} %, and with a confidence of {:.1} % for at least {:.1} %",
+                own.n_samples,
+                100.0 * own.precision,
+                100.0 * own.confidence,
+                100.0 * own.lower_bound
+            ),
+            None => String::new(),
+        };
         match outcome.status {
             Status::Found => format!(
-                "with these held, the model decides alike for at least {threshold} of the perturbations"
+                "with these held, the model decided alike for {threshold} of the perturbations or more{}",
+                certified()
             ),
             Status::Empty => format!(
-                "the model decides alike for at least {threshold} of all perturbations, so nothing need be held"
+                "the model decided alike for {threshold} of all perturbations or more, so nothing need be held{}",
+                certified()
             ),
             Status::NotFound if nothing_to_hold => {
                 "no feature tells training rows apart, so there is nothing to hold".to_owned()

@@ -75,6 +75,7 @@ impl Constraints {
         let most = self.max_changes;
         require(most.is_none_or(|most| 0 < most), "max_changes", "at least 1", most)?;
         let mut bound = vec![BoundConstraint::default(); features.len()];
+        let described: Vec<&Feature> = features.iter().collect();
         let mut keys: Vec<Option<&FeatureKey>> = vec![None; features.len()];
         for (key, constraint) in &self.features {
             let Some(index) = features.find(key) else {
@@ -85,8 +86,7 @@ impl Constraints {
                 let both = format!("`{}` and `{}`", other.as_str(), key.as_str());
                 return Err(unfit("constraints", "keyed by different features", &both));
             }
-            let feature = features.iter().nth(index).expect("the feature was found");
-            bound[index] = constraint.bind(feature)?;
+            bound[index] = constraint.bind(described[index])?;
         }
         Ok(BoundConstraints { features: features.clone(), bound, max_changes: most })
     }
@@ -98,8 +98,7 @@ impl Constraint {
         for (name, bound) in [("min", self.min), ("max", self.max)] {
             require(!bound.is_some_and(f64::is_nan), name, of("a number"), bound)?;
         }
-        let (min, max) =
-            (self.min.unwrap_or(f64::NEG_INFINITY), self.max.unwrap_or(f64::INFINITY));
+        let (min, max) = (self.min.unwrap_or(f64::NEG_INFINITY), self.max.unwrap_or(f64::INFINITY));
         require(min <= max, "max", of("at least `min`"), max)?;
         for (name, size) in [("step", self.step), ("scale", self.scale)] {
             let allowed = size.is_none_or(|size| 0.0 < size && size < f64::INFINITY);
@@ -310,7 +309,8 @@ impl BoundConstraints {
                 return Some(Rule::Step(step));
             }
         }
-        let allowed = bound.codes.as_ref().is_none_or(|codes| codes.iter().any(|&c| c as f64 == to));
+        let allowed =
+            bound.codes.as_ref().is_none_or(|codes| codes.iter().any(|&c| c as f64 == to));
         (!allowed).then_some(Rule::Category)
     }
 

@@ -70,7 +70,12 @@ fn each_rule_is_broken_by_what_it_forbids_and_by_nothing_else() {
             Rule::Range(200.0, f64::INFINITY),
         ),
         (rule(Constraint { integer: true, ..free() }), 101.0, 101.5, Rule::Integer),
-        (rule(Constraint { step: Some(0.1), ..free() }), 100.5 + 7.0 * 0.1, 100.55, Rule::Step(0.1)),
+        (
+            rule(Constraint { step: Some(0.1), ..free() }),
+            100.5 + 7.0 * 0.1,
+            100.55,
+            Rule::Step(0.1),
+        ),
     ];
     for (constraints, kept, breaking, expected) in cases {
         assert_eq!(broken(&constraints, with(1, &[kept])), [], "{expected:?}");
@@ -91,10 +96,8 @@ fn categories_have_an_order_a_list_and_a_layout() {
     let up = one("grade", Constraint { change: Direction::Up, ..Default::default() });
     assert_eq!(broken(&up, with(2, &[2.0])), []);
     assert_eq!(broken(&up, with(2, &[0.0])), [("grade".to_owned(), Rule::OnlyUp)]);
-    let listed = |name: &str| Constraint {
-        categories: Some(vec![name.to_owned()]),
-        ..Default::default()
-    };
+    let listed =
+        |name: &str| Constraint { categories: Some(vec![name.to_owned()]), ..Default::default() };
     let boss = [0.0, 0.0, 1.0];
     assert_eq!(broken(&one("job", listed("boss")), with(3, &boss)), []);
     let violation = ("job".to_owned(), Rule::Category);
@@ -127,12 +130,8 @@ fn all_that_is_wrong_is_told_with_both_values() {
     constraints.features.insert(3.into(), immutable);
     let bound = constraints.bind(&table()).unwrap();
     let row = array![29.0, 100.5, 1.0, 0.0, 0.0, 1.0];
-    let told: Vec<String> = bound
-        .violations(&instance(), &row)
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let told: Vec<String> =
+        bound.violations(&instance(), &row).unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(told, ["`age` may only go up: 30 -> 29", "`job` must not change: nurse -> boss"]);
     assert!(bound.is_mutable(0) && !bound.is_mutable(3));
 }
@@ -145,7 +144,8 @@ fn costs_add_up_in_units_of_the_scales() {
         ("income".into(), priced(Some(50.0), Some(3.0))),
         ("job".into(), priced(None, Some(2.5))),
     ];
-    let bound = Constraints { features: features.into(), max_changes: None }.bind(&table()).unwrap();
+    let bound =
+        Constraints { features: features.into(), max_changes: None }.bind(&table()).unwrap();
     let row = array![35.0, 0.5, 2.0, 0.0, 0.0, 1.0];
     // 5 / 10 + 3 * 100 / 50 + 1 for the grade + 2.5 for the job.
     let cost = bound.cost(&instance(), &row).unwrap();
@@ -190,7 +190,8 @@ fn constraints_that_do_not_fit_are_refused_by_name() {
     let mut twice = one("age", free());
     twice.features.insert(0.into(), free());
     let error = twice.bind(&table()).unwrap_err().to_string();
-    let expected = "parameter `constraints` must be keyed by different features, got \"`0` and `age`\"";
+    let expected =
+        "parameter `constraints` must be keyed by different features, got \"`0` and `age`\"";
     assert_eq!(error, expected);
 }
 

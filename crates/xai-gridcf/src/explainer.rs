@@ -14,7 +14,7 @@ use crate::data::GridCounterfactualData;
 use crate::distance::Distance;
 use crate::grid::{Fitted, InstanceGrid, Measure, check_steps};
 use crate::params::GridCounterfactualParams;
-use crate::ranges::{GridFeature, Ranges, Values, categorical, find_each};
+use crate::ranges::{GridFeature, Ranges, categorical, find_each};
 use crate::search::Search;
 use crate::target::Goal;
 
@@ -60,18 +60,9 @@ impl TryFrom<Saved> for GridCounterfactual {
 
     fn try_from(saved: Saved) -> Result<Self> {
         let Saved { params, features, grid, warnings } = saved;
-        let known = |own: &GridFeature| {
-            let numbers = match &own.values {
-                Values::Steps { min, max, step } => vec![*min, *max, *step],
-                Values::Numbers(numbers) | Values::Categories(numbers) => numbers.clone(),
-            };
-            own.feature < features.len()
-                && !numbers.is_empty()
-                && numbers.iter().all(|number| number.is_finite())
-        };
         let ascending = grid.windows(2).all(|pair| pair[0].feature < pair[1].feature);
-        let valid = ascending && grid.iter().all(known);
-        xai_core::require(valid, "grid", "finite values of the table's features", grid.len())?;
+        let valid = ascending && grid.iter().all(|own| own.fits(&features));
+        xai_core::require(valid, "grid", "values of the table's features", grid.len())?;
         GridCounterfactual::new(params, features, grid, warnings)
     }
 }

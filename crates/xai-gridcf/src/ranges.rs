@@ -129,6 +129,27 @@ pub(crate) enum Values {
     Categories(Vec<f64>),
 }
 
+impl GridFeature {
+    /// Whether this could have come from the table, for what was saved and read again.
+    pub(crate) fn fits(&self, features: &Features) -> bool {
+        let Some(feature) = features.iter().nth(self.feature) else { return false };
+        match &self.values {
+            Values::Steps { min, max, step } => {
+                feature.kind == Kind::Numeric && min < max && 0.0 < *step && (max - min).is_finite()
+            }
+            Values::Numbers(numbers) => {
+                let ascending = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+                let finite = numbers.iter().all(|number| number.is_finite());
+                feature.kind == Kind::Numeric && !numbers.is_empty() && finite && ascending
+            }
+            Values::Categories(codes) => {
+                let known = |&number: &f64| code(feature, &Cell::Number(number)).is_ok();
+                !codes.is_empty() && codes.iter().all(known) && codes.iter().all(|c| c.is_finite())
+            }
+        }
+    }
+}
+
 /// What the settings say of a table: the kind of each feature and the values of those that may change.
 pub(crate) struct Ranges {
     pub(crate) grid: Vec<GridFeature>,
@@ -340,14 +361,14 @@ fn of_data(
     };
     let mut values = column(features, feature, rows);
     values.dedup();
+    let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
+        let name = &described.name;
+        let rule = format!("given for feature `{name}`, which the dataset has no number of");
+        return Err(ParamError { name: "feature_ranges", rule, value: "none".to_owned() });
+    };
     if categorical {
         return Ok(Values::Categories(values));
     }
-    let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
-        let rule =
-            format!("given for feature `{}`, which the dataset has no number of", described.name);
-        return Err(ParamError { name: "feature_ranges", rule, value: "none".to_owned() });
-    };
     let rule = format!(
         "given for feature `{}`, which is the same number in all rows, or the feature left out of \
          `counterfactual_feature_indices`",

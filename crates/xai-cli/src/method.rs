@@ -6,6 +6,9 @@ use serde::de::DeserializeOwned;
 use xai_core::figure::{Figure, Panel, Table};
 use xai_core::tabular::Features;
 use xai_core::{Explainer, Explanation, Params, Row, Rows};
+use xai_gridcf::{
+    GridCounterfactual, GridCounterfactualData, GridCounterfactualParams, Prediction,
+};
 use xai_onnx::OnnxModel;
 use xai_shap::{Importance, KernelShap, KernelShapData, KernelShapParams, importances};
 
@@ -85,7 +88,7 @@ pub struct MethodSchema {
 }
 
 /// All methods, by name.
-pub static METHODS: &[&dyn Registered] = &[&KernelShapMethod];
+pub static METHODS: &[&dyn Registered] = &[&GridCounterfactualMethod, &KernelShapMethod];
 
 /// The method of a name.
 #[must_use]
@@ -117,6 +120,42 @@ impl<M: Method> Registered for M {
         let prepared = Prepared::<M>::new(job, request)?;
         let mut sink = sink::<M>(&request.output, prepared.outputs())?;
         prepared.run(request.progress, sink.as_mut())
+    }
+}
+
+/// Grid-search counterfactuals, the crate `xai-gridcf`.
+pub struct GridCounterfactualMethod;
+
+impl Method for GridCounterfactualMethod {
+    const NAME: &'static str = "grid-counterfactual";
+    type Params = GridCounterfactualParams;
+    type Explainer = GridCounterfactual;
+    type Data = GridCounterfactualData;
+
+    fn fit(
+        params: GridCounterfactualParams,
+        background: &Rows,
+        features: Features,
+    ) -> xai_core::Result<GridCounterfactual> {
+        params.fit(background, features)
+    }
+
+    fn view(model: &OnnxModel) -> &<GridCounterfactual as Explainer>::Model<'_> {
+        model
+    }
+
+    fn figure(data: &GridCounterfactualData, outputs: &[String]) -> Figure {
+        let named = |prediction: &mut Prediction| {
+            let Prediction::Class(class) = prediction else { return };
+            let name = usize::try_from(*class).ok().and_then(|class| outputs.get(class));
+            if let Some(name) = name {
+                *prediction = Prediction::Name(name.clone());
+            }
+        };
+        let mut data = data.clone();
+        named(&mut data.instance_prediction);
+        data.predictions.iter_mut().for_each(named);
+        data.figure()
     }
 }
 

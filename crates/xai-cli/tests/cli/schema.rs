@@ -33,5 +33,8 @@ fn without_a_method_there_are_all() {
 fn the_schema_of_no_method_is_refused() {
     let Ran { code, stdout, stderr } = Folder::new().xai(&["schema", "lime"]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert_eq!(stderr, "error: there is no method `lime`, the methods are `kernel-shap`\n");
+    assert_eq!(
+        stderr,
+        "error: there is no method `lime`, the methods are `grid-counterfactual`, `kernel-shap`\n"
+    );
 }

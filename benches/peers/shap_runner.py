@@ -10,9 +10,9 @@ class Coded:
     """Groups of columns as one column of codes each, because KernelExplainer knows no groups."""
 
     def __init__(self, case: task.Case) -> None:
-        rows = np.concatenate([case.background, case.instances])
-        self.groups, self.values = case.groups, []
-        for columns in case.groups:
+        rows = np.concatenate([case.data, case.instances])
+        self.groups, self.values = case.explainer["groups"], []
+        for columns in self.groups:
             self.values.append(np.unique(rows[:, columns], axis=0))
 
     def encode(self, rows: np.ndarray) -> np.ndarray:
@@ -31,11 +31,11 @@ class Coded:
 
 def prepare(case: task.Case, method: str) -> task.Explain:
     keywords = {"default": {}, "all-features": {"l1_reg": False}}[method]
-    if case.groups is None:
-        predict, background, encode = case.model, case.background, lambda rows: rows
+    if case.explainer["groups"] is None:
+        predict, background, encode = case.model, case.data, lambda rows: rows
     else:
         coded = Coded(case)
-        background, encode = coded.encode(case.background), coded.encode
+        background, encode = coded.encode(case.data), coded.encode
 
         def predict(codes: np.ndarray) -> np.ndarray:
             return case.model(coded.decode(codes))
@@ -44,10 +44,9 @@ def prepare(case: task.Case, method: str) -> task.Explain:
         np.random.seed(settings["seed"])
         nsamples = settings["nsamples"] or "auto"
         values = explainer.shap_values(encode(instances), nsamples=nsamples, silent=True, **keywords)
-        expected = np.broadcast_to(explainer.expected_value, (len(instances), np.size(explainer.expected_value)))
-        return task.by_output(values, len(instances)), expected
+        return task.shapley_answers(task.by_output(values, len(instances)), explainer.expected_value)
 
-    explainer = shap.KernelExplainer(predict, background, link=case.link)
+    explainer = shap.KernelExplainer(predict, background, link=case.explainer["link"])
     return explain
 
 

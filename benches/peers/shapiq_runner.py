@@ -13,8 +13,8 @@ KEYWORDS = {
 
 
 def prepare(case: task.Case, method: str) -> task.Explain:
-    groups = case.groups or [[column] for column in range(case.background.shape[1])]
-    member = np.zeros((len(groups), case.background.shape[1]), dtype=bool)
+    groups = case.explainer["groups"] or [[column] for column in range(case.data.shape[1])]
+    member = np.zeros((len(groups), case.data.shape[1]), dtype=bool)
     for player, columns in enumerate(groups):
         member[player, columns] = True
 
@@ -22,9 +22,9 @@ def prepare(case: task.Case, method: str) -> task.Explain:
         def game(coalitions: np.ndarray) -> np.ndarray:
             # Some approximators ask for one coalition without the axis of coalitions.
             present = np.atleast_2d(np.asarray(coalitions, dtype=bool)) @ member
-            rows = np.where(present[:, None, :], instance, case.background)
+            rows = np.where(present[:, None, :], instance, case.data)
             outputs = case.model(rows.reshape(-1, instance.size))
-            return outputs.reshape(len(present), len(case.background)).mean(axis=1)
+            return outputs.reshape(len(present), len(case.data)).mean(axis=1)
 
         kind = getattr(approximator, method)
         estimator = kind(n=len(groups), random_state=settings["seed"], **KEYWORDS.get(method, {}))
@@ -35,7 +35,7 @@ def prepare(case: task.Case, method: str) -> task.Explain:
     def explain(instances: np.ndarray, settings: dict):
         found = [explain_one(instance, settings) for instance in instances]
         values = np.array([[values] for values, _ in found])
-        return values, np.array([[expected] for _, expected in found])
+        return task.shapley_answers(values, np.array([[expected] for _, expected in found]))
 
     return explain
 

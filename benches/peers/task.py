@@ -1,4 +1,4 @@
-"""What the runners share: the case, its model with a count of the rows it is asked for, and the report."""
+"""What the runners share: the case, its model with a count of its calls and their rows, and the report."""
 
 import json
 import os
@@ -13,40 +13,62 @@ import numpy as np
 
 
 class Model:
-    """A model in float64 that counts the rows it is asked for, and the seconds it takes."""
+    """A model in float64 that counts its calls, the rows it is asked for, and the seconds it takes."""
 
     def __init__(self, numbers: dict) -> None:
-        kinds = {"dense": dense, "trees": trees, "unanimity": unanimity}
+        kinds = {"dense": dense, "encoded-dense": encoded_dense, "trees": trees, "unanimity": unanimity}
         self._predict = kinds[numbers["kind"]](numbers)
         self.reset()
 
     def reset(self) -> None:
-        self.queries, self.seconds = 0, 0.0
+        self.queries, self.calls, self.seconds = 0, 0, 0.0
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         start = time.perf_counter()
         outputs = self._predict(np.asarray(rows, dtype=np.float64))
         self.seconds += time.perf_counter() - start
         self.queries += len(rows)
+        self.calls += 1
         return outputs
 
 
 def dense(numbers: dict) -> Callable:
-    layers = [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in numbers["layers"]]
-    activation = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[numbers["activation"]]
+    weight, bias, after_first = layers(numbers)
+    return lambda rows: after_first(rows @ weight + bias)
+
+
+def encoded_dense(numbers: dict) -> Callable:
+    """Numbers as they are and codes of categories: a code selects its row of the weights."""
+    weight, bias, after_first = layers(numbers["network"])
+    columns, means, deviations = (
+        np.array([numeric[key] for numeric in numbers["numeric"]]) for key in ("column", "mean", "deviation")
+    )
+    codes = np.array([categorical["column"] for categorical in numbers["categorical"]])
+    sizes = [categorical["n_categories"] for categorical in numbers["categorical"]]
+    starts = len(columns) + np.cumsum([0, *sizes[:-1]])
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        values = rows
-        for index, (weight, bias) in enumerate(layers):
-            values = values @ weight + bias
-            if index + 1 < len(layers):
-                values = activation(values)
+        values = (rows[:, columns] - means) / deviations @ weight[: len(columns)] + bias
+        values += weight[rows[:, codes].astype(np.int64) + starts].sum(axis=1)
+        return after_first(values)
+
+    return predict
+
+
+def layers(numbers: dict) -> tuple[np.ndarray, np.ndarray, Callable]:
+    """The first layer of a network, and what makes its outputs of the sums there."""
+    (first, first_bias), *rest = [(np.array(layer["weight"]), np.array(layer["bias"])) for layer in numbers["layers"]]
+    activation = {"relu": lambda z: np.maximum(z, 0.0), "tanh": np.tanh}[numbers["activation"]]
+
+    def after_first(values: np.ndarray) -> np.ndarray:
+        for weight, bias in rest:
+            values = activation(values) @ weight + bias
         if numbers["head"] == "softmax":
             values = np.exp(values - values.max(axis=1, keepdims=True))
             values /= values.sum(axis=1, keepdims=True)
         return values
 
-    return predict
+    return first, first_bias, after_first
 
 
 def trees(numbers: dict) -> Callable:
@@ -85,12 +107,10 @@ def unanimity(numbers: dict) -> Callable:
 class Case:
     """A case as our side wrote it; see `Case` in benches/src/peers/mod.rs for the fields."""
 
-    explainer: str
-    link: str
-    groups: list | None
+    explainer: dict
     runs: list
     model: Model
-    background: np.ndarray
+    data: np.ndarray
     instances: np.ndarray
 
     @staticmethod
@@ -99,18 +119,16 @@ class Case:
             content = json.load(file)
         return Case(
             explainer=content["explainer"],
-            link=content["link"],
-            groups=content["groups"],
-            runs=content["runs"],
+            runs=content["explainer"]["runs"],
             model=Model(content["model"]),
-            background=np.array(content["background"], dtype=np.float64),
+            data=np.array(content["data"], dtype=np.float64),
             instances=np.array(content["instances"], dtype=np.float64)[:n_instances],
         )
 
 
-# Explains all given instances with the settings of one run; returns values (instances, outputs, players) and expected
-# values (instances, outputs).
-Explain = Callable[[np.ndarray, dict], tuple[np.ndarray, np.ndarray]]
+# Explains all given instances with the settings of one run; returns one answer for each in the form of the method, that
+# is, values which json can write.
+Explain = Callable[[np.ndarray, dict], list]
 
 
 def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
@@ -127,15 +145,16 @@ def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
     for settings in case.runs:
         case.model.reset()
         start = time.perf_counter()
-        values, expected_values = explain(case.instances, settings)
+        answers = explain(case.instances, settings)
         seconds = time.perf_counter() - start
         runs.append(
             {
                 "seconds": seconds,
                 "model_seconds": case.model.seconds,
                 "queries": case.model.queries,
-                "values": np.asarray(values, dtype=np.float64).tolist(),
-                "expected_values": np.asarray(expected_values, dtype=np.float64).tolist(),
+                "calls": case.model.calls,
+                "instances": len(case.instances),
+                "answers": answers,
             }
         )
     report = {
@@ -150,6 +169,14 @@ def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
 def peak_memory() -> int:
     """The largest resident set so far, in bytes; Linux counts in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def shapley_answers(values: np.ndarray, expected_values: np.ndarray) -> list:
+    """From (instances, outputs, players) and (outputs,), or (instances, outputs) where the instances differ."""
+    values = np.asarray(values, dtype=np.float64)
+    expected_values = np.broadcast_to(np.asarray(expected_values, dtype=np.float64), values.shape[:2])
+    pairs = zip(values.tolist(), expected_values.tolist())
+    return [{"values": of_one, "expected_values": expected} for of_one, expected in pairs]
 
 
 def by_output(values: np.ndarray, n_instances: int) -> np.ndarray:

@@ -12,7 +12,9 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use xai_core::tabular::{Encoding, Feature, Features};
 
-use crate::models::{Activation, Dense, Head, Layer};
+use crate::models::{
+    Activation, CategoricalColumn, Dense, EncodedDense, Head, Layer, NumericColumn,
+};
 
 /// The table as it is, and in the layout of the network: standardised numbers first, then one-hot blocks.
 pub struct Adult {
@@ -28,6 +30,10 @@ pub struct Adult {
     pub network: Dense,
     /// Logistic regression: one layer and a softmax over two classes.
     pub logistic: Dense,
+    /// Whether the income is above 50,000 dollars, 0 or 1, shape `(n_rows,)`.
+    pub labels: Vec<usize>,
+    numeric: Vec<NumericColumn>,
+    categorical: Vec<CategoricalColumn>,
 }
 
 #[derive(Deserialize)]
@@ -54,12 +60,14 @@ impl Adult {
         };
         let columns: Vec<Feature> = about.feature_names.iter().enumerate().map(feature).collect();
         let mut reader = csv::Reader::from_path(file("adult.csv")).context("adult.csv")?;
-        let mut cells = Vec::new();
+        let (mut cells, mut labels) = (Vec::new(), Vec::new());
         for record in reader.records() {
             let record = record.context("adult.csv")?;
             for (column, cell) in record.iter().take(columns.len()).enumerate() {
                 cells.push(cell.parse().with_context(|| format!("adult.csv, column {column}"))?);
             }
+            let label = record.get(columns.len()).context("adult.csv has no column of labels")?;
+            labels.push(label.parse().context("adult.csv, the label")?);
         }
         let codes = Array2::from_shape_vec((cells.len() / columns.len(), columns.len()), cells)?;
         let order: Vec<usize> =
@@ -81,6 +89,16 @@ impl Adult {
         };
         let (network, logistic) =
             (model("adult_mlp.safetensors")?, model("adult_logistic.safetensors")?);
+        let of_numbers = about.numerical_mean.iter().zip(&about.numerical_std);
+        let numeric = about
+            .numerical
+            .iter()
+            .zip(of_numbers)
+            .map(|(&column, (&mean, &deviation))| NumericColumn { column, mean, deviation });
+        let categorical = about
+            .category_map
+            .iter()
+            .map(|(&column, names)| CategoricalColumn { column, n_categories: names.len() });
         Ok(Adult {
             coded: Features::new(columns)?,
             codes,
@@ -88,7 +106,20 @@ impl Adult {
             rows,
             network,
             logistic,
+            labels,
+            numeric: numeric.collect(),
+            categorical: categorical.collect(),
         })
+    }
+
+    /// A network over the columns of `rows` as a model of the rows of `codes`.
+    #[must_use]
+    pub fn over_codes(&self, network: &Dense) -> EncodedDense {
+        EncodedDense {
+            numeric: self.numeric.clone(),
+            categorical: self.categorical.clone(),
+            network: network.clone(),
+        }
     }
 }
 

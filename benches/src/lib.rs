@@ -1,8 +1,11 @@
-//! What the benches measure on: a free model, models as data, UCI Adult with its network, and tasks for peers.
+//! What the benches measure on: a free model, models as data, UCI Adult with its network, tasks for peers, and the
+//! simulated user of anchors.
 
 pub mod adult;
+pub mod logistic_regression;
 pub mod models;
 pub mod peers;
+pub mod simulated_user;
 
 use std::sync::Mutex;
 use std::time::Instant;

@@ -1,6 +1,7 @@
 //! Models that travel between languages as data, so that everybody explains the same function.
 
-use ndarray::{Array1, Array2, Axis};
+use anyhow::{Result, anyhow};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::{BoxError, Predictor, Rows, nested};
 
@@ -10,6 +11,8 @@ use xai_core::{BoxError, Predictor, Rows, nested};
 pub enum Model {
     /// A dense network; with one layer a linear or logistic model.
     Dense(Dense),
+    /// A dense network over numbers as they are and codes of categories.
+    EncodedDense(EncodedDense),
     /// A sum of regression trees.
     Trees(Trees),
     /// A sum of unanimity games.
@@ -60,16 +63,23 @@ pub enum Head {
 
 impl Predictor for Dense {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
-        let mut values = Array2::zeros((0, 0));
-        for (index, layer) in self.layers.iter().enumerate() {
-            values = if index == 0 { batch.dot(&layer.weight) } else { values.dot(&layer.weight) };
-            values += &layer.bias;
-            if index + 1 < self.layers.len() {
-                match self.activation {
-                    Activation::Relu => values.mapv_inplace(|value| value.max(0.0)),
-                    Activation::Tanh => values.mapv_inplace(f64::tanh),
-                }
+        let first = self.layers.first().ok_or("a network has a layer")?;
+        let mut values = batch.dot(&first.weight);
+        values += &first.bias;
+        self.after_first(values)
+    }
+}
+
+impl Dense {
+    /// The outputs from what the first layer makes of a batch.
+    fn after_first(&self, mut values: Array2<f64>) -> Result<Array2<f64>, BoxError> {
+        for layer in &self.layers[1..] {
+            match self.activation {
+                Activation::Relu => values.mapv_inplace(|value| value.max(0.0)),
+                Activation::Tanh => values.mapv_inplace(f64::tanh),
             }
+            values = values.dot(&layer.weight);
+            values += &layer.bias;
         }
         if let Head::Softmax = self.head {
             let n_outputs = values.ncols();
@@ -82,6 +92,81 @@ impl Predictor for Dense {
             }
         }
         Ok(values)
+    }
+}
+
+/// A dense network whose inputs are standardised numbers and then a block of one-hot columns for each category, on rows
+/// that hold the numbers as they are and codes of categories.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EncodedDense {
+    /// The numbers, in the order of the network's first inputs.
+    pub numeric: Vec<NumericColumn>,
+    /// The categories, in the order of the blocks that follow.
+    pub categorical: Vec<CategoricalColumn>,
+    /// The network.
+    pub network: Dense,
+}
+
+/// A column of numbers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct NumericColumn {
+    /// Where it stands in a row.
+    pub column: usize,
+    /// What is subtracted.
+    pub mean: f64,
+    /// What divides the difference.
+    pub deviation: f64,
+}
+
+/// A column of codes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CategoricalColumn {
+    /// Where it stands in a row.
+    pub column: usize,
+    /// The codes are `0..n_categories`.
+    pub n_categories: usize,
+}
+
+impl Predictor for EncodedDense {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        reason = "a code that is no small whole number differs from what the cast makes of it"
+    )]
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+        let first = self.network.layers.first().ok_or("a network has a layer")?;
+        let bias = first.bias.as_slice().ok_or("a bias is contiguous")?;
+        let weights = first.weight.as_slice().ok_or("a weight is contiguous")?;
+        let width = bias.len();
+        let mut values = Array2::zeros((batch.nrows(), width));
+        let sums = values.as_slice_mut().ok_or("a new matrix is contiguous")?;
+        // A one-hot block selects one row of the weights, so the sum of those rows is all there is to multiply.
+        for (row, sums) in batch.rows().into_iter().zip(sums.chunks_exact_mut(width)) {
+            sums.copy_from_slice(bias);
+            let mut rest = weights;
+            for numeric in &self.numeric {
+                let (own, behind) = rest.split_at_checked(width).ok_or("too few weights")?;
+                let value = (row[numeric.column] - numeric.mean) / numeric.deviation;
+                sums.iter_mut().zip(own).for_each(|(sum, weight)| *sum += value * weight);
+                rest = behind;
+            }
+            for categorical in &self.categorical {
+                let size = categorical.n_categories * width;
+                let (block, behind) = rest.split_at_checked(size).ok_or("too few weights")?;
+                let value = row[categorical.column];
+                let code = value as usize;
+                if code as f64 != value || categorical.n_categories <= code {
+                    return Err(
+                        format!("column {} has no category {value}", categorical.column).into()
+                    );
+                }
+                let own = &block[code * width..][..width];
+                sums.iter_mut().zip(own).for_each(|(sum, weight)| *sum += weight);
+                rest = behind;
+            }
+        }
+        self.network.after_first(values)
     }
 }
 
@@ -152,8 +237,64 @@ impl Model {
     pub fn predictor(&self) -> &dyn Predictor {
         match self {
             Model::Dense(network) => network,
+            Model::EncodedDense(encoded) => encoded,
             Model::Trees(trees) => trees,
             Model::Unanimity(games) => games,
+        }
+    }
+}
+
+/// The class of each row: the first of its largest outputs.
+///
+/// # Errors
+/// When the model fails.
+#[allow(clippy::disallowed_methods, reason = "what explanations are judged by")]
+pub fn classes(model: &dyn Predictor, rows: &Rows) -> Result<Vec<usize>> {
+    let outputs = model.predict(rows).map_err(|error| anyhow!("the model: {error}"))?;
+    let largest = |row: ArrayView1<'_, f64>| {
+        let better = |best: usize, own: usize| if row[best] < row[own] { own } else { best };
+        (0..row.len()).fold(0, better)
+    };
+    Ok(outputs.rows().into_iter().map(largest).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the model is what is tested")]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn encoded() -> EncodedDense {
+        let weight = Array2::from_shape_fn((4, 3), |(i, j)| (i as f64 - 1.5) * (j as f64 + 0.25));
+        let layers = vec![
+            Layer { weight, bias: array![0.5, -0.25, 0.0] },
+            Layer { weight: array![[1.0, 0.0], [0.5, -1.0], [0.0, 2.0]], bias: array![0.0, 0.125] },
+        ];
+        EncodedDense {
+            numeric: vec![NumericColumn { column: 1, mean: 2.0, deviation: 4.0 }],
+            categorical: vec![CategoricalColumn { column: 0, n_categories: 3 }],
+            network: Dense { layers, activation: Activation::Relu, head: Head::Softmax },
+        }
+    }
+
+    /// Rows of codes and the same rows with one-hot columns, through the same network.
+    #[test]
+    fn a_code_selects_its_row_of_the_weights() {
+        let encoded = encoded();
+        let coded = array![[0.0, 4.0], [2.0, -1.0], [1.0, 2.0]];
+        let one_hot = array![[0.5, 1.0, 0.0, 0.0], [-0.75, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]];
+        let found = encoded.predict(&coded.view()).unwrap();
+        let expected = encoded.network.predict(&one_hot.view()).unwrap();
+        // Each number passes fewer than 32 roundings, and none is larger than 8.
+        let bound = 32.0 * 8.0 * f64::EPSILON;
+        assert!((found - expected).iter().all(|difference| difference.abs() <= bound));
+    }
+
+    #[test]
+    fn a_code_without_category_is_refused() {
+        for code in [3.0, 0.5, -1.0, f64::NAN] {
+            assert!(encoded().predict(&array![[code, 0.0]].view()).is_err(), "{code}");
         }
     }
 }

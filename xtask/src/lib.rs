@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 pub mod bench;
 pub mod ci;
 pub mod peers;
+pub mod simulated_user;
 pub mod tidy;
 
 /// The root of the workspace.

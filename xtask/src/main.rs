@@ -30,6 +30,12 @@ enum Command {
     /// Compares with other libraries
     #[command(subcommand)]
     Peers(Peers),
+    /// Prints how well anchors predict the model: the simulated user of the paper on anchors
+    SimulatedUser {
+        /// The folder with the Adult data set
+        #[arg(long, value_name = "DIR")]
+        adult: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
         Command::Peers(Peers::Run { only, repetitions, adult }) => {
             xtask::peers::run(&xtask::peers::Options { only, repetitions, adult })
         }
+        Command::SimulatedUser { adult } => xtask::simulated_user::run(&adult),
     };
     // Not by returning the error: its backtrace would bury the violations.
     if let Err(error) = result {

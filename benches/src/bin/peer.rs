@@ -1,7 +1,8 @@
 //! Our side of the comparison with peers.
 //!
-//! `peer CASE.json [INSTANCES]` explains a case and prints the report; `peer --write-tasks FOLDER [--adult FOLDER]
-//! [--only NAME]` writes the cases, `FOLDER/TASK/CASE.json`.
+//! `peer CASE.json [INSTANCES]` explains a case and prints the report; `peer --judge CASE.json REPORT.json` prints what
+//! the answers of a report are worth; `peer --write-tasks FOLDER [--adult FOLDER] [--only NAME]` writes the cases,
+//! `FOLDER/TASK/CASE.json`.
 
 #![allow(clippy::print_stdout, reason = "the report goes to the caller")]
 
@@ -11,27 +12,36 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use xai_benches::peers::{Case, Report, Sources, TASKS};
+use serde::de::DeserializeOwned;
+use xai_benches::peers::{Case, Judgement, Report, Sources, TASKS};
 
 fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match arguments.first() {
-        Some(first) if first == "--write-tasks" => write_tasks(&arguments[1..]),
-        Some(file) => {
-            let n_instances = arguments.get(1).map(|text| text.to_string_lossy().parse());
-            explain(Path::new(file), n_instances.transpose().context("the number of instances")?)
+    match arguments.as_slice() {
+        [first, rest @ ..] if first == "--write-tasks" => write_tasks(rest),
+        [first, case, report] if first == "--judge" => {
+            let judgement = Judgement::of(&read::<Case>(case)?, &read::<Report>(report)?)?;
+            print(&judgement)
         }
-        None => bail!(
-            "usage: peer CASE.json [INSTANCES] | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"
+        [case] => print(&Report::of(&read(case)?, None)?),
+        [case, n_instances] => {
+            let n_instances = n_instances.to_string_lossy().parse();
+            print(&Report::of(&read(case)?, Some(n_instances.context("the number of instances")?))?)
+        }
+        _ => bail!(
+            "usage: peer CASE.json [INSTANCES] | --judge CASE.json REPORT.json | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"
         ),
     }
 }
 
-fn explain(file: &Path, n_instances: Option<usize>) -> Result<()> {
-    let reader = File::open(file).with_context(|| file.display().to_string())?;
-    let case: Case = serde_json::from_reader(BufReader::new(reader))
-        .with_context(|| file.display().to_string())?;
-    println!("{}", serde_json::to_string(&Report::of(&case, n_instances)?)?);
+fn read<T: DeserializeOwned>(file: &OsString) -> Result<T> {
+    let name = || Path::new(file).display().to_string();
+    let reader = BufReader::new(File::open(file).with_context(name)?);
+    serde_json::from_reader(reader).with_context(name)
+}
+
+fn print(content: &impl serde::Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(content)?);
     Ok(())
 }
 

@@ -1,22 +1,28 @@
-//! The comparison with peers: tasks as files that every side reads, and the report that every side prints.
+//! The comparison with peers: tasks as files that every side reads, the report that every side prints, and what the
+//! answers in it are worth.
 //!
 //! A task is a name, the contenders, and cases; its generator is a function in [`TASKS`].
+//! A method is a variant of [`Method`] with its settings; how it explains and how its answers are judged stand in the
+//! module of that name.
 //! The runners of the peers are in `benches/peers`, and `cargo xtask peers` makes them take turns.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use xai_core::nested;
-use xai_shap::{Estimator, Link};
 
 use crate::models::Model;
 
+mod anchor_tabular;
+mod judgement;
 mod kernel_shap;
 mod report;
-mod truth;
 
+pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
+pub use judgement::{Judgement, RunJudgement};
+pub use kernel_shap::{KernelShapSettings, RunSettings, Truth};
 pub use report::{Report, RunReport};
 
 /// What generators may need from outside the repository.
@@ -30,10 +36,11 @@ pub struct Sources {
 pub type Generator = fn(&Sources) -> Result<Vec<Case>>;
 
 /// All tasks by name.
-pub const TASKS: [(&str, Generator); 3] = [
-    ("kernel-shap-adult", kernel_shap::adult),
-    ("kernel-shap-adult-batch", kernel_shap::adult_batch),
-    ("kernel-shap-error", kernel_shap::error),
+pub const TASKS: [(&str, Generator); 4] = [
+    ("anchor-tabular-adult", anchor_tabular::adult),
+    ("kernel-shap-adult", kernel_shap::tasks::adult),
+    ("kernel-shap-adult-batch", kernel_shap::tasks::adult_batch),
+    ("kernel-shap-error", kernel_shap::tasks::error),
 ];
 
 /// One case of a task: everything that a side needs to explain, and what the explanation should be.
@@ -43,31 +50,20 @@ pub struct Case {
     pub task: TaskAbout,
     /// Its name within the task.
     pub case: String,
-    /// The peers and methods that take part.
+    /// The peers and settings that take part.
     pub contenders: Vec<Contender>,
-    /// The method under comparison.
+    /// The share of our time that should be inside the model at least, in `[0, 1]`.
+    pub model_share_goal: Option<f64>,
+    /// The method under comparison, with its settings.
     pub explainer: Method,
-    /// Our way to the values.
-    pub estimator: Estimator,
-    /// The scale of the values.
-    pub link: Link,
-    /// Columns that join together; each column by itself when absent.
-    pub groups: Option<Vec<Vec<usize>>>,
-    /// What to do with the instances, once or several times.
-    pub runs: Vec<RunSettings>,
     /// The model.
     pub model: Model,
-    /// Shape `(n_background, n_columns)`.
+    /// The background or the training rows, shape `(n_rows, n_columns)`.
     #[serde(with = "nested")]
-    pub background: Array2<f64>,
+    pub data: Array2<f64>,
     /// Shape `(n_instances, n_columns)`.
     #[serde(with = "nested")]
     pub instances: Array2<f64>,
-    /// The model's outputs on the scale of the link, shape `(n_instances, n_outputs)`.
-    #[serde(with = "nested")]
-    pub predictions: Array2<f64>,
-    /// The values to be found.
-    pub truth: Option<Truth>,
 }
 
 /// What the page says about a task.
@@ -89,18 +85,20 @@ pub struct TaskAbout {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// Time at default settings.
+    /// Time, and what the answers are worth, at default settings.
     Speed,
     /// Squared error at equal numbers of coalitions.
     Error,
 }
 
-/// The methods that tasks exist for.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The methods that tasks exist for, each with its settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
 pub enum Method {
+    /// Anchors of tables.
+    AnchorTabular(AnchorTabularSettings),
     /// KernelSHAP.
-    KernelShap,
+    KernelShap(KernelShapSettings),
 }
 
 /// A peer with a setting.
@@ -112,27 +110,37 @@ pub struct Contender {
     pub method: String,
     /// How many of the instances it is given.
     pub instances: usize,
-    /// How many times as long as ours it should take at least.
-    pub goal: Option<f64>,
+    /// How ours should compare with it on one thread.
+    pub goals: Vec<Goal>,
 }
 
-/// One call of a method for all instances.
+/// A relation between ours and a peer that is hoped for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunSettings {
-    /// The most coalitions besides the empty and the full one; the method's default when absent.
-    pub nsamples: Option<usize>,
-    /// The seed.
-    pub seed: u64,
+pub struct Goal {
+    /// What is divided by what.
+    pub ratio: Ratio,
+    /// Where the quotient should lie.
+    pub bound: Bound,
 }
 
-/// The values to be found.
+/// A quotient of ours and a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Truth {
-    /// Shape `(n_instances, n_outputs, n_players)`.
-    #[serde(with = "nested")]
-    pub values: Array3<f64>,
-    /// Where they come from.
-    pub source: String,
-    /// The mean over instances of the squared standard error relative to the squared values; 0 for exact values.
-    pub relative_squared_error: f64,
+#[serde(rename_all = "kebab-case")]
+pub enum Ratio {
+    /// Their time over ours.
+    Speed,
+    /// Our queries over theirs.
+    Queries,
+    /// Our quality of this name over theirs.
+    Quality(String),
+}
+
+/// A one-sided bound.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// From below.
+    AtLeast(f64),
+    /// From above.
+    AtMost(f64),
 }

@@ -3,17 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use ndarray::{Array2, Array3, Axis, s};
-use serde::Serialize;
-use xai_core::tabular::Features;
-use xai_core::{BoxError, Explainer, Predictor, Rows, Runs, nested};
-use xai_shap::{KernelShapParams, NSamples};
+use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xai_core::{BoxError, Predictor, Rows};
 
-use super::{Case, Method, RunSettings};
+use super::{Case, Method, anchor_tabular, kernel_shap};
 use crate::timed;
 
 /// What a side prints about a case, as one line of JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The version of the explainer.
     pub version: String,
@@ -26,7 +25,7 @@ pub struct Report {
 }
 
 /// What one run took and found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RunReport {
     /// Wall clock for all instances.
     pub seconds: f64,
@@ -34,12 +33,12 @@ pub struct RunReport {
     pub model_seconds: f64,
     /// Rows that the model was asked for.
     pub queries: u64,
-    /// Shape `(n_instances, n_outputs, n_players)`.
-    #[serde(with = "nested")]
-    pub values: Array3<f64>,
-    /// Shape `(n_instances, n_outputs)`.
-    #[serde(with = "nested")]
-    pub expected_values: Array2<f64>,
+    /// Calls of the model that carried them.
+    pub calls: u64,
+    /// How many instances were explained.
+    pub instances: usize,
+    /// One for each instance, in the form of the method.
+    pub answers: Vec<Value>,
 }
 
 impl Report {
@@ -52,8 +51,9 @@ impl Report {
         ensure!(n_instances <= case.instances.nrows(), "the case has fewer instances");
         let instances = case.instances.slice(s![..n_instances, ..]).to_owned();
         let idle_memory_bytes = peak_memory()?;
-        let runs = match case.explainer {
-            Method::KernelShap => kernel_shap(case, &instances)?,
+        let runs = match &case.explainer {
+            Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
+            Method::KernelShap(settings) => kernel_shap::explain(settings, case, &instances)?,
         };
         Ok(Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -64,60 +64,45 @@ impl Report {
     }
 }
 
-fn kernel_shap(case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
-    let model = case.model.predictor();
-    let run = |(index, settings): (usize, &RunSettings)| {
-        let nsamples = settings.nsamples.map_or(NSamples::Auto, NSamples::Count);
-        let params = KernelShapParams { nsamples, ..params(case) };
-        let explainer =
-            params.fit(&case.background, Features::unnamed(case.background.ncols())?)?;
-        let runs = Runs::seeded(settings.seed);
-        if index == 0 {
-            explainer.explain(model, &instances.row(0), runs.run())?;
-        }
+impl RunReport {
+    /// Times `explain` with a model that is counted, and puts its answers into their form outside the clock.
+    ///
+    /// # Errors
+    /// When an explanation fails or an answer is no JSON.
+    pub(super) fn timed<E, A: Serialize>(
+        model: &dyn Predictor,
+        explain: impl FnOnce(&dyn Predictor) -> Vec<xai_core::Result<E>>,
+        answer: impl Fn(E) -> A,
+    ) -> Result<Self> {
         let metered = Metered::new(model);
-        let (explanations, seconds) = timed(|| explainer.explain_rows(&metered, instances, &runs));
-        let explanations = explanations.into_iter().collect::<xai_core::Result<Vec<_>>>()?;
-        let values: Vec<_> = explanations.iter().map(|one| one.data.shap_values.clone()).collect();
-        let expected: Vec<_> =
-            explanations.iter().map(|one| one.data.expected_value.view()).collect();
+        let (explanations, seconds) = timed(|| explain(&metered));
+        let answers = explanations
+            .into_iter()
+            .map(|explanation| Ok(serde_json::to_value(answer(explanation?))?))
+            .collect::<Result<Vec<_>>>()?;
         Ok(RunReport {
             seconds,
             model_seconds: metered.nanoseconds.into_inner() as f64 * 1e-9,
             queries: metered.rows.into_inner(),
-            values: stacked(&values),
-            expected_values: ndarray::stack(Axis(0), &expected)?,
+            calls: metered.calls.into_inner(),
+            instances: answers.len(),
+            answers,
         })
-    };
-    case.runs.iter().enumerate().map(run).collect()
-}
-
-/// The settings of the case, but for the number of coalitions.
-pub(super) fn params(case: &Case) -> KernelShapParams {
-    KernelShapParams {
-        estimator: case.estimator,
-        link: case.link,
-        groups: case.groups.clone(),
-        ..Default::default()
     }
 }
 
-/// One matrix for each instance, on a new first axis.
-pub(super) fn stacked(matrices: &[Array2<f64>]) -> Array3<f64> {
-    let views: Vec<_> = matrices.iter().map(|matrix| matrix.view()).collect();
-    ndarray::stack(Axis(0), &views).expect("all instances have as many outputs and players")
-}
-
-/// A model that counts the rows it is asked for and the time it takes.
+/// A model that counts its calls, the rows it is asked for and the time it takes.
 struct Metered<'m> {
     model: &'m dyn Predictor,
     rows: AtomicU64,
+    calls: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
 impl<'m> Metered<'m> {
     fn new(model: &'m dyn Predictor) -> Self {
-        Metered { model, rows: AtomicU64::new(0), nanoseconds: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Metered { model, rows: zero(), calls: zero(), nanoseconds: zero() }
     }
 }
 
@@ -131,6 +116,7 @@ impl Predictor for Metered<'_> {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
         let (outputs, seconds) = timed(|| self.model.predict(batch));
         self.rows.fetch_add(batch.nrows() as u64, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
         outputs
     }

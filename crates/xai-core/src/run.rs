@@ -191,6 +191,19 @@ impl<'o> Run<'o> {
         Ok(outputs)
     }
 
+    /// Counts rows whose outputs are known from another run of the same call, as if the model had been asked for them
+    /// again: what a run costs must not depend on its neighbours.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the budget forbids so many rows.
+    pub fn recall(&mut self, n_rows: u64) -> Result<()> {
+        if self.queries_left().is_some_and(|left| left < n_rows) {
+            return Err(Error::Stopped(Stop::Budget));
+        }
+        self.queries += n_rows;
+        Ok(())
+    }
+
     /// One output for a batch, shape `(n_rows,)`.
     ///
     /// # Errors

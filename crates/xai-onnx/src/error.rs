@@ -166,6 +166,13 @@ pub enum OnnxError {
         value: f64,
     },
 
+    /// The model is not made of trees that split its columns.
+    #[error("the model has no thresholds: {reason}")]
+    NoThresholds {
+        /// What stands in the way.
+        reason: String,
+    },
+
     /// The inference engine could not prepare the graph.
     #[error("the model cannot be prepared for inference")]
     Prepare {

@@ -154,7 +154,7 @@ fn used_names(graph: &GraphProto) -> BTreeSet<String> {
 }
 
 /// The values that a node reads, those that its inner graphs may read included.
-fn reads(node: &NodeProto) -> Vec<String> {
+pub(crate) fn reads(node: &NodeProto) -> Vec<String> {
     let mut names: Vec<String> =
         node.input.iter().filter(|name| !name.is_empty()).cloned().collect();
     for graph in inner_graphs(node) {

@@ -163,6 +163,6 @@ impl Block {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the graph computes in single precision")]
-fn narrow(x: f64) -> f32 {
+pub(crate) fn narrow(x: f64) -> f32 {
     x as f32
 }

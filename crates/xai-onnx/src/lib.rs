@@ -7,6 +7,7 @@ mod input;
 mod model;
 mod operators;
 mod plan;
+mod thresholds;
 
 pub use error::OnnxError;
 pub use model::{OnnxModel, OnnxOptions};

@@ -9,6 +9,7 @@ use crate::container::decode;
 use crate::error::OnnxError;
 use crate::graph::{Prepared, prepare};
 use crate::plan::{Plan, ROWS_PER_RUN, guarded};
+use crate::thresholds::{Thresholds, thresholds};
 
 /// How a file is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub struct OnnxOptions {
 pub struct OnnxModel {
     plan: Plan,
     prepared: Prepared,
+    thresholds: Thresholds,
 }
 
 impl std::fmt::Debug for OnnxModel {
@@ -76,7 +78,8 @@ impl OnnxModel {
         let (proto, prepared) = prepare(decode(bytes)?, options.output.as_deref())?;
         let plan = guarded(|| Plan::build(&proto, &prepared, options.n_features))
             .map_err(|source| OnnxError::Prepare { source })??;
-        Ok(OnnxModel { plan, prepared })
+        let thresholds = thresholds(&proto, plan.blocks());
+        Ok(OnnxModel { plan, prepared, thresholds })
     }
 
     /// The names of the inputs, in the order of their columns in a row.
@@ -118,6 +121,38 @@ impl OnnxModel {
     #[must_use]
     pub fn class_labels(&self) -> Option<&[String]> {
         self.prepared.class_labels.as_deref()
+    }
+
+    /// The values at which the trees of the model split each column of a row, distinct and ascending: for a threshold
+    /// `t`, the trees treat all values `<= t` alike in that test, and all values above it.
+    ///
+    /// Rows of numbers that lie on the same sides of all thresholds of their columns have outputs of the same bits, if
+    /// they also agree in the columns that are one-hot encoded before the trees; such columns have no thresholds, nor
+    /// have those that no tree asks.
+    /// NaN, a missing value, lies on no side.
+    ///
+    /// The thresholds are exact for rows of `f64`: an input of single precision rounds its cells first, so that the
+    /// threshold is the largest `f64` that rounds to the split value, half a unit in the last place of an `f32` above
+    /// it.
+    /// A strict split has the threshold below its value, an equality one on either side, and where columns are scaled
+    /// before the trees the threshold is that of the unscaled column.
+    ///
+    /// The columns are followed through `ArrayFeatureExtractor`, `Cast`, `Concat`, `Gather`, `Identity`, `Imputer` of
+    /// NaN, `OneHotEncoder`, `Reshape` and `Scaler`; after the trees there may be any operator.
+    ///
+    /// # Errors
+    /// [`OnnxError::NoThresholds`] for a model without trees, one whose output depends on the columns past its trees,
+    /// or one whose trees ask for what several columns or another operator make.
+    ///
+    /// # Cost
+    /// None: they are found while loading.
+    pub fn thresholds(&self) -> Result<Vec<Vec<f64>>, OnnxError> {
+        let found = match &self.thresholds {
+            Ok(found) => found,
+            Err(reason) => return Err(OnnxError::NoThresholds { reason: reason.clone() }),
+        };
+        let columns = 0..self.n_features();
+        Ok(columns.map(|column| found.get(&column).cloned().unwrap_or_default()).collect())
     }
 
     /// Outputs for a batch of shape `(n_rows, n_features)`, shape `(n_rows, n_outputs)`.

@@ -95,6 +95,11 @@ impl Plan {
         self.n_features
     }
 
+    /// The inputs that the output needs, with their columns.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
     pub(crate) fn n_outputs(&self) -> Option<usize> {
         self.n_outputs
     }

@@ -1,7 +1,7 @@
 //! What the runner of the comparison needs to know of a case; the sides read the rest.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,8 @@ pub struct Case {
     pub case: String,
     /// The peers and methods that take part.
     pub contenders: Vec<Contender>,
-    /// One for each call of a method.
-    pub runs: Vec<RunSettings>,
-    /// The model's outputs on the scale of the values, `[instance][output]`.
-    pub predictions: Vec<Vec<f64>>,
-    /// The values to be found.
-    pub truth: Option<Truth>,
+    /// The share of our time that should be inside the model at least.
+    pub model_share_goal: Option<f64>,
 }
 
 /// What the page says about a task.
@@ -45,7 +41,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// Time at default settings.
+    /// Time, and what the answers are worth, at default settings.
     Speed,
     /// Squared error at equal budgets.
     Error,
@@ -60,26 +56,56 @@ pub struct Contender {
     pub method: String,
     /// How many of the instances it explains.
     pub instances: usize,
-    /// How many times as long as ours it should take at least.
-    pub goal: Option<f64>,
+    /// How ours should compare with it on one thread.
+    pub goals: Vec<Goal>,
 }
 
-/// The settings of one call.
-#[derive(Debug, Deserialize)]
-pub struct RunSettings {
-    /// The budget; the default of the method when absent.
-    pub nsamples: Option<u64>,
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.peer, self.method)
+    }
 }
 
-/// The values to be found.
-#[derive(Debug, Deserialize)]
-pub struct Truth {
-    /// `[instance][output][player]`.
-    pub values: Vec<Vec<Vec<f64>>>,
-    /// Where they come from.
-    pub source: String,
-    /// How uncertain they are themselves.
-    pub relative_squared_error: f64,
+/// A relation between ours and a peer that is hoped for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// What is divided by what.
+    pub ratio: Ratio,
+    /// Where the quotient should lie.
+    pub bound: Bound,
+}
+
+/// A quotient of ours and a peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ratio {
+    /// Their time over ours.
+    Speed,
+    /// Our queries over theirs.
+    Queries,
+    /// Our quality of this name over theirs.
+    Quality(String),
+}
+
+/// A one-sided bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// From below.
+    AtLeast(f64),
+    /// From above.
+    AtMost(f64),
+}
+
+impl Bound {
+    /// Whether a number lies within it; nothing does when it is not known.
+    #[must_use]
+    pub fn holds(self, number: Option<f64>) -> bool {
+        number.is_some_and(|number| match self {
+            Bound::AtLeast(least) => least <= number,
+            Bound::AtMost(most) => number <= most,
+        })
+    }
 }
 
 /// The cases in a folder, in the order of their names.
@@ -97,4 +123,23 @@ pub fn read_all(folder: &Path) -> Result<Vec<Case>> {
     ensure!(!cases.is_empty(), "{} holds no case", folder.display());
     cases.sort_by(|a, b| a.case.cmp(&b.case));
     Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_hold_on_their_side_and_for_no_missing_number() {
+        for (bound, number, expected) in [
+            (Bound::AtLeast(1.1), Some(1.1), true),
+            (Bound::AtLeast(1.1), Some(1.0), false),
+            (Bound::AtMost(1.0), Some(1.0), true),
+            (Bound::AtMost(1.0), Some(1.01), false),
+            (Bound::AtLeast(0.0), Some(f64::NAN), false),
+            (Bound::AtMost(1.0), None, false),
+        ] {
+            assert_eq!(bound.holds(number), expected, "{bound:?} {number:?}");
+        }
+    }
 }

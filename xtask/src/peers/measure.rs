@@ -8,7 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::case::{Case, Contender, Measure};
-use super::results::{Comparison, Cost, PeerCost, Report, Results, Setting, Threads, error_cells};
+use super::results::{
+    Comparison, Cost, Judgement, PeerCost, Report, Results, Setting, Threads, error_cells,
+};
 use super::statistics::Spread;
 use super::{Options, PEERS, setup};
 use crate::workspace_root;
@@ -67,15 +69,23 @@ pub(super) fn task(cases: &[Case], repetitions: usize) -> Result<Results> {
 fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
     for threads in [Threads::One, Threads::All] {
         let n_threads = if threads == Threads::One { 1 } else { results.setting.threads };
-        let cost = |reports: &[Report]| {
-            Cost::of(case, reports, n_threads).context("a side reported no run")
+        let cost = |sides: &[Side]| {
+            let judgement = judge(case, sides.last().context("no repetitions")?)?;
+            let reports = sides.iter().map(|side| &side.report);
+            Cost::of(reports, &judgement, n_threads).context("a side reported no run")
+        };
+        let comparison = |ours, peer| Comparison {
+            case: case.case.clone(),
+            threads,
+            model_share_goal: case.model_share_goal,
+            ours,
+            peer,
         };
         if case.contenders.is_empty() {
             let turns = (0..results.repetitions).map(|_| ask_ours(case, threads));
             let ours = turns.collect::<Result<Vec<_>>>()?;
             remember(&mut results.setting, "ours", &ours[0]);
-            let ours = cost(&ours)?;
-            results.speed.push(Comparison { case: case.case.clone(), threads, ours, peer: None });
+            results.speed.push(comparison(cost(&ours)?, None));
         }
         for contender in &case.contenders {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -85,12 +95,12 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
             }
             remember(&mut results.setting, "ours", &ours[0]);
             remember(&mut results.setting, &contender.peer, &theirs[0]);
-            let seconds = |report: &Report| report.runs.first().map_or(0.0, |r| r.seconds_each());
+            let seconds =
+                |side: &Side| side.report.runs.first().map_or(0.0, |run| run.seconds_each());
             let ratios = ours.iter().zip(&theirs).map(|(ours, peer)| seconds(peer) / seconds(ours));
             let ratio = Spread::of(ratios).context("no repetitions")?;
-            let peer = Some(PeerCost { contender: contender.clone(), ratio, cost: cost(&theirs)? });
-            let ours = cost(&ours)?;
-            results.speed.push(Comparison { case: case.case.clone(), threads, ours, peer });
+            let peer = PeerCost { contender: contender.clone(), ratio, cost: cost(&theirs)? };
+            results.speed.push(comparison(cost(&ours)?, Some(peer)));
         }
     }
     Ok(())
@@ -102,34 +112,47 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
     reason = "a peer's failure is a finding, and the caller wants to see it"
 )]
 fn errors_of(case: &Case, results: &mut Results) -> Result<()> {
+    let name = &case.case;
     let ours = ask_ours(case, Threads::One)?;
     remember(&mut results.setting, "ours", &ours);
-    results.errors.extend(error_cells(case, "ours", "paired", Some(&ours)));
+    let judgement = judge(case, &ours)?;
+    let found = Some((&ours.report, &judgement));
+    results.errors.extend(error_cells(name, "ours", "paired", &judgement, found));
     for contender in &case.contenders {
         let Contender { peer, method, .. } = contender;
-        let report = ask_peer(case, contender, Threads::One);
-        match &report {
-            Ok(report) => remember(&mut results.setting, peer, report),
-            Err(error) => eprintln!("{peer} {method} on {}: {error:#}", case.case),
+        let found = ask_peer(case, contender, Threads::One).and_then(|side| {
+            let judgement = judge(case, &side)?;
+            Ok((side, judgement))
+        });
+        match &found {
+            Ok((side, _)) => remember(&mut results.setting, peer, side),
+            Err(error) => eprintln!("{peer} {method} on {name}: {error:#}"),
         }
-        results.errors.extend(error_cells(case, peer, method, report.as_ref().ok()));
+        let found = found.as_ref().ok().map(|(side, judgement)| (&side.report, judgement));
+        results.errors.extend(error_cells(name, peer, method, &judgement, found));
     }
     Ok(())
 }
 
-fn remember(setting: &mut Setting, name: &str, report: &Report) {
-    setting.versions.insert(name.to_owned(), report.version.clone());
+/// What a side said: the part of the report that is needed here, and the whole of it for the judge.
+struct Side {
+    report: Report,
+    text: Vec<u8>,
+}
+
+fn remember(setting: &mut Setting, name: &str, side: &Side) {
+    setting.versions.insert(name.to_owned(), side.report.version.clone());
 }
 
 fn ours() -> Command {
     Command::new(workspace_root().join("target/release/peer"))
 }
 
-fn ask_ours(case: &Case, threads: Threads) -> Result<Report> {
+fn ask_ours(case: &Case, threads: Threads) -> Result<Side> {
     ask(ours().arg(&case.path), threads)
 }
 
-fn ask_peer(case: &Case, contender: &Contender, threads: Threads) -> Result<Report> {
+fn ask_peer(case: &Case, contender: &Contender, threads: Threads) -> Result<Side> {
     let peer = &contender.peer;
     let runner = workspace_root().join(PEERS).join(format!("{peer}_runner.py"));
     let mut command = Command::new(setup::python(peer)?);
@@ -138,18 +161,33 @@ fn ask_peer(case: &Case, contender: &Contender, threads: Threads) -> Result<Repo
     ask(command.arg(&contender.method).arg(contender.instances.to_string()), threads)
 }
 
-fn ask(command: &mut Command, threads: Threads) -> Result<Report> {
+fn ask(command: &mut Command, threads: Threads) -> Result<Side> {
     for variable in ONE_THREAD {
         match threads {
             Threads::One => command.env(variable, "1"),
             Threads::All => command.env_remove(variable),
         };
     }
+    let text = output_of(command)?;
+    let report = serde_json::from_slice(&text).context("a side printed no report")?;
+    Ok(Side { report, text })
+}
+
+/// Has our side judge the answers of either.
+fn judge(case: &Case, side: &Side) -> Result<Judgement> {
+    let file = workspace_root().join("target/peers/report.json");
+    fs::write(&file, &side.text).context("cannot write a report")?;
+    let text = output_of(ours().arg("--judge").arg(&case.path).arg(&file))?;
+    serde_json::from_slice(&text).context("the judge printed no judgement")
+}
+
+/// What a command prints, or the last line of its complaint.
+fn output_of(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output().context("cannot start a side")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     let last_line = complaint.lines().last().unwrap_or_default();
     ensure!(output.status.success(), "{}: {last_line}", output.status);
-    serde_json::from_slice(&output.stdout).context("a side printed no report")
+    Ok(output.stdout)
 }
 
 /// The processor by its own name.

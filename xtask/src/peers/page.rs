@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::Measure;
-use super::results::{Comparison, ErrorCell, Results, Threads};
+use super::case::{Bound, Goal, Measure, Ratio};
+use super::results::{Comparison, Cost, ErrorCell, PeerCost, Results, Threads};
 use super::statistics::{Spread, geometric_mean};
 
 /// How the comparison is made, for all tasks.
@@ -12,11 +12,13 @@ const HEAD: &str = "\
 
 This page is written by `cargo xtask peers run` from the records in `docs/bench/peers`.
 
-Every side reads the same file with the model's weights, the background and the instances, and makes its own float64 predictor of it.
-Each run is a process of its own, warms up with one instance outside the clock, and counts the rows that its predictor is asked for.
+Every side reads the same file with the model's weights, the background or the training rows, and the instances, and makes its own float64 predictor of it.
+Each run is a process of its own, warms up with one instance outside the clock, and counts the calls of its predictor and their rows.
 In tasks about speed ours and the peer take turns, and the ratio of each pair of turns counts: their time for one instance over ours.
 One thread means that all libraries of both sides are told so; a ratio is a median with the smallest and the largest beside it.
 Ours is measured anew beside each contender and stands once in a table, from the turns with the first; on a busy machine only the ratios compare.
+Queries are the rows that the predictor was asked for and calls its calls, both for one instance.
+What the answers are worth is judged for both sides by the same program.
 The gap is the largest distance between a prediction and the sum of expected value and values.
 ";
 
@@ -74,32 +76,50 @@ fn setting(results: &Results) -> String {
 }
 
 fn speed(results: &Results) -> String {
-    let mut text = "\n| case | threads | method | ms per instance | their time / ours | queries | peak memory, MB | in the model | squared error | gap |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let costs = || results.speed.iter().flat_map(Comparison::costs);
+    let counts_calls = costs().any(|cost| cost.calls.is_some());
+    let mut qualities: Vec<&str> = Vec::new();
+    for (name, _) in costs().flat_map(|cost| &cost.qualities) {
+        if !qualities.contains(&name.as_str()) {
+            qualities.push(name);
+        }
+    }
+    let mut columns =
+        vec!["case", "threads", "method", "ms per instance", "their time / ours", "queries"];
+    columns.extend(counts_calls.then_some("calls"));
+    columns.extend(["peak memory, MB", "in the model"]);
+    columns.extend(&qualities);
+    let mut text = format!("\n| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
     // Ours was measured beside each contender: once in the table is enough.
     let mut told = BTreeSet::new();
     for comparison in &results.speed {
-        let Comparison { case, threads, ours, peer } = comparison;
-        let threads = match threads {
+        let Comparison { case, ours, peer, .. } = comparison;
+        let threads = match comparison.threads {
             Threads::One => "one",
             Threads::All => "all",
         };
-        let mut row = |method: &str, ratio: String, cost: &super::results::Cost| {
-            text += &format!(
-                "| {case} | {threads} | {method} | {} | {ratio} | {:.0} | {:.0} | {:.0} % | {} | {:.0e} |\n",
+        let mut row = |method: &str, ratio: String, cost: &Cost| {
+            let mut cells = vec![
+                case.clone(),
+                threads.to_owned(),
+                method.to_owned(),
                 number(cost.milliseconds.median),
-                cost.queries,
-                cost.peak_memory_bytes as f64 * 1e-6,
-                100.0 * cost.model_share.median,
-                cost.squared_error.map_or_else(String::new, |error| format!("{error:.1e}")),
-                cost.largest_gap,
-            );
+                ratio,
+                format!("{:.0}", cost.queries),
+            ];
+            let calls = || cost.calls.map_or_else(String::new, |calls| format!("{calls:.0}"));
+            cells.extend(counts_calls.then(calls));
+            cells.push(format!("{:.0}", cost.peak_memory_bytes as f64 * 1e-6));
+            cells.push(format!("{:.0} %", 100.0 * cost.model_share.median));
+            let of_name = |name: &&str| cost.quality(name).map_or_else(String::new, quality);
+            cells.extend(qualities.iter().map(of_name));
+            text += &format!("| {} |\n", cells.join(" | "));
         };
         if told.insert((case, threads)) {
             row("ours", String::new(), ours);
         }
         if let Some(peer) = peer {
-            let method = format!("{}, {}", peer.contender.peer, peer.contender.method);
-            row(&method, spread(&peer.ratio), &peer.cost);
+            row(&peer.contender.to_string(), spread(&peer.ratio), &peer.cost);
         }
     }
     text + &goals(results)
@@ -108,20 +128,26 @@ fn speed(results: &Results) -> String {
 /// What was hoped for, and whether it came true.
 fn goals(results: &Results) -> String {
     let mut text = String::new();
-    for comparison in &results.speed {
+    let on_one = || results.speed.iter().filter(|comparison| comparison.threads == Threads::One);
+    for comparison in on_one() {
         let Some(peer) = &comparison.peer else { continue };
-        let (Some(goal), Threads::One) = (peer.contender.goal, comparison.threads) else {
-            continue;
-        };
-        text += &format!(
-            "Goal: {} times as fast as {}, {} in case `{}` on one thread; measured: {}, {}.\n",
-            number(goal),
-            peer.contender.peer,
-            peer.contender.method,
-            comparison.case,
-            number(peer.ratio.median),
-            verdict(goal <= peer.ratio.median),
-        );
+        for goal in &peer.contender.goals {
+            text += &goal_beside(comparison, peer, goal);
+        }
+    }
+    let mut told = BTreeSet::new();
+    for comparison in on_one() {
+        let Some(goal) = comparison.model_share_goal else { continue };
+        if told.insert(&comparison.case) {
+            let share = comparison.ours.model_share.median;
+            text += &format!(
+                "Goal: at least {:.0} % of our time in the model in case `{}` on one thread; measured: {:.0} %, {}.\n",
+                100.0 * goal,
+                comparison.case,
+                100.0 * share,
+                verdict(goal <= share),
+            );
+        }
     }
     let peak = results.speed.iter().map(|comparison| comparison.ours.peak_memory_bytes).max();
     if let (Some(goal), Some(peak)) = (results.task.memory_goal, peak) {
@@ -141,6 +167,37 @@ fn goals(results: &Results) -> String {
         );
     }
     if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+/// A goal that compares ours with a peer.
+fn goal_beside(comparison: &Comparison, peer: &PeerCost, goal: &Goal) -> String {
+    let ours = &comparison.ours;
+    let measured = match &goal.ratio {
+        Ratio::Speed => Some(peer.ratio.median),
+        Ratio::Queries => Some(ours.queries / peer.cost.queries),
+        Ratio::Quality(name) => {
+            ours.quality(name).zip(peer.cost.quality(name)).map(|(ours, theirs)| ours / theirs)
+        }
+    };
+    let times = match goal.bound {
+        Bound::AtLeast(least) => format!("at least {} times", number(least)),
+        Bound::AtMost(most) => format!("at most {} times", number(most)),
+    };
+    let who = &peer.contender;
+    let hoped = match (&goal.ratio, goal.bound) {
+        (Ratio::Speed, Bound::AtLeast(least)) => {
+            format!("{} times as fast as {who}", number(least))
+        }
+        (Ratio::Speed, Bound::AtMost(_)) => format!("{times} as fast as {who}"),
+        (Ratio::Queries, _) => format!("{times} the queries of {who}"),
+        (Ratio::Quality(name), _) => format!("{times} the {name} of {who}"),
+    };
+    format!(
+        "Goal: {hoped} in case `{}` on one thread; measured: {}, {}.\n",
+        comparison.case,
+        measured.map_or_else(|| "nothing".to_owned(), number),
+        verdict(goal.bound.holds(measured)),
+    )
 }
 
 fn verdict(is_met: bool) -> &'static str {
@@ -216,6 +273,15 @@ fn spread(spread: &Spread) -> String {
     format!("{} ({} to {})", number(spread.median), number(spread.min), number(spread.max))
 }
 
+/// Three decimals for a share, a power of ten for what they would round away.
+fn quality(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        small if small < 1e-2 => format!("{value:.1e}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 /// Three digits, or all before the point.
 fn number(value: f64) -> String {
     match value.abs() {
@@ -229,7 +295,7 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::peers::case::{Contender, Task};
-    use crate::peers::results::{Cost, PeerCost, Setting};
+    use crate::peers::results::Setting;
 
     fn cost(milliseconds: f64, squared_error: f64) -> Cost {
         let one = |number| Spread { median: number, min: number, max: number };
@@ -237,10 +303,10 @@ mod tests {
             milliseconds: one(milliseconds),
             model_share: one(0.5),
             queries: 2048.0,
+            calls: None,
             peak_memory_bytes: 50_000_000,
             idle_memory_bytes: 3_000_000,
-            squared_error: Some(squared_error),
-            largest_gap: 1e-15,
+            qualities: vec![("squared error".to_owned(), squared_error), ("gap".to_owned(), 1e-15)],
         }
     }
 
@@ -263,12 +329,13 @@ mod tests {
             peer: "shap".to_owned(),
             method: "default".to_owned(),
             instances: 3,
-            goal: Some(20.0),
+            goals: vec![Goal { ratio: Ratio::Speed, bound: Bound::AtLeast(20.0) }],
         };
         let ratio = Spread { median: 25.0, min: 9.0, max: 130.4 };
         let comparison = || Comparison {
             case: "small".to_owned(),
             threads: Threads::One,
+            model_share_goal: None,
             ours: cost(4.0, 0.0),
             peer: Some(PeerCost { contender: contender.clone(), ratio, cost: cost(100.0, 2.5e-3) }),
         };
@@ -298,7 +365,7 @@ mod tests {
         let page = render(&[results(Measure::Speed)]);
         for expected in [
             "## A task\n\nWhat it is.\n",
-            "| small | one | ours | 4.00 |  | 2048 | 50 | 50 % | 0.0e0 | 1e-15 |\n",
+            "| small | one | ours | 4.00 |  | 2048 | 50 | 50 % | 0 | 1.0e-15 |\n",
             "| small | one | shap, default | 100 | 25.0 (9.00 to 130) | 2048 | 50 | 50 % | 2.5e-3 |",
             "Goal: 20.0 times as fast as shap, default in case `small` on one thread; measured: 25.0, met.\n",
             "Goal: at most 49 MB for ours; measured: 50 MB, missed.\n",
@@ -307,6 +374,64 @@ mod tests {
             assert!(page.contains(expected), "{expected}\nis missing in\n{page}");
         }
         assert_eq!(page.matches("| ours |").count(), 1, "ours stands once per case and threads");
+    }
+
+    #[test]
+    fn calls_and_qualities_have_columns_where_a_side_has_them() {
+        let mut results = results(Measure::Speed);
+        results.speed.truncate(1);
+        let comparison = &mut results.speed[0];
+        comparison.ours.calls = Some(12.0);
+        comparison.ours.qualities = vec![("coverage".to_owned(), 0.25)];
+        let peer = comparison.peer.as_mut().unwrap();
+        peer.cost.qualities = vec![("found".to_owned(), 1.0)];
+        let page = render(&[results]);
+        for expected in [
+            "| queries | calls | peak memory, MB | in the model | coverage | found |\n",
+            "| 2048 | 12 | 50 | 50 % | 0.250 |  |\n",
+            "| 2048 |  | 50 | 50 % |  | 1.000 |\n",
+        ] {
+            assert!(page.contains(expected), "{expected}\nis missing in\n{page}");
+        }
+    }
+
+    #[test]
+    fn goals_are_met_or_missed() {
+        let mut results = results(Measure::Speed);
+        let goal = |ratio, bound| Goal { ratio, bound };
+        for comparison in &mut results.speed {
+            comparison.model_share_goal = Some(0.6);
+            comparison.ours.queries = 512.0;
+            comparison.ours.qualities = vec![("coverage".to_owned(), 0.3)];
+            let peer = comparison.peer.as_mut().unwrap();
+            peer.cost.qualities = vec![("coverage".to_owned(), 0.25)];
+            peer.contender.goals = vec![
+                goal(Ratio::Queries, Bound::AtMost(0.25)),
+                goal(Ratio::Quality("coverage".to_owned()), Bound::AtLeast(1.25)),
+                goal(Ratio::Quality("found".to_owned()), Bound::AtLeast(1.0)),
+            ];
+        }
+        let page = render(&[results]);
+        for (expected, times) in [
+            (
+                "Goal: at most 0.25 times the queries of shap, default in case `small` on one thread; measured: 0.25, met.\n",
+                2,
+            ),
+            (
+                "Goal: at least 1.25 times the coverage of shap, default in case `small` on one thread; measured: 1.20, missed.\n",
+                2,
+            ),
+            (
+                "Goal: at least 1.00 times the found of shap, default in case `small` on one thread; measured: nothing, missed.\n",
+                2,
+            ),
+            (
+                "Goal: at least 60 % of our time in the model in case `small` on one thread; measured: 50 %, missed.\n",
+                1,
+            ),
+        ] {
+            assert_eq!(page.matches(expected).count(), times, "{expected}\nin\n{page}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What was measured, as it is recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{Case, Contender, Task};
-use super::statistics::{Spread, largest_gap, mean, relative_squared_error};
+use super::case::{Contender, Task};
+use super::statistics::{Spread, mean};
+
+/// The quality that tasks about errors compare.
+const ERROR: &str = "squared error";
 
 /// The record of a task.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +58,8 @@ pub struct Comparison {
     pub case: String,
     /// The threads of both.
     pub threads: Threads,
+    /// The share of our time that should be inside the model at least.
+    pub model_share_goal: Option<f64>,
     /// What ours took.
     pub ours: Cost,
     /// The peer, in tasks that have some.
@@ -81,14 +86,14 @@ pub struct Cost {
     pub model_share: Spread,
     /// Rows that the model was asked for, for one instance.
     pub queries: f64,
+    /// Calls of the model that carried them, for one instance; absent where they were not counted.
+    pub calls: Option<f64>,
     /// The largest resident set of all repetitions, in bytes.
     pub peak_memory_bytes: u64,
     /// The same before the first explanation.
     pub idle_memory_bytes: u64,
-    /// The squared error relative to the squared true values, mean over the instances.
-    pub squared_error: Option<f64>,
-    /// The largest distance of expected value and values from the prediction.
-    pub largest_gap: f64,
+    /// What the answers of the last repetition are worth, by name in the order of the table's columns.
+    pub qualities: Vec<(String, f64)>,
 }
 
 /// The error of a method at a budget.
@@ -125,7 +130,7 @@ pub struct Report {
     pub runs: Vec<RunReport>,
 }
 
-/// What one run took and found.
+/// What one run took; what it found is for the judge.
 #[derive(Debug, Deserialize)]
 pub struct RunReport {
     /// Wall clock.
@@ -134,83 +139,177 @@ pub struct RunReport {
     pub model_seconds: f64,
     /// Rows that the model was asked for.
     pub queries: u64,
-    /// `[instance][output][player]`.
-    pub values: Vec<Vec<Vec<f64>>>,
-    /// `[instance][output]`.
-    pub expected_values: Vec<Vec<f64>>,
+    /// Calls of the model that carried them.
+    pub calls: u64,
+    /// How many instances were explained.
+    pub instances: usize,
+}
+
+/// What the answers of a report are worth; our binary judges both sides.
+#[derive(Debug, Deserialize)]
+pub struct Judgement {
+    /// One for each run of the case.
+    pub runs: Vec<RunJudgement>,
+    /// How uncertain the known truth is itself.
+    pub of_truth: f64,
+}
+
+/// What the answers of a run are worth.
+#[derive(Debug, Deserialize)]
+pub struct RunJudgement {
+    /// The coalitions per player that the run was allowed, in tasks about errors.
+    pub per_player: Option<u64>,
+    /// Numbers by name; absent where they are not finite.
+    pub qualities: Vec<(String, Option<f64>)>,
+}
+
+impl Comparison {
+    /// What both sides took, ours first.
+    pub fn costs(&self) -> impl Iterator<Item = &Cost> {
+        std::iter::once(&self.ours).chain(self.peer.as_ref().map(|peer| &peer.cost))
+    }
 }
 
 impl RunReport {
     /// Seconds for one instance.
     #[must_use]
     pub fn seconds_each(&self) -> f64 {
-        self.seconds / self.values.len() as f64
-    }
-
-    /// The mean relative squared error over the instances.
-    fn squared_error(&self, case: &Case) -> Option<f64> {
-        let truth = &case.truth.as_ref()?.values;
-        let pairs = self.values.iter().zip(truth);
-        let errors: Vec<f64> = pairs.map(|(v, truth)| relative_squared_error(v, truth)).collect();
-        Some(mean(&errors))
+        self.seconds / self.instances as f64
     }
 }
 
 impl Cost {
-    /// From the reports of the repetitions, each with one run; `None` without repetitions.
+    /// From the reports of the repetitions, each with one run, and the judgement of the last; `None` without
+    /// repetitions.
     #[must_use]
-    pub fn of(case: &Case, reports: &[Report], threads: usize) -> Option<Self> {
-        let runs = || reports.iter().filter_map(|report| report.runs.first());
-        let last = runs().next_back()?;
+    pub fn of<'r>(
+        reports: impl Iterator<Item = &'r Report> + Clone,
+        judgement: &Judgement,
+        threads: usize,
+    ) -> Option<Self> {
+        let runs = || reports.clone().filter_map(|report| report.runs.first());
+        let last = runs().last()?;
         let share = |run: &RunReport| run.model_seconds / run.seconds / threads as f64;
+        let qualities = judgement.runs.first()?.qualities.iter();
         Some(Cost {
             milliseconds: Spread::of(runs().map(|run| 1e3 * run.seconds_each()))?,
             model_share: Spread::of(runs().map(share))?,
-            queries: last.queries as f64 / last.values.len() as f64,
-            peak_memory_bytes: reports.iter().map(|report| report.peak_memory_bytes).max()?,
-            idle_memory_bytes: reports.iter().map(|report| report.idle_memory_bytes).max()?,
-            squared_error: last.squared_error(case),
-            largest_gap: largest_gap(&last.values, &last.expected_values, &case.predictions),
+            queries: last.queries as f64 / last.instances as f64,
+            calls: Some(last.calls as f64 / last.instances as f64),
+            peak_memory_bytes: reports.clone().map(|report| report.peak_memory_bytes).max()?,
+            idle_memory_bytes: reports.map(|report| report.idle_memory_bytes).max()?,
+            qualities: qualities.filter_map(|(name, n)| Some((name.clone(), (*n)?))).collect(),
         })
+    }
+
+    /// The quality of this name.
+    #[must_use]
+    pub fn quality(&self, name: &str) -> Option<f64> {
+        self.qualities.iter().find(|(own, _)| own == name).map(|(_, number)| *number)
     }
 }
 
-/// The cells of a method in a case, in the order of the budgets; without errors when there is no report.
+/// The cells of a method in a case, one for each of our budgets in their order; without errors when the method gave no
+/// report.
 #[must_use]
 pub fn error_cells(
-    case: &Case,
+    case: &str,
     peer: &str,
     method: &str,
-    report: Option<&Report>,
+    ours: &Judgement,
+    found: Option<(&Report, &Judgement)>,
 ) -> Vec<ErrorCell> {
-    let n_players = case.truth.as_ref().map_or(1, |truth| truth.values[0][0].len().max(1)) as u64;
-    let mut budgets: Vec<u64> = case.runs.iter().filter_map(|run| run.nsamples).collect();
-    budgets.sort_unstable();
-    budgets.dedup();
+    let budgets: BTreeSet<u64> = ours.runs.iter().filter_map(|run| run.per_player).collect();
     let cell = |budget: u64| {
-        let runs: Vec<&RunReport> = report.map_or_else(Vec::new, |report| {
-            let pairs = case.runs.iter().zip(&report.runs);
-            pairs.filter(|(run, _)| run.nsamples == Some(budget)).map(|(_, found)| found).collect()
-        });
-        let over_runs = |number: &dyn Fn(&RunReport) -> f64| {
-            mean(&runs.iter().map(|run| number(run)).collect::<Vec<_>>())
+        let runs: Vec<(&RunReport, &RunJudgement)> =
+            found.map_or_else(Vec::new, |(report, judgement)| {
+                let pairs = report.runs.iter().zip(&judgement.runs);
+                pairs.filter(|(_, judgement)| judgement.per_player == Some(budget)).collect()
+            });
+        let over_runs = |number: &dyn Fn(&RunReport, &RunJudgement) -> f64| {
+            mean(&runs.iter().map(|(run, judgement)| number(run, judgement)).collect::<Vec<_>>())
         };
         let is_there = !runs.is_empty();
-        let error = over_runs(&|run| run.squared_error(case).unwrap_or(f64::NAN));
+        let error = over_runs(&|_, judgement| {
+            let quality = judgement.qualities.iter().find(|(name, _)| name == ERROR);
+            quality.and_then(|(_, number)| *number).unwrap_or(f64::NAN)
+        });
         ErrorCell {
-            case: case.case.clone(),
-            per_player: budget / n_players,
+            case: case.to_owned(),
+            per_player: budget,
             peer: peer.to_owned(),
             method: method.to_owned(),
             squared_error: error.is_finite().then_some(error),
             queries: if is_there {
-                over_runs(&|run| run.queries as f64 / run.values.len() as f64)
+                over_runs(&|run, _| run.queries as f64 / run.instances as f64)
             } else {
                 0.0
             },
-            milliseconds: if is_there { over_runs(&|run| 1e3 * run.seconds_each()) } else { 0.0 },
-            of_truth: case.truth.as_ref().map_or(0.0, |truth| truth.relative_squared_error),
+            milliseconds: if is_there {
+                over_runs(&|run, _| 1e3 * run.seconds_each())
+            } else {
+                0.0
+            },
+            of_truth: ours.of_truth,
         }
     };
     budgets.into_iter().map(cell).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "small whole numbers and powers of two are exact")]
+mod tests {
+    use super::*;
+
+    fn report(seconds: &[f64]) -> Report {
+        let run = |&seconds: &f64| RunReport {
+            seconds,
+            model_seconds: seconds / 4.0,
+            queries: 48,
+            calls: 6,
+            instances: 2,
+        };
+        Report {
+            version: "1".to_owned(),
+            peak_memory_bytes: 9,
+            idle_memory_bytes: 4,
+            runs: seconds.iter().map(run).collect(),
+        }
+    }
+
+    fn judgement(errors: &[(u64, Option<f64>)]) -> Judgement {
+        let run = |&(budget, error): &(u64, Option<f64>)| RunJudgement {
+            per_player: Some(budget),
+            qualities: vec![(ERROR.to_owned(), error), ("gap".to_owned(), Some(0.5))],
+        };
+        Judgement { runs: errors.iter().map(run).collect(), of_truth: 0.125 }
+    }
+
+    #[test]
+    fn costs_are_of_one_instance_and_qualities_keep_their_order() {
+        let reports = [report(&[1.0]), report(&[3.0])];
+        let cost = Cost::of(reports.iter(), &judgement(&[(8, Some(0.25))]), 2).unwrap();
+        assert_eq!(cost.milliseconds, Spread { median: 1000.0, min: 500.0, max: 1500.0 });
+        assert_eq!(cost.model_share.median, 0.125);
+        assert_eq!((cost.queries, cost.calls), (24.0, Some(3.0)));
+        let names: Vec<&str> = cost.qualities.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [ERROR, "gap"]);
+        assert_eq!(cost.quality("gap"), Some(0.5));
+        assert_eq!(cost.quality("coverage"), None);
+        let unknown = Cost::of(reports.iter(), &judgement(&[(8, None)]), 2).unwrap();
+        assert_eq!(unknown.quality(ERROR), None);
+    }
+
+    #[test]
+    fn runs_of_one_budget_share_a_cell_and_who_failed_has_cells_without_errors() {
+        let ours = judgement(&[(32, Some(1.0)), (8, Some(2.0)), (8, Some(4.0))]);
+        let cells = error_cells("a", "p", "m", &ours, Some((&report(&[2.0, 4.0, 8.0]), &ours)));
+        let numbers: Vec<_> =
+            cells.iter().map(|c| (c.per_player, c.squared_error, c.milliseconds)).collect();
+        assert_eq!(numbers, [(8, Some(3.0), 3000.0), (32, Some(1.0), 1000.0)]);
+        assert_eq!((cells[0].queries, cells[0].of_truth), (24.0, 0.125));
+        let failed = error_cells("a", "p", "m", &ours, None);
+        let numbers: Vec<_> = failed.iter().map(|c| (c.per_player, c.squared_error)).collect();
+        assert_eq!(numbers, [(8, None), (32, None)]);
+    }
 }

@@ -38,30 +38,6 @@ pub fn geometric_mean(numbers: &[f64]) -> f64 {
     mean(&logarithms).exp()
 }
 
-/// `||found - truth||^2 / ||truth||^2` over all outputs and players of one instance.
-#[must_use]
-pub fn relative_squared_error(found: &[Vec<f64>], truth: &[Vec<f64>]) -> f64 {
-    let pairs = || found.iter().flatten().zip(truth.iter().flatten());
-    let distance: f64 = pairs().map(|(found, truth)| (found - truth).powi(2)).sum();
-    distance / pairs().map(|(_, truth)| truth.powi(2)).sum::<f64>()
-}
-
-/// The largest distance between a prediction and the sum of its expected value and its values.
-#[must_use]
-pub fn largest_gap(
-    values: &[Vec<Vec<f64>>],
-    expected_values: &[Vec<f64>],
-    predictions: &[Vec<f64>],
-) -> f64 {
-    let mut largest = 0.0_f64;
-    for ((values, expected), predictions) in values.iter().zip(expected_values).zip(predictions) {
-        for ((values, expected), prediction) in values.iter().zip(expected).zip(predictions) {
-            largest = largest.max((expected + values.iter().sum::<f64>() - prediction).abs());
-        }
-    }
-    largest
-}
-
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "small whole numbers and powers of two are exact")]
 mod tests {
@@ -81,20 +57,5 @@ mod tests {
         let geometric = geometric_mean(&[1.0, 4.0, 16.0]);
         assert!((geometric - 4.0).abs() < 8.0 * f64::EPSILON * 4.0, "{geometric}");
         assert!(geometric_mean(&[]).is_nan());
-    }
-
-    #[test]
-    fn errors_are_relative_to_the_truth() {
-        let truth = [vec![3.0, 0.0], vec![0.0, 4.0]];
-        let found = [vec![3.0, 1.0], vec![0.0, 2.0]];
-        assert_eq!(relative_squared_error(&found, &truth), 5.0 / 25.0);
-        assert_eq!(relative_squared_error(&truth, &truth), 0.0);
-    }
-
-    #[test]
-    fn the_gap_is_what_the_sum_misses() {
-        let values = [vec![vec![1.0, 2.0]], vec![vec![0.5, 0.0]]];
-        let expected = [vec![1.0], vec![1.0]];
-        assert_eq!(largest_gap(&values, &expected, &[vec![4.0], vec![1.25]]), 0.25);
     }
 }

@@ -15,7 +15,9 @@ mod tree;
 mod tree_ensemble;
 
 pub(crate) use attributes::{Attributes, node_name};
-pub(crate) use row_operator::reals;
+pub(crate) use row_operator::{FromNode, reals};
+pub(crate) use scale::Scaler;
+pub(crate) use tree::splits;
 
 use row_operator::load;
 use tract_onnx::Onnx;

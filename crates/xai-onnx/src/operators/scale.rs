@@ -11,6 +11,13 @@ pub(crate) struct Scaler {
     scale: Vec<f64>,
 }
 
+impl Scaler {
+    /// Offset and scale of a column; a single value stands for every column.
+    pub(crate) fn pair(&self, column: usize) -> (f64, f64) {
+        (self.offset[column % self.offset.len()], self.scale[column % self.scale.len()])
+    }
+}
+
 impl FromNode for Scaler {
     fn from_node(node: Attributes<'_>) -> Result<Self, OnnxError> {
         let (mut offset, mut scale) = (node.reals("offset")?, node.reals("scale")?);
@@ -44,11 +51,9 @@ impl RowOperator for Scaler {
     }
 
     fn eval(&self, cells: &[f64], width: usize) -> Result<Vec<Vec<f64>>, String> {
-        // A single value stands for every column.
-        let offset = self.offset.iter().cycle();
-        let pairs: Vec<_> = offset.zip(self.scale.iter().cycle()).take(width).collect();
+        let pairs: Vec<_> = (0..width).map(|column| self.pair(column)).collect();
         let scaled = cells.iter().zip(pairs.iter().cycle());
-        Ok(vec![scaled.map(|(x, (offset, scale))| (x - *offset) * *scale).collect()])
+        Ok(vec![scaled.map(|(x, (offset, scale))| (x - offset) * scale).collect()])
     }
 }
 

@@ -219,6 +219,21 @@ impl Forest {
     }
 }
 
+/// The feature and the threshold of each test `x <= threshold` of an ensemble, in no order and with repetitions.
+pub(crate) fn splits(node: Attributes<'_>) -> Result<Vec<(u32, f64)>, OnnxError> {
+    let (features, values) = (node.indices("nodes_featureids")?, node.reals("nodes_values")?);
+    let mut splits = Vec::new();
+    for ((mode, feature), value) in modes(node)?.into_iter().zip(features).zip(values) {
+        if matches!(mode, Mode::LessEqual | Mode::Greater | Mode::Equal | Mode::NotEqual) {
+            splits.push((feature, value));
+        }
+        if matches!(mode, Mode::Less | Mode::GreaterEqual | Mode::Equal | Mode::NotEqual) {
+            splits.push((feature, below(value)));
+        }
+    }
+    Ok(splits)
+}
+
 /// The threshold `t` for which `x <= t` means `x < value`.
 fn below(value: f64) -> f64 {
     // Nothing lies below minus infinity, and nothing is at most NaN.

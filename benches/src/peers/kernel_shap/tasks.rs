@@ -3,19 +3,20 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, s};
 use serde::Deserialize;
-use xai_core::{Rows, Seed, Stream, nested};
+use xai_core::{Seed, Stream, nested};
 use xai_shap::{Estimator, Link};
 
-use super::{Case, Contender, Measure, Method, RunSettings, Sources, TaskAbout, truth};
+use super::{KernelShapSettings, RunSettings, truth};
 use crate::adult::Adult;
 use crate::first;
 use crate::models::{Activation, Dense, Head, Layer, Model, Unanimity};
+use crate::peers::{Bound, Case, Contender, Goal, Measure, Method, Ratio, Sources, TaskAbout};
 
 /// Rows of Adult before this one are the training part.
 const ADULT_TEST: usize = 30_000;
 
 /// Time at default settings: twelve one-hot features and a logistic model.
-pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
+pub(in crate::peers) fn adult(sources: &Sources) -> Result<Vec<Case>> {
     let task = TaskAbout {
         name: "kernel-shap-adult".to_owned(),
         title: "KernelSHAP on the shape of Adult".to_owned(),
@@ -36,33 +37,30 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
     let shap = ["default", "all-features"].map(|method| contender("shap", method, 5, Some(20.0)));
     let mut all = shap.to_vec();
     all.push(contender("alibi", "default", 2, Some(100.0)));
-    let case = |name: &str, estimator, contenders, table| Case {
-        estimator,
-        link: Link::Logit,
-        contenders,
-        ..blank(&task, name, table)
+    let case = |name: &str, estimator, contenders, table: Table, groups| {
+        let link = Link::Logit;
+        let settings = KernelShapSettings { estimator, link, groups, ..once() };
+        let truth = Some(truth::enumerated(&settings, &table)?);
+        table.case(&task, name, contenders, KernelShapSettings { truth, ..settings })
     };
+    let (table, groups) = uniform();
     let mut cases = vec![
-        case("uniform-exact", Estimator::Exact, all.clone(), uniform()),
-        case("uniform-default", Estimator::Auto, shap.to_vec(), uniform()),
+        case("uniform-exact", Estimator::Exact, all.clone(), table.clone(), groups.clone())?,
+        case("uniform-default", Estimator::Auto, shap.to_vec(), table, groups)?,
     ];
     if let Some(folder) = &sources.adult {
         let adult = Adult::load(folder)?;
-        let groups = Some(groups(&adult));
+        let groups = Some(groups_of(&adult));
         let instances = adult.rows.slice(s![ADULT_TEST..ADULT_TEST + 10, ..]).to_owned();
         let background = first(&adult.rows, 100);
-        let table = Table { model: Model::Dense(adult.logistic), background, instances, groups };
-        cases.push(case("adult-exact", Estimator::Exact, all, table));
+        let table = Table { model: Model::Dense(adult.logistic), background, instances };
+        cases.push(case("adult-exact", Estimator::Exact, all, table, groups)?);
     }
-    let completed = |case: Case| {
-        let truth = Some(truth::enumerated(&case)?);
-        Ok(Case { predictions: predictions(&case)?, truth, ..case })
-    };
-    cases.into_iter().map(completed).collect()
+    Ok(cases)
 }
 
 /// Rows by the thousand, to see where the time goes.
-pub(super) fn adult_batch(sources: &Sources) -> Result<Vec<Case>> {
+pub(in crate::peers) fn adult_batch(sources: &Sources) -> Result<Vec<Case>> {
     const ROWS: usize = 2560;
     let Some(folder) = &sources.adult else { return Ok(Vec::new()) };
     let task = TaskAbout {
@@ -80,52 +78,80 @@ pub(super) fn adult_batch(sources: &Sources) -> Result<Vec<Case>> {
     let adult = Adult::load(folder)?;
     ensure!(ADULT_TEST + ROWS <= adult.rows.nrows(), "adult.csv has too few rows");
     let instances = adult.rows.slice(s![ADULT_TEST..ADULT_TEST + ROWS, ..]).to_owned();
-    let groups = Some(groups(&adult));
+    let groups = Some(groups_of(&adult));
     let background = first(&adult.rows, 100);
-    let table = Table { model: Model::Dense(adult.network), background, instances, groups };
-    let case = Case { estimator: Estimator::Exact, ..blank(&task, "exact", table) };
-    Ok(vec![Case { predictions: predictions(&case)?, ..case }])
+    let table = Table { model: Model::Dense(adult.network), background, instances };
+    let settings = KernelShapSettings { estimator: Estimator::Exact, groups, ..once() };
+    Ok(vec![table.case(&task, "exact", Vec::new(), settings)?])
 }
 
 /// What there is to explain.
-struct Table {
-    model: Model,
-    background: Array2<f64>,
-    instances: Array2<f64>,
-    groups: Option<Vec<Vec<usize>>>,
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) model: Model,
+    pub(super) background: Array2<f64>,
+    pub(super) instances: Array2<f64>,
 }
 
-/// A case with one run at default settings and nobody to compare with.
-fn blank(task: &TaskAbout, name: &str, table: Table) -> Case {
-    let Table { model, background, instances, groups } = table;
-    Case {
-        task: task.clone(),
-        case: name.to_owned(),
-        contenders: Vec::new(),
-        explainer: Method::KernelShap,
+impl Table {
+    /// A case about this table.
+    fn case(
+        self,
+        task: &TaskAbout,
+        name: &str,
+        contenders: Vec<Contender>,
+        settings: KernelShapSettings,
+    ) -> Result<Case> {
+        let predictions = self.predictions(settings.link)?;
+        Ok(Case {
+            task: task.clone(),
+            case: name.to_owned(),
+            contenders,
+            model_share_goal: None,
+            explainer: Method::KernelShap(KernelShapSettings { predictions, ..settings }),
+            model: self.model,
+            data: self.background,
+            instances: self.instances,
+        })
+    }
+
+    /// The model's outputs for the instances on the scale of the link.
+    #[allow(clippy::disallowed_methods, reason = "what the explanations are compared with")]
+    fn predictions(&self, link: Link) -> Result<Array2<f64>> {
+        let outputs = self.model.predictor().predict(&self.instances);
+        let outputs = outputs.map_err(|error| anyhow::anyhow!("the model: {error}"))?;
+        Ok(match link {
+            Link::Identity => outputs,
+            Link::Logit => outputs.mapv(|p| (p / (1.0 - p)).ln()),
+        })
+    }
+}
+
+/// One run at default settings.
+pub(super) fn once() -> KernelShapSettings {
+    KernelShapSettings {
         estimator: Estimator::Auto,
         link: Link::Identity,
-        groups,
+        groups: None,
         runs: vec![RunSettings { nsamples: None, seed: 0 }],
-        model,
-        background,
-        instances,
         predictions: Array2::zeros((0, 0)),
         truth: None,
     }
 }
 
-fn contender(peer: &str, method: &str, instances: usize, goal: Option<f64>) -> Contender {
-    Contender { peer: peer.to_owned(), method: method.to_owned(), instances, goal }
+fn contender(peer: &str, method: &str, instances: usize, speed: Option<f64>) -> Contender {
+    let goal = |ratio| Goal { ratio: Ratio::Speed, bound: Bound::AtLeast(ratio) };
+    let goals = speed.map(goal).into_iter().collect();
+    Contender { peer: peer.to_owned(), method: method.to_owned(), instances, goals }
 }
 
 /// The columns of each feature.
-fn groups(adult: &Adult) -> Vec<Vec<usize>> {
+fn groups_of(adult: &Adult) -> Vec<Vec<usize>> {
     (0..adult.features.len()).map(|feature| adult.features.columns(feature).collect()).collect()
 }
 
 /// Twelve one-hot features of four categories each and a logistic model.
-fn uniform() -> Table {
+fn uniform() -> (Table, Option<Vec<Vec<usize>>>) {
     const GROUPS: usize = 12;
     const CATEGORIES: usize = 4;
     let mut stream = Seed::new(1).stream();
@@ -147,7 +173,7 @@ fn uniform() -> Table {
     let model = Dense { layers, activation: Activation::Relu, head: Head::Softmax };
     let group = |group| (group * CATEGORIES..(group + 1) * CATEGORIES).collect();
     let groups = Some((0..GROUPS).map(group).collect());
-    Table { model: Model::Dense(model), background, instances, groups }
+    (Table { model: Model::Dense(model), background, instances }, groups)
 }
 
 /// What `train_models.py` wrote.
@@ -162,7 +188,7 @@ struct Trained {
 
 macro_rules! trained {
     ($($name:literal),*) => {
-        [$(($name, include_str!(concat!("../../peers/models/", $name, ".json")))),*]
+        [$(($name, include_str!(concat!("../../../peers/models/", $name, ".json")))),*]
     };
 }
 
@@ -181,23 +207,9 @@ const ERROR_CONTENDERS: [(&str, &str); 10] = [
 ];
 
 /// Squared error of the sampled values at 8 and 32 coalitions per player.
-pub(super) fn error(_: &Sources) -> Result<Vec<Case>> {
-    const LARGE_SAMPLE: usize = 1 << 21;
-    let complete = |case: Case| {
-        let truth = match &case.model {
-            Model::Trees(trees) => truth::of_trees(trees, &case.background, &case.instances),
-            Model::Unanimity(games) => truth::of_unanimity(games, &case.instances),
-            Model::Dense(_) if case.background.ncols() <= 16 => truth::enumerated(&case)?,
-            Model::Dense(_) => truth::sampled(&case, LARGE_SAMPLE)?,
-        };
-        Ok(Case { predictions: predictions(&case)?, truth: Some(truth), ..case })
-    };
-    error_cases()?.into_iter().map(complete).collect()
-}
-
-/// The cases of [`error`] without the true values, which take a while.
-pub(super) fn error_cases() -> Result<Vec<Case>> {
+pub(in crate::peers) fn error(_: &Sources) -> Result<Vec<Case>> {
     const SEEDS: u64 = 4;
+    const LARGE_SAMPLE: usize = 1 << 21;
     let task = TaskAbout {
         name: "kernel-shap-error".to_owned(),
         title: "KernelSHAP's error at equal numbers of coalitions".to_owned(),
@@ -212,34 +224,44 @@ pub(super) fn error_cases() -> Result<Vec<Case>> {
         measure: Measure::Error,
         memory_goal: None,
     };
-    let case = |name: &str, table: Table| {
+    let contenders = ERROR_CONTENDERS.map(|(peer, method)| contender(peer, method, 4, None));
+    let case = |(name, table): (&str, Table)| {
         let n_players = table.background.ncols();
         let run = |(per_player, seed)| RunSettings { nsamples: Some(per_player * n_players), seed };
         let budgets = [8, 32].into_iter();
-        Case {
-            contenders: ERROR_CONTENDERS
-                .map(|(peer, method)| contender(peer, method, 4, None))
-                .to_vec(),
+        let settings = KernelShapSettings {
             estimator: Estimator::Paired,
             runs: budgets.flat_map(|b| (0..SEEDS).map(move |seed| (b, seed))).map(run).collect(),
-            ..blank(&task, name, table)
-        }
+            ..once()
+        };
+        let truth = match &table.model {
+            Model::Trees(trees) => truth::of_trees(trees, &table.background, &table.instances),
+            Model::Unanimity(games) => truth::of_unanimity(games, &table.instances),
+            _ if n_players <= 16 => truth::enumerated(&settings, &table)?,
+            _ => truth::sampled(&settings, &table, LARGE_SAMPLE)?,
+        };
+        let settings = KernelShapSettings { truth: Some(truth), ..settings };
+        table.case(&task, name, contenders.to_vec(), settings)
     };
-    let mut cases = Vec::new();
+    error_tables()?.into_iter().map(case).collect()
+}
+
+/// What [`error`] explains.
+pub(super) fn error_tables() -> Result<Vec<(&'static str, Table)>> {
+    let mut tables = Vec::new();
     for (name, text) in
         trained!["trees-12", "trees-16", "trees-30", "network-12", "network-16", "network-30"]
     {
         let Trained { model, background, instances } =
             serde_json::from_str(text).with_context(|| name.to_owned())?;
-        cases.push(case(name, Table { model, background, instances, groups: None }));
+        tables.push((name, Table { model, background, instances }));
     }
     let mut stream = Seed::new(2).stream();
     let games = unanimity_games(&mut stream, 60);
     let instances = Array2::from_shape_simple_fn((4, 60), || 0.5 + stream.uniform());
     let background = Array2::zeros((1, 60));
-    let table = Table { model: Model::Unanimity(games), background, instances, groups: None };
-    cases.push(case("unanimity-60", table));
-    Ok(cases)
+    tables.push(("unanimity-60", Table { model: Model::Unanimity(games), background, instances }));
+    Ok(tables)
 }
 
 /// 100 products of 1 to 20 columns with coefficients in `[-1, 1)`.
@@ -252,17 +274,4 @@ fn unanimity_games(stream: &mut Stream, n_columns: usize) -> Unanimity {
         coefficients.push(2.0 * stream.uniform() - 1.0);
     }
     Unanimity { members, coefficients }
-}
-
-/// The model's outputs for the instances on the scale of the link.
-#[allow(clippy::disallowed_methods, reason = "what the explanations are compared with")]
-fn predictions(case: &Case) -> Result<Array2<f64>> {
-    let predict = |rows: &Rows| {
-        case.model.predictor().predict(rows).map_err(|error| anyhow::anyhow!("the model: {error}"))
-    };
-    let outputs = predict(&case.instances)?;
-    Ok(match case.link {
-        Link::Identity => outputs,
-        Link::Logit => outputs.mapv(|p| (p / (1.0 - p)).ln()),
-    })
 }

@@ -11,6 +11,8 @@ use crate::error::{Error, Result, same_shape};
 use crate::model::{Row, Rows};
 use crate::params::{ParamError, require};
 
+pub mod discretizer;
+
 /// One feature: a name, and what its numbers stand for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Feature {

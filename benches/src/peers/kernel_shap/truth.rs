@@ -4,7 +4,8 @@ use ndarray::{Array2, Array3, Axis};
 use xai_core::{Result, Rows, Runs};
 use xai_shap::{Estimator, KernelShapParams, NSamples};
 
-use super::{Case, Truth, report};
+use super::tasks::Table;
+use super::{KernelShapSettings, Truth, stacked};
 use crate::models::{Tree, Trees, Unanimity};
 
 /// From a sum of trees, leaf by leaf; exact for any number of columns.
@@ -107,9 +108,9 @@ pub(super) fn of_unanimity(model: &Unanimity, instances: &Rows) -> Truth {
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn enumerated(case: &Case) -> Result<Truth> {
-    let settings = KernelShapParams { estimator: Estimator::Exact, ..report::params(case) };
-    let (values, _) = explained(settings, case)?;
+pub(super) fn enumerated(settings: &KernelShapSettings, table: &Table) -> Result<Truth> {
+    let params = KernelShapParams { estimator: Estimator::Exact, ..settings.params() };
+    let (values, _) = explained(params, table)?;
     Ok(Truth { values, source: "all coalitions".into(), relative_squared_error: 0.0 })
 }
 
@@ -117,13 +118,17 @@ pub(super) fn enumerated(case: &Case) -> Result<Truth> {
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn sampled(case: &Case, n_coalitions: usize) -> Result<Truth> {
-    let settings = KernelShapParams {
+pub(super) fn sampled(
+    settings: &KernelShapSettings,
+    table: &Table,
+    n_coalitions: usize,
+) -> Result<Truth> {
+    let params = KernelShapParams {
         estimator: Estimator::Paired,
         nsamples: NSamples::Count(n_coalitions),
-        ..report::params(case)
+        ..settings.params()
     };
-    let (values, errors) = explained(settings, case)?;
+    let (values, errors) = explained(params, table)?;
     let relative =
         |(values, errors): (ndarray::ArrayView2<'_, f64>, ndarray::ArrayView2<'_, f64>)| {
             let sum_of_squares = |numbers: &Rows| numbers.iter().map(|x| x * x).sum::<f64>();
@@ -138,14 +143,14 @@ pub(super) fn sampled(case: &Case, n_coalitions: usize) -> Result<Truth> {
 }
 
 /// Values and standard errors of all instances.
-fn explained(settings: KernelShapParams, case: &Case) -> Result<(Array3<f64>, Array3<f64>)> {
-    let features = xai_core::tabular::Features::unnamed(case.background.ncols())?;
-    let explainer = settings.fit(&case.background, features)?;
+fn explained(params: KernelShapParams, table: &Table) -> Result<(Array3<f64>, Array3<f64>)> {
+    let features = xai_core::tabular::Features::unnamed(table.background.ncols())?;
+    let explainer = params.fit(&table.background, features)?;
     let runs = Runs::seeded(0);
     let explanations = xai_core::Explainer::explain_rows(
         &explainer,
-        case.model.predictor(),
-        &case.instances,
+        table.model.predictor(),
+        &table.instances,
         &runs,
     );
     let (mut values, mut errors) = (Vec::new(), Vec::new());
@@ -157,7 +162,7 @@ fn explained(settings: KernelShapParams, case: &Case) -> Result<(Array3<f64>, Ar
         );
         values.push(data.shap_values);
     }
-    Ok((report::stacked(&values), report::stacked(&errors)))
+    Ok((stacked(&values), stacked(&errors)))
 }
 
 #[cfg(test)]
@@ -166,16 +171,17 @@ mod tests {
 
     use super::*;
     use crate::models::Model;
-    use crate::peers::kernel_shap;
+    use crate::peers::kernel_shap::tasks;
 
     /// Two ways to the same numbers: leaf by leaf, and all coalitions.
     #[test]
     fn leaves_add_up_to_all_coalitions() {
-        let cases = kernel_shap::error_cases().unwrap();
-        let case = cases.iter().find(|case| case.case == "trees-12").unwrap();
-        let Model::Trees(model) = &case.model else { panic!("trees-12 is a sum of trees") };
-        let leaves = of_trees(model, &case.background, &case.instances).values;
-        let all = enumerated(case).unwrap().values;
+        let tables = tasks::error_tables().unwrap();
+        let (_, table) = tables.iter().find(|(name, _)| *name == "trees-12").unwrap();
+        let Model::Trees(model) = &table.model else { panic!("trees-12 is a sum of trees") };
+        let leaves = of_trees(model, &table.background, &table.instances).values;
+        let settings = KernelShapSettings { estimator: Estimator::Exact, ..tasks::once() };
+        let all = enumerated(&settings, table).unwrap().values;
         // Both add fewer than 2^17 numbers of at most the size of the base.
         let bound = f64::from(1 << 17) * f64::EPSILON * model.base.abs().max(1.0);
         let worst = (leaves - all).fold(0.0_f64, |worst, difference| worst.max(difference.abs()));

@@ -1,0 +1,45 @@
+//! What the answers of a side are worth, in numbers with names.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::{Case, Method, Report, anchor_tabular, kernel_shap};
+
+/// What the answers of a report are worth.
+#[derive(Debug, Serialize)]
+pub struct Judgement {
+    /// One for each run of the case.
+    pub runs: Vec<RunJudgement>,
+    /// How uncertain the known truth is itself, as a squared error relative to it; 0 when it is exact or there is none.
+    pub of_truth: f64,
+}
+
+/// What the answers of a run are worth.
+#[derive(Debug, Serialize)]
+pub struct RunJudgement {
+    /// The coalitions per player that the run was allowed, in tasks at equal budgets.
+    pub per_player: Option<u64>,
+    /// Numbers by name, in the order in which a table shows them.
+    pub qualities: Vec<(String, f64)>,
+}
+
+impl Judgement {
+    /// Judges the answers of a report to the case, whoever gave them.
+    ///
+    /// # Errors
+    /// When an answer does not have the form of the method.
+    pub fn of(case: &Case, report: &Report) -> Result<Self> {
+        for run in &report.runs {
+            ensure!(
+                run.answers.len() == run.instances && run.instances <= case.instances.nrows(),
+                "a run has {} answers for {} instances",
+                run.answers.len(),
+                run.instances
+            );
+        }
+        match &case.explainer {
+            Method::AnchorTabular(_) => anchor_tabular::judge(case, &report.runs),
+            Method::KernelShap(settings) => kernel_shap::judge(settings, &report.runs),
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! The search for the anchor of largest coverage that is precise enough: beam search over sets of predicates, best-arm
+//! identification at each size.
+//!
+//! # Source
+//! Ribeiro, Singh & Guestrin 2018, "Anchors: high-precision model-agnostic explanations", algorithms 1 and 2.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use xai_core::{Error, Event, Result, Run, Semantics, Stop};
+
+use crate::bandit::{Arms, BestArms, Counts, Step};
+use crate::certificate::Certificate;
+use crate::data::TraceStep;
+
+mod log;
+mod outcome;
+mod sampling;
+mod settings;
+
+pub(crate) use log::{Candidate, Log};
+pub(crate) use outcome::{Outcome, Prefix};
+pub(crate) use sampling::{Draw, Neighborhood, Purpose, Request, SampleId};
+pub(crate) use settings::Settings;
+
+/// One search in progress.
+pub(crate) struct Search<'s, 'r, 'o, N> {
+    settings: &'s Settings,
+    neighborhood: &'s mut N,
+    run: &'r mut Run<'o>,
+    log: Log,
+    /// All anchors considered so far; the first is the empty one.
+    candidates: Vec<Candidate>,
+    /// The beam of each size, by number of candidate, best last; the first holds the empty anchor.
+    beams: Vec<Vec<usize>>,
+    /// The candidates to extend next.
+    parents: Vec<usize>,
+    best: Option<usize>,
+    certificate: Option<Certificate>,
+    /// Anchors that a strict search has put to the test.
+    n_tests: u64,
+    /// Samples drawn so far, without those of certificates.
+    n_samples: u64,
+    n_requests: u64,
+    certificate_queries: u64,
+    stop: Stop,
+    trace: Vec<TraceStep>,
+}
+
+/// Whether to go on with the search.
+type Flow = ControlFlow<()>;
+
+const GO_ON: Flow = ControlFlow::Continue(());
+const END: Flow = ControlFlow::Break(());
+
+impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
+    pub(crate) fn new(
+        settings: &'s Settings,
+        neighborhood: &'s mut N,
+        run: &'r mut Run<'o>,
+    ) -> Self {
+        let empty = Candidate {
+            anchor: Vec::new(),
+            order: Vec::new(),
+            own: Counts::default(),
+            inherited: Counts::default(),
+            rows: crate::bits::Bits::none(0),
+            covered: crate::bits::Bits::all(neighborhood.n_coverage()),
+            n_covered: neighborhood.n_coverage(),
+            batches: 0,
+        };
+        Search {
+            log: Log::new(neighborhood.n_predicates()),
+            settings,
+            neighborhood,
+            run,
+            candidates: vec![empty],
+            beams: vec![vec![0]],
+            parents: vec![0],
+            best: None,
+            certificate: None,
+            n_tests: 0,
+            n_samples: 0,
+            n_requests: 0,
+            certificate_queries: 0,
+            stop: Stop::Converged,
+            trace: Vec::new(),
+        }
+    }
+
+    /// Searches to the end, or as far as the budget goes.
+    pub(crate) fn run(mut self) -> Result<Outcome> {
+        if self.draw(&[0], self.settings.min_samples_start)?.is_break() {
+            return Err(Error::Stopped(self.stop));
+        }
+        let mut flow = self.test_the_empty_anchor()?;
+        let limit = self.settings.max_anchor_size.unwrap_or(usize::MAX);
+        while flow.is_continue() && self.beams.len() <= limit {
+            let proposed = self.propose();
+            if proposed.is_empty() {
+                break;
+            }
+            flow = self.search_size(&proposed)?;
+        }
+        self.finish()
+    }
+
+    /// Size 0: the model may decide alike for nearly all perturbations.
+    fn test_the_empty_anchor(&mut self) -> Result<Flow> {
+        if self.settings.semantics == Semantics::Native {
+            if self.sample_until_clear(&[0])?.is_break() {
+                return Ok(END);
+            }
+            return self.accept(&[0]);
+        }
+        let Settings { threshold, tau, delta, batch_size, .. } = *self.settings;
+        let level = (1.0 / delta).ln();
+        loop {
+            let counts = self.counts(0);
+            let lower = counts.lower_bound(level);
+            if threshold < counts.mean() && lower < threshold - tau {
+                if self.draw(&[0], batch_size)?.is_break() {
+                    return Ok(END);
+                }
+                continue;
+            }
+            return if threshold < lower { self.accept_one(0) } else { Ok(GO_ON) };
+        }
+    }
+
+    /// Anchors of one predicate more than those of the last beam, of more coverage than the best so far.
+    fn propose(&mut self) -> Vec<usize> {
+        let beam = self.parents.clone();
+        let best = self.best.map(|best| self.candidates[best].n_covered);
+        let mut seen = BTreeSet::new();
+        let mut proposed = Vec::new();
+        for predicate in 0..self.neighborhood.n_predicates() {
+            for &parent in &beam {
+                let parent = &self.candidates[parent];
+                // An implied predicate would cost samples and say nothing.
+                let native = self.settings.semantics == Semantics::Native;
+                if parent.anchor.contains(&predicate)
+                    || (native && self.neighborhood.implied(predicate, &parent.anchor))
+                {
+                    continue;
+                }
+                let covered = self.neighborhood.covered(predicate);
+                let child = self.log.child(parent, predicate, covered);
+                if seen.insert(child.anchor.clone())
+                    && best.is_none_or(|best| best < child.n_covered)
+                {
+                    proposed.push(self.candidates.len());
+                    self.candidates.push(child);
+                }
+            }
+        }
+        proposed
+    }
+
+    /// Finds the most precise of the proposed anchors, and the valid one of largest coverage among them.
+    fn search_size(&mut self, proposed: &[usize]) -> Result<Flow> {
+        let (beam, complete) = self.most_precise(proposed, self.settings.beam_size)?;
+        self.beams.push(beam.clone());
+        self.parents = beam.clone();
+        if !complete || self.sample_until_clear(&beam)?.is_break() {
+            return Ok(END);
+        }
+        let flow = self.accept(&beam)?;
+        if flow.is_break() || !self.settings.coverage_sweep {
+            return Ok(flow);
+        }
+        if self.sweep(proposed, &beam)?.is_break() {
+            return Ok(END);
+        }
+        self.parents = self.worth_extending(proposed);
+        Ok(GO_ON)
+    }
+
+    /// The most precise candidates whose children may yet be the best: they cover more than the best, and are not valid
+    /// themselves.
+    fn worth_extending(&self, proposed: &[usize]) -> Vec<usize> {
+        let mut open: Vec<usize> = proposed
+            .iter()
+            .copied()
+            .filter(|&id| self.is_wider_than_the_best(id) && !self.is_valid(id))
+            .collect();
+        open.sort_by(|&a, &b| {
+            let mean = |id| self.counts(id).mean();
+            let covered = |id: usize| self.candidates[id].n_covered;
+            mean(b).total_cmp(&mean(a)).then(covered(b).cmp(&covered(a)))
+        });
+        open.truncate(self.settings.beam_size);
+        open
+    }
+
+    /// Anchors that are not the most precise may be precise enough, and cover more: the widest of these is the best.
+    fn sweep(&mut self, proposed: &[usize], beam: &[usize]) -> Result<Flow> {
+        let mut others: Vec<usize> =
+            proposed.iter().copied().filter(|other| !beam.contains(other)).collect();
+        // Stable, so that of equal coverage the first proposed comes first.
+        others.sort_by_key(|&other| std::cmp::Reverse(self.candidates[other].n_covered));
+        for other in others {
+            if !self.is_wider_than_the_best(other) {
+                break;
+            }
+            // What is known already may rule it out, even if it comes from the samples of its parents.
+            let highest = self.counts(other).upper_bound(self.validity_rate());
+            if highest < self.settings.threshold {
+                continue;
+            }
+            if self.sample_until_clear(&[other])?.is_break() {
+                return Ok(END);
+            }
+            if self.accept(&[other])?.is_break() {
+                return Ok(END);
+            }
+        }
+        Ok(GO_ON)
+    }
+
+    /// The best arms among some candidates, ascending, and whether the search for them came to its end.
+    fn most_precise(&mut self, candidates: &[usize], top_n: usize) -> Result<(Vec<usize>, bool)> {
+        let Settings { tau, delta, batch_size, exploration, semantics, .. } = *self.settings;
+        let by_weight = semantics == Semantics::Native;
+        let search = BestArms { top_n, tau, delta, exploration, batch_size, by_weight };
+        let mut arms = CandidateArms { search: self, candidates };
+        let (arms, complete) = search.search(&mut arms)?;
+        Ok((arms.into_iter().map(|arm| candidates[arm]).collect(), complete))
+    }
+
+    /// What is known of a candidate.
+    ///
+    /// Samples of its parents that happen to satisfy it come from other rows than its own: they have its last predicate
+    /// by nature. They serve until there are own ones; the reference counts both alike, and so may be far off.
+    fn counts(&self, id: usize) -> Counts {
+        let Candidate { own, inherited, .. } = self.candidates[id];
+        match self.settings.semantics {
+            Semantics::Native if 0 < own.n_samples => own,
+            Semantics::Native => inherited,
+            Semantics::Reference => Counts {
+                n_samples: own.n_samples + inherited.n_samples,
+                positives: own.positives + inherited.positives,
+            },
+        }
+    }
+
+    /// What the test of validity may look at.
+    fn tested(&self, id: usize) -> Counts {
+        match self.settings.semantics {
+            Semantics::Native => self.candidates[id].own,
+            Semantics::Reference => self.counts(id),
+        }
+    }
+
+    /// Samples candidates until each is clearly valid or clearly not.
+    fn sample_until_clear(&mut self, candidates: &[usize]) -> Result<Flow> {
+        loop {
+            let unclear: Vec<usize> =
+                candidates.iter().copied().filter(|&id| self.is_unclear(id)).collect();
+            if unclear.is_empty() {
+                return Ok(GO_ON);
+            }
+            if self.draw(&unclear, self.settings.batch_size)?.is_break() {
+                return Ok(END);
+            }
+        }
+    }
+
+    /// The exploration rate of the validity test: the risk is shared by all anchors that a beam may test at one size.
+    fn validity_rate(&self) -> f64 {
+        let tests = (self.settings.beam_size - 1) * self.neighborhood.n_predicates() + 1;
+        (tests as f64 / self.settings.delta).ln()
+    }
+
+    fn is_unclear(&self, id: usize) -> bool {
+        let Settings { threshold, epsilon_stop, .. } = *self.settings;
+        let counts = self.tested(id);
+        let beta = self.validity_rate();
+        if threshold <= counts.mean() || counts.n_samples == 0 {
+            counts.lower_bound(beta) < threshold - epsilon_stop
+        } else {
+            threshold + epsilon_stop <= counts.upper_bound(beta)
+        }
+    }
+
+    fn is_valid(&self, id: usize) -> bool {
+        let Settings { threshold, epsilon_stop, .. } = *self.settings;
+        let counts = self.tested(id);
+        threshold <= counts.mean()
+            && threshold - epsilon_stop < counts.lower_bound(self.validity_rate())
+    }
+
+    fn is_wider_than_the_best(&self, id: usize) -> bool {
+        self.best.is_none_or(|best| self.candidates[best].n_covered < self.candidates[id].n_covered)
+    }
+
+    /// Makes the widest valid candidate the best one, when it is wider than the best so far; `END` when no wider one
+    /// can follow or the first is enough.
+    fn accept(&mut self, candidates: &[usize]) -> Result<Flow> {
+        let mut valid: Vec<usize> =
+            candidates.iter().copied().filter(|&id| self.is_valid(id)).collect();
+        valid.sort_by_key(|&id| std::cmp::Reverse(self.candidates[id].n_covered));
+        for id in valid {
+            if self.is_wider_than_the_best(id) {
+                let flow = self.accept_one(id)?;
+                if flow.is_break() || self.best == Some(id) {
+                    return Ok(flow);
+                }
+            }
+        }
+        Ok(GO_ON)
+    }
+
+    /// A strict search takes an anchor only when fresh samples say so.
+    fn accept_one(&mut self, id: usize) -> Result<Flow> {
+        if self.settings.strict {
+            self.n_tests += 1;
+            // The risks of all tests add up to delta, however many there are.
+            let share = self.n_tests as f64 * (self.n_tests + 1) as f64;
+            let Some(certificate) = self.certify(id, self.settings.delta / share)? else {
+                return Ok(END);
+            };
+            if !certificate.clears_threshold {
+                return Ok(GO_ON);
+            }
+            self.certificate = Some(certificate);
+        }
+        self.best = Some(id);
+        let covers_all = self.candidates[id].n_covered == self.neighborhood.n_coverage();
+        Ok(if covers_all || self.settings.stop_on_first { END } else { GO_ON })
+    }
+
+    /// Fresh samples of a candidate; `None` when the budget does not allow any.
+    fn certify(&mut self, id: usize, risk: f64) -> Result<Option<Certificate>> {
+        let Settings { final_samples, batch_size, threshold, .. } = *self.settings;
+        let affordable = self
+            .run
+            .queries_left()
+            .map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let n_samples = final_samples.min(affordable);
+        if n_samples == 0 || self.stop != Stop::Converged || self.report().is_break() {
+            return Ok(None);
+        }
+        let order = &self.candidates[id].order;
+        // In batches as in the search, whose size decides how a rare anchor is perturbed.
+        let requests: Vec<Request<'_>> = (0..n_samples.div_ceil(batch_size))
+            .map(|batch| Request {
+                order,
+                purpose: Purpose::Certificate,
+                batch: batch as u64,
+                n_samples: batch_size.min(n_samples - batch * batch_size),
+            })
+            .collect();
+        let before = self.run.queries();
+        let drawn = self.neighborhood.draw(&requests, self.run);
+        self.certificate_queries += self.run.queries() - before;
+        match drawn {
+            Ok(draws) => {
+                let positives = draws.iter().map(|draw| draw.agrees.count() as u64).sum();
+                let counts = Counts { n_samples: n_samples as u64, positives };
+                Ok(Some(Certificate::new(counts, risk, threshold)))
+            }
+            Err(Error::Stopped(stop)) => {
+                self.stop = stop;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the observer of the samples so far.
+    fn report(&mut self) -> Flow {
+        match self.run.report(Event::Step { done: self.n_samples, total: None }) {
+            ControlFlow::Break(stop) => {
+                self.stop = stop;
+                END
+            }
+            ControlFlow::Continue(()) => GO_ON,
+        }
+    }
+
+    /// One call for a batch of each candidate; `END`, and nothing drawn, when the budget does not allow it.
+    fn draw(&mut self, ids: &[usize], n_samples: usize) -> Result<Flow> {
+        let wanted = (ids.len() * n_samples) as u64;
+        if self.stop != Stop::Converged {
+            return Ok(END);
+        }
+        if self.settings.max_samples < self.n_samples + wanted {
+            self.stop = Stop::Budget;
+            return Ok(END);
+        }
+        if self.report().is_break() {
+            return Ok(END);
+        }
+        let of = |&id: &usize| {
+            let Candidate { order, batches, .. } = &self.candidates[id];
+            Request { order, purpose: Purpose::Search, batch: *batches, n_samples }
+        };
+        let requests: Vec<Request<'_>> = ids.iter().map(of).collect();
+        match self.neighborhood.draw(&requests, self.run) {
+            Ok(draws) => {
+                for (&id, draw) in ids.iter().zip(&draws) {
+                    self.log.append(&mut self.candidates[id], draw);
+                }
+                self.n_samples += wanted;
+                self.n_requests += 1;
+                Ok(GO_ON)
+            }
+            Err(Error::Stopped(stop)) => {
+                self.stop = stop;
+                Ok(END)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Candidates as the arms of a bandit.
+struct CandidateArms<'a, 's, 'r, 'o, N> {
+    search: &'a mut Search<'s, 'r, 'o, N>,
+    candidates: &'a [usize],
+}
+
+impl<N: Neighborhood> Arms for CandidateArms<'_, '_, '_, '_, N> {
+    type Error = Error;
+
+    fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    fn counts(&self, arm: usize) -> Counts {
+        self.search.counts(self.candidates[arm])
+    }
+
+    fn weight(&self, arm: usize) -> f64 {
+        self.search.candidates[self.candidates[arm]].n_covered as f64
+    }
+
+    fn pull(&mut self, arms: &[usize], n_samples: usize) -> Result<Flow> {
+        let ids: Vec<usize> = arms.iter().map(|&arm| self.candidates[arm]).collect();
+        self.search.draw(&ids, n_samples)
+    }
+
+    fn step(&mut self, step: &Step) {
+        let search = &mut *self.search;
+        if search.settings.verbose
+            && (step.step - 1).is_multiple_of(search.settings.verbose_every as u64)
+        {
+            let ids = [step.best, step.challenger].map(|arm| self.candidates[arm]);
+            let anchors = ids.map(|id| &search.candidates[id]);
+            let step = TraceStep::new(step, anchors, ids.map(|id| search.counts(id)));
+            search.trace.push(step);
+        }
+    }
+}

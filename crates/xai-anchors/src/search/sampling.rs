@@ -1,0 +1,72 @@
+//! What the search asks of a modality.
+
+use xai_core::{Result, Run};
+
+use crate::bits::Bits;
+
+/// The perturbations of one instance, and the predicates that may hold for them.
+///
+/// The search knows predicates by number alone; what they mean, how a perturbation is drawn and what the model is
+/// asked is the modality's.
+pub(crate) trait Neighborhood {
+    /// How many predicates there are; the instance satisfies each.
+    fn n_predicates(&self) -> usize;
+
+    /// The rows of the coverage set that satisfy each predicate.
+    fn covered(&self, predicate: usize) -> &Bits;
+
+    /// How many rows the coverage set has.
+    fn n_coverage(&self) -> usize;
+
+    /// Whether a predicate holds wherever the anchor does, whatever the data.
+    fn implied(&self, predicate: usize, anchor: &[usize]) -> bool;
+
+    /// Draws perturbations for each request and asks the model for all of them at once.
+    ///
+    /// What a request gives depends on the request alone, not on what was drawn before or is drawn beside it.
+    fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Draw>>;
+}
+
+/// Perturbations wanted for an anchor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    /// The anchor's predicates in the order in which they were added.
+    pub order: &'a [usize],
+    /// The search itself, or the certificate: their samples are independent.
+    pub purpose: Purpose,
+    /// How many requests this anchor has made before for this purpose.
+    pub batch: u64,
+    /// How many perturbations.
+    pub n_samples: usize,
+}
+
+/// What samples are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// To find an anchor.
+    Search,
+    /// To tell its precision, unseen by the search.
+    Certificate,
+}
+
+/// Perturbations of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    /// Those for which the model decides as for the instance.
+    pub agrees: Bits,
+    /// For each predicate, those that satisfy it; empty for a certificate.
+    pub satisfies: Vec<Bits>,
+}
+
+/// One perturbation, to be drawn again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SampleId {
+    /// The anchor it was drawn for, in the order of its predicates.
+    pub order: Vec<usize>,
+    /// The request.
+    pub batch: u64,
+    /// How many perturbations the request was for.
+    pub n_samples: usize,
+    /// Which of them.
+    pub index: usize,
+}

@@ -1,0 +1,438 @@
+//! AnchorTabular: the predicates of a row, the search for an anchor among them, the explanation.
+
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
+use xai_core::tabular::{Features, Kind};
+use xai_core::{
+    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Valid, nested, same_shape,
+};
+
+use super::condition::{Condition, Operator, Predicate, Test, merge};
+use super::data::{AnchorTabularData, Candidate, Examples, Queries, Raw};
+use super::params::{AnchorTabularParams, Missing};
+use super::perturbation::{Answers, Perturbations, Source};
+use super::rule::{Rule, RuleCondition};
+use super::table::{Column, Table, coded};
+use crate::bandit::Counts;
+use crate::data::{Coverage, Estimate, Status};
+use crate::search::{Outcome, Prefix, SampleId, Search};
+
+/// Anchors of rows: conditions on a few features that hold the model's decision in place, whatever the others are.
+/// Made by [`AnchorTabularParams::fit`].
+///
+/// # Cost
+/// One query for the row, `min_samples_start` for the empty anchor, twice `batch_size` for each step of the bandit,
+/// `final_samples` for the certificate; at most `1 + max_samples + final_samples` in all, unless the search is strict,
+/// which needs a certificate for each anchor that it tests. Rows that are explained in one call share the answers to
+/// perturbations they have in common; each counts what it would cost alone.
+///
+/// # Source
+/// Ribeiro, Singh & Guestrin 2018, "Anchors: high-precision model-agnostic explanations", AAAI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct AnchorTabular {
+    params: Valid<AnchorTabularParams>,
+    features: Features,
+    #[serde(with = "nested")]
+    training: Array2<f64>,
+    #[serde(skip)]
+    table: Table,
+}
+
+/// The class of alibi whose sampling runs in several processes: here it is the same, since threads change nothing.
+///
+/// [`AnchorTabularParams::distributed`] has its defaults.
+pub type DistributedAnchorTabular = AnchorTabular;
+
+/// What is kept of an explainer; the rest follows from it.
+#[derive(Deserialize)]
+struct Saved {
+    params: Valid<AnchorTabularParams>,
+    features: Features,
+    #[serde(with = "nested")]
+    training: Array2<f64>,
+}
+
+impl TryFrom<Saved> for AnchorTabular {
+    type Error = Error;
+
+    fn try_from(saved: Saved) -> Result<Self> {
+        AnchorTabular::new(saved.params, &saved.training, saved.features)
+    }
+}
+
+impl AnchorTabular {
+    pub(crate) fn new(
+        params: Valid<AnchorTabularParams>,
+        training: &Rows,
+        features: Features,
+    ) -> Result<Self> {
+        // One row after the other in memory, as perturbations copy them.
+        let training = training.as_standard_layout().into_owned();
+        let table = Table::new(&params, &features, &training)?;
+        Ok(AnchorTabular { params, features, training, table })
+    }
+
+    /// The settings it was fitted with.
+    #[must_use]
+    pub fn params(&self) -> &AnchorTabularParams {
+        &self.params
+    }
+
+    /// The table it was fitted to.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// The cuts of a numeric feature that tell training rows apart, ascending; none for a categorical one.
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    pub fn edges(&self, feature: usize) -> &[f64] {
+        match &self.table.columns[feature] {
+            Column::Numeric { edges, .. } => edges.as_slice(),
+            Column::Categorical { .. } => &[],
+        }
+    }
+
+    /// What can be said of a row: its categories, and for each edge of a numeric feature the side it is on.
+    fn predicates(&self, x: &Row) -> Result<Vec<Predicate>> {
+        let codes = coded(&self.features, x)?;
+        let mut predicates = Vec::new();
+        for (feature, (column, &value)) in self.table.columns.iter().zip(&codes).enumerate() {
+            let mut push = |test: Test| predicates.push(Predicate { feature, test });
+            match column {
+                Column::Categorical { .. } => push(Test::Equal(whole(value))),
+                Column::Numeric { .. } if value.is_nan() => push(Test::Missing),
+                Column::Numeric { edges, present, .. } => {
+                    if present.count() < present.len() {
+                        push(Test::Present);
+                    }
+                    for (edge, &cut) in edges.as_slice().iter().enumerate() {
+                        push(if value <= cut { Test::AtMost(edge) } else { Test::Above(edge) });
+                    }
+                }
+            }
+        }
+        Ok(predicates)
+    }
+
+    /// One row, with the answers that other rows of the call have got already.
+    fn explain_one(
+        &self,
+        model: &dyn Predictor,
+        x: &Row,
+        answers: &mut Answers,
+        run: &mut Run<'_>,
+    ) -> Result<AnchorTabularData> {
+        let predicates = self.predicates(x)?;
+        let needed = 1 + self.params.min_samples_start as u64;
+        if let Some(given) = run.queries_left().filter(|&left| left < needed) {
+            return Err(Error::Budget { what: "the budget of queries", given, needed });
+        }
+        let before = run.queries();
+        let outputs = run.predict(model, &x.view().insert_axis(Axis(0)))?;
+        let decision = self.params.output.decision(&outputs.row(0))?;
+        let source = Source {
+            features: &self.features,
+            training: &self.training,
+            table: &self.table,
+            sampling: self.params.sampling,
+            output: &self.params.output,
+        };
+        let mut perturbations =
+            Perturbations::new(source, model, x, &predicates, decision, answers);
+        let settings = self.params.settings();
+        let outcome = Search::new(&settings, &mut perturbations, run).run()?;
+        let asked = run.queries() - before;
+        let queries = Queries {
+            instance: 1,
+            search: asked - 1 - outcome.certificate_queries,
+            certificate: outcome.certificate_queries,
+            search_requests: outcome.n_requests,
+        };
+        self.warn(&predicates, &outcome, run);
+        let example = |id: &SampleId| perturbations.example(id);
+        Ok(self.data(x, &predicates, decision, outcome, queries, &example))
+    }
+
+    fn warn(&self, predicates: &[Predicate], outcome: &Outcome, run: &mut Run<'_>) {
+        let unseen: Vec<&str> = predicates
+            .iter()
+            .filter(|own| self.table.allowed(own.feature, own.test.condition()).count() == 0)
+            .map(|own| self.name(own.feature))
+            .collect();
+        if !unseen.is_empty() {
+            let message = format!(
+                "no training row has the row's value of {}; it is held as it is wherever an anchor holds it",
+                unseen.join(", ")
+            );
+            run.warn("anchors.unseen_value", message);
+        }
+        if outcome.status == Status::NotFound {
+            let message = "no anchor meets the precision constraint; more or other cuts of numeric features (disc_perc, edges) or a wider beam (beam_size) may find one";
+            run.warn("anchors.not_found", message);
+        }
+    }
+
+    fn name(&self, feature: usize) -> &str {
+        let feature = self.features.iter().nth(feature).expect("predicates are of features");
+        &feature.name
+    }
+
+    fn data(
+        &self,
+        x: &Row,
+        predicates: &[Predicate],
+        decision: f64,
+        outcome: Outcome,
+        queries: Queries,
+        example: &dyn Fn(&SampleId) -> Vec<f64>,
+    ) -> AnchorTabularData {
+        let delta = self.params.delta;
+        let order: Vec<usize> = outcome.prefixes.iter().map(|prefix| prefix.predicate).collect();
+        let rule = self.rule(predicates, &order, decision);
+        let anchor: Vec<String> = rule.conditions.iter().map(|one| one.text.clone()).collect();
+        let base_rate = Estimate::new(outcome.base, delta);
+        let described = self.described(predicates, &outcome, base_rate.mean);
+        let last = described.last();
+        let precision = last.map_or(base_rate.mean, |last| last.precision.mean);
+        let coverage_of = last
+            .map_or_else(|| self.coverage(self.table.n_coverage()), |last| last.coverage.clone());
+        let examples =
+            outcome.prefixes.iter().map(|prefix| self.examples(prefix, example)).collect();
+        let means: Vec<f64> = described.iter().map(|one| one.precision.mean).collect();
+        let raw = Raw {
+            feature: rule.conditions.iter().map(|one| one.feature).collect(),
+            mean: means.clone(),
+            precision: means,
+            coverage: described.iter().map(|one| one.coverage.coverage).collect(),
+            examples,
+            all_precision: base_rate.mean,
+            num_preds: queries.search,
+            success: outcome.success,
+            names: anchor.clone(),
+            prediction: vec![decision],
+            instance: x.to_owned(),
+            instances: x.to_owned().insert_axis(Axis(0)),
+        };
+        let candidates = outcome.candidates.iter().map(|one| {
+            let rule = self.rule(predicates, &one.order, decision);
+            Candidate {
+                anchor: rule.conditions.iter().map(|one| one.text.clone()).collect(),
+                rule,
+                precision: Estimate::new(one.counts, delta),
+                coverage: self.coverage(one.n_covered),
+                valid: one.valid,
+            }
+        });
+        AnchorTabularData {
+            anchor,
+            precision,
+            coverage: coverage_of.coverage,
+            status: outcome.status,
+            reason: self.reason(&outcome, predicates.is_empty()),
+            stop: outcome.stop,
+            coverage_of,
+            base_rate,
+            candidates: candidates.collect(),
+            predicates: described,
+            rule,
+            best_of_size: outcome.best_of_size.iter().map(|&c| Estimate::new(c, delta)).collect(),
+            queries,
+            certificate: outcome.certificate,
+            trace: outcome.trace,
+            raw,
+        }
+    }
+
+    fn coverage(&self, n_covered: usize) -> Coverage {
+        let exact = self.table.coverage_rows.is_none();
+        Coverage::new(n_covered, self.table.n_coverage(), exact, self.params.delta)
+    }
+
+    /// The predicates of the anchor, with the precision that each adds.
+    fn described(
+        &self,
+        predicates: &[Predicate],
+        outcome: &Outcome,
+        base_rate: f64,
+    ) -> Vec<super::data::Predicate> {
+        let mut before = base_rate;
+        let mut described = Vec::with_capacity(outcome.prefixes.len());
+        for prefix in &outcome.prefixes {
+            let Predicate { feature, test } = predicates[prefix.predicate];
+            let precision = Estimate::new(prefix.counts, self.params.delta);
+            let edge = |edge: usize| self.edges(feature)[edge];
+            let (op, value, edge_index) = match test {
+                Test::Equal(code) => (Operator::Eq, Some(code as f64), None),
+                Test::AtMost(index) => (Operator::Le, Some(edge(index)), Some(index)),
+                Test::Above(index) => (Operator::Gt, Some(edge(index)), Some(index)),
+                Test::Missing => (Operator::Missing, None, None),
+                Test::Present => (Operator::Present, None, None),
+            };
+            let category = match test {
+                Test::Equal(code) => Some(self.category(feature, code)),
+                _ => None,
+            };
+            let gain = precision.mean - before;
+            before = precision.mean;
+            let name = self.name(feature).to_owned();
+            let coverage = self.coverage(prefix.n_covered);
+            described.push(super::data::Predicate {
+                feature,
+                name,
+                op,
+                value,
+                category,
+                edge_index,
+                precision,
+                gain,
+                coverage,
+            });
+        }
+        described
+    }
+
+    fn category(&self, feature: usize, code: usize) -> String {
+        match &self.features.iter().nth(feature).expect("predicates are of features").kind {
+            Kind::Categorical { categories, .. } => categories[code].clone(),
+            Kind::Numeric => unreachable!("codes are of categorical features"),
+        }
+    }
+
+    /// Predicates as conditions, one for each feature.
+    fn rule(&self, predicates: &[Predicate], order: &[usize], decision: f64) -> Rule {
+        let merged = merge(order.iter().map(|&id| predicates[id]));
+        let condition = |(feature, condition): (usize, Condition)| {
+            let name = self.name(feature);
+            let (mut code, mut bounds, mut missing) = (None, (None, None), None);
+            let text = match (&self.table.columns[feature], condition) {
+                (Column::Numeric { edges, .. }, Condition::Range { lower, upper }) => {
+                    let edge = |index: usize| edges.as_slice()[index];
+                    bounds = (lower.map(edge), upper.map(edge));
+                    missing = Some(false);
+                    if bounds == (None, None) {
+                        format!("{name} is not missing")
+                    } else {
+                        edges.describe(name, lower, upper)
+                    }
+                }
+                (_, Condition::Code(own)) => {
+                    code = Some(own);
+                    format!("{name} = {}", self.category(feature, own))
+                }
+                _ => {
+                    missing = Some(true);
+                    format!("{name} is missing")
+                }
+            };
+            RuleCondition { feature, text, code, lower: bounds.0, upper: bounds.1, missing }
+        };
+        Rule {
+            conditions: merged.into_iter().map(condition).collect(),
+            decision,
+            output: self.params.output.clone(),
+        }
+    }
+
+    fn examples(&self, prefix: &Prefix, example: &dyn Fn(&SampleId) -> Vec<f64>) -> Examples {
+        let width = self.features.n_columns();
+        let rows = |ids: &[SampleId]| {
+            let cells: Vec<f64> = ids.iter().flat_map(example).collect();
+            Array2::from_shape_vec((ids.len(), width), cells).expect("as many cells as columns")
+        };
+        let [covered_true, covered_false] = &prefix.examples;
+        Examples {
+            covered_true: rows(covered_true),
+            covered_false: rows(covered_false),
+            uncovered_true: Array2::zeros((0, width)),
+            uncovered_false: Array2::zeros((0, width)),
+        }
+    }
+
+    /// The status in a sentence.
+    fn reason(&self, outcome: &Outcome, nothing_to_hold: bool) -> String {
+        let threshold = self.params.threshold;
+        let nearest = || {
+            let best = outcome.best_of_size.iter().copied().map(|counts: Counts| counts.mean());
+            let best = best.fold(outcome.base.mean(), f64::max);
+            format!("the highest precision seen was {best:.3}")
+        };
+        match outcome.status {
+            Status::Found => format!(
+                "with these held, the model decides alike for at least {threshold} of the perturbations"
+            ),
+            Status::Empty => format!(
+                "the model decides alike for at least {threshold} of all perturbations, so nothing need be held"
+            ),
+            Status::NotFound if nothing_to_hold => {
+                "no feature tells training rows apart, so there is nothing to hold".to_owned()
+            }
+            Status::NotFound => format!(
+                "no anchor that was tried reaches a precision of {threshold}; {}",
+                nearest()
+            ),
+            Status::BudgetExhausted => {
+                format!("the search ended early: {}; {}", outcome.stop, nearest())
+            }
+        }
+    }
+}
+
+/// A code that was checked to be one.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be a whole number in range"
+)]
+fn whole(code: f64) -> usize {
+    code as usize
+}
+
+impl Explainer for AnchorTabular {
+    type Input = Row;
+    type Model<'m> = dyn Predictor + 'm;
+    type Data = AnchorTabularData;
+    const ABOUT: About = About { name: "AnchorTabular", kind: &["blackbox"], scope: &["local"] };
+
+    fn params(&self) -> &impl Serialize {
+        &self.params
+    }
+
+    fn check_input(&self, x: &Row) -> Result<()> {
+        same_shape("the input", &[self.features.n_columns()], x.shape())?;
+        let is_bad = |value: f64| {
+            value.is_infinite() || (self.params.missing == Missing::Error && value.is_nan())
+        };
+        if let Some(at) = x.iter().position(|&value| is_bad(value)) {
+            return Err(Error::NotFinite { what: "the input", at: vec![at], value: x[at] });
+        }
+        self.features.check("the input", &x.view().insert_axis(Axis(0)))
+    }
+
+    /// Rows of one call share answers; more of them would share more, and leave other threads idle.
+    const TOGETHER: usize = 64;
+
+    fn compute(
+        &self,
+        model: &dyn Predictor,
+        x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<AnchorTabularData> {
+        self.explain_one(model, x, &mut Answers::new(), run)
+    }
+
+    fn compute_together(
+        &self,
+        model: &dyn Predictor,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<AnchorTabularData>>> {
+        let mut answers = Answers::new();
+        let each = inputs.iter().zip(runs);
+        Ok(each.map(|(x, run)| self.explain_one(model, x, &mut answers, run)).collect())
+    }
+}

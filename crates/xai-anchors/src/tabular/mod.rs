@@ -1,0 +1,18 @@
+//! Anchors of rows of a table.
+
+mod condition;
+mod data;
+mod explainer;
+mod params;
+mod perturbation;
+mod pick;
+mod plan;
+mod rule;
+mod table;
+
+pub use condition::Operator;
+pub use data::{AnchorTabularData, Candidate, Examples, Predicate, Queries, Raw};
+pub use explainer::{AnchorTabular, DistributedAnchorTabular};
+pub use params::{AnchorTabularParams, CoverageSet, Missing, Sampling};
+pub use pick::{Pick, class_balanced_weights, submodular_pick};
+pub use rule::{Rule, RuleCondition, RuleReport};

@@ -3,6 +3,7 @@
 //! Prints the answers in words and, as the book shows it, a part of the document.
 
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
+#![allow(clippy::float_cmp, reason = "codes and whole distances are exact")]
 
 use std::error::Error;
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::grid::Axis;
 
 /// One set of features to change.
+#[derive(Clone)]
 pub(crate) struct Combination<'a> {
     axes: Vec<&'a Axis>,
     /// What the features that stay add to the distance, in the order of the features: before each axis, and after the
@@ -114,15 +115,20 @@ impl<'a> Combination<'a> {
         Ok(())
     }
 
-    /// Number of points in a band.
-    fn count(&self, above: f64, upto: f64) -> u64 {
-        let mut n = 0;
-        let counted: Result<(), ()> = self.band(above, upto, &mut |_, last| {
-            n += last.len() as u64;
-            Ok(())
-        });
-        debug_assert!(counted.is_ok(), "counting cannot fail");
-        n
+    /// Number of points with `distance <= upto`.
+    fn count(&self, upto: f64) -> u64 {
+        self.count_from(0.0, 0, upto)
+    }
+
+    fn count_from(&self, sum: f64, depth: usize, upto: f64) -> u64 {
+        let terms = &self.axes[depth].terms;
+        if depth + 1 == self.axes.len() {
+            let within = |&term: &f64| self.closed(self.grown(sum, depth, term)) <= upto;
+            return terms.partition_point(within) as u64;
+        }
+        let sums = terms.iter().map(|&term| self.grown(sum, depth, term));
+        let within = sums.take_while(|&grown| self.least(grown, depth + 1) <= upto);
+        within.map(|grown| self.count_from(grown, depth + 1, upto)).sum()
     }
 
     /// The least distance above a bound; infinite when there is none.
@@ -138,39 +144,61 @@ impl<'a> Combination<'a> {
         debug_assert!(found.is_ok(), "looking cannot fail");
         least
     }
+}
 
-    /// Where a band that begins above a distance should end, so that it has about `wanted` of the `left` points that are
-    /// left: half to twice as many, where no single distance has more.
-    pub(crate) fn band_end(&self, above: f64, left: u64, wanted: u64) -> f64 {
-        if left <= wanted.saturating_add(wanted / 2) {
-            return f64::INFINITY;
-        }
-        let (mut low, mut high) = (self.least_above(above), self.largest());
-        if wanted <= 2 * self.count(above, low) {
-            return low;
+/// Where a band that begins above a distance should end, so that it has about `wanted` of the `left` points that some sets
+/// of features have left: between three quarters and one and a half of that, where no single distance has more.
+pub(crate) fn band_end<'a, Sets: Iterator<Item = Combination<'a>>>(
+    sets: impl Fn() -> Sets,
+    above: f64,
+    left: u64,
+    wanted: u64,
+) -> f64 {
+    if left <= wanted.saturating_add(wanted / 2) {
+        return f64::INFINITY;
+    }
+    let (mut high, mut longest, mut all) = (0.0_f64, 1, 0_u64);
+    for set in sets() {
+        high = high.max(set.largest());
+        longest = longest.max(set.len());
+        all = all.saturating_add(set.n_points());
+    }
+    let asked = all - left;
+    let least_above =
+        |low: f64| sets().fold(f64::INFINITY, |least, set| least.min(set.least_above(low)));
+    let count = |upto: f64| {
+        sets().fold(0_u64, |n, set| n.saturating_add(set.count(upto))).saturating_sub(asked)
+    };
+    let mut low = above;
+    let (mut n, mut middle) = (0, low);
+    for attempt in 0.. {
+        // A single distance with many points is found from below, now and then, since halving would take long.
+        if attempt % 8 == 0 && (attempt != 0 || low < 0.0) {
+            low = least_above(low);
+            (n, middle) = (count(low), low);
+            if 3 * wanted <= 4 * n {
+                return low;
+            }
         }
         // Within a distance there are about as many points as its power.
-        let asked = self.n_points() - left;
-        let growth = (1.0 + wanted as f64 / asked as f64).powf(1.0 / self.axes.len() as f64);
-        let mut middle = above * growth;
-        loop {
-            if !(low < middle && middle < high) {
-                middle = low + (high - low) / 2.0;
-            }
-            if !(low < middle && middle < high) {
-                return high;
-            }
-            let n = self.count(above, middle);
-            if 2 * n < wanted {
-                low = middle;
-            } else if 2 * wanted < n {
-                high = middle;
-            } else {
-                return middle;
-            }
+        let growth = (asked + wanted) as f64 / (asked + n).max(1) as f64;
+        middle *= growth.powf(1.0 / longest as f64);
+        if !(low < middle && middle < high) {
             middle = low + (high - low) / 2.0;
         }
+        if !(low < middle && middle < high) {
+            break;
+        }
+        n = count(middle);
+        if 4 * n < 3 * wanted {
+            low = middle;
+        } else if 3 * wanted < 2 * n {
+            high = middle;
+        } else {
+            return middle;
+        }
     }
+    high
 }
 
 /// The sets of `length` out of `n` axes, in the order of their indices.
@@ -206,7 +234,7 @@ impl Iterator for Sets {
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "distances are compared to the bit")]
 mod tests {
-    use super::{Combination, Sets};
+    use super::{Combination, Sets, band_end};
     use crate::grid::Axis;
 
     /// Axes of multiples of irrational numbers, and one of ties.
@@ -249,9 +277,10 @@ mod tests {
                 let (mut seen, mut above) = (Vec::new(), f64::NEG_INFINITY);
                 while (seen.len() as u64) < combination.n_points() {
                     let left = combination.n_points() - seen.len() as u64;
-                    let upto = combination.band_end(above, left, 20);
+                    let sets = || std::iter::once(combination.clone());
+                    let upto = band_end(sets, above, left, 20);
                     let band = points(&combination, above, upto);
-                    assert_eq!(band.len() as u64, combination.count(above, upto));
+                    assert_eq!((seen.len() + band.len()) as u64, combination.count(upto));
                     assert!(!band.is_empty());
                     for places in &band {
                         let distance = combination.distance(places);

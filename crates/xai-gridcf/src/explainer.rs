@@ -168,7 +168,7 @@ impl GridCounterfactual {
             x,
         };
         let found = search.run(model, run)?;
-        Ok(search.data(&found, run))
+        Ok(search.data(found, run))
     }
 }
 

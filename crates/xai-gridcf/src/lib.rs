@@ -15,6 +15,6 @@ pub use customised::{Customised, CustomisedParams};
 pub use data::{Change, GridCounterfactualData, OutOfRange, Outcome};
 pub use distance::Distance;
 pub use explainer::GridCounterfactual;
-pub use params::{Anchor, GridCounterfactualParams};
+pub use params::{Anchor, AnswerScope, GridCounterfactualParams};
 pub use ranges::{Cell, FeatureRange, Grid};
 pub use target::{Label, Prediction, Target};

@@ -59,13 +59,18 @@ pub struct GridCounterfactualParams {
     /// Whether the instance's own value competes where it is on the grid of a quantity: a set of features is then silent
     /// when some of its features alone do better. Default false; with the reference semantics it does.
     pub include_instance_value: bool,
-    /// Whether a set of features is left out when some of its features alone reach the target. Default false.
+    /// Whose closest points are wanted: those of each set of features, or of all sets together. The second needs far fewer
+    /// queries. Default `"each-set"`.
+    pub answers: AnswerScope,
+    /// Whether a set of features is left out when some of its features alone reach the target; for `answers`
+    /// of each set. Default false.
     pub prune_supersets: bool,
     /// Whether to search although the instance itself reaches the target. Default false: the outcome is then
     /// `"already-satisfied"`, with a warning. With the reference semantics always.
     pub allow_same_class: bool,
-    /// Points that the first batch for a set of features asks for, at least 1; each further one asks for half as many
-    /// again as the one before. More means fewer calls, fewer means fewer points beyond the answer. Default 16.
+    /// Points in the first band of distance that a search asks for, at least 1; a later band has about a quarter of those
+    /// before it, or this many where that is more. More means fewer calls, fewer means fewer points beyond the answer.
+    /// Default 16.
     pub first_batch: usize,
     /// How features may change. Costs and scales multiply the distances of their features. Default: freely.
     pub constraints: Constraints,
@@ -91,6 +96,7 @@ impl Default for GridCounterfactualParams {
             inclusive_end: true,
             anchor: Anchor::Min,
             include_instance_value: false,
+            answers: AnswerScope::EachSet,
             prune_supersets: false,
             allow_same_class: false,
             first_batch: 16,
@@ -109,6 +115,17 @@ pub enum Anchor {
     Min,
     /// The instance's own value: the grid holds what lies whole steps away from it.
     Instance,
+}
+
+/// Whose closest points are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerScope {
+    /// Those of each set of features: what it takes to get there with these features.
+    #[default]
+    EachSet,
+    /// Those of all sets together: the search ends with the first distance that has an answer.
+    Closest,
 }
 
 impl Params for GridCounterfactualParams {
@@ -149,6 +166,8 @@ impl Params for GridCounterfactualParams {
             target.validate(names)?;
         }
         require(0 < self.first_batch, "first_batch", "at least 1", self.first_batch)?;
+        let each = self.answers == AnswerScope::EachSet || !self.prune_supersets;
+        require(each, "prune_supersets", "false with `answers` = \"closest\"", true)?;
         if self.semantics == Semantics::Reference {
             let free = self.constraints == Constraints::default();
             let rule = "left out with the reference semantics, which know none";

@@ -8,10 +8,10 @@ use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::Features;
 use xai_core::{Error, Event, Predictor, Result, Row, Run, Semantics, Stop};
 
-use crate::combination::{Combination, Sets};
+use crate::combination::{Combination, Sets, band_end};
 use crate::data::{Change, GridCounterfactualData, Outcome};
 use crate::grid::InstanceGrid;
-use crate::params::GridCounterfactualParams;
+use crate::params::{AnswerScope, GridCounterfactualParams};
 use crate::target::Goal;
 
 /// The most points asked for at once, and the most numbers in their rows.
@@ -31,30 +31,33 @@ pub(crate) struct Search<'a> {
     pub(crate) x: &'a Row,
 }
 
-/// The closest points of one set of features.
-struct Answers {
-    /// Indices of its axes.
-    set: Vec<usize>,
+/// One row of the answer, before it has its place.
+struct Answer {
+    row: Array1<f64>,
     distance: f64,
-    /// Places of the values of each point, one after the other.
-    places: Vec<u32>,
-    predictions: Vec<f64>,
-    /// Where a stop left points of the set open, the least of their distances.
-    open: Option<f64>,
+    prediction: f64,
+    /// Features that change, ascending.
+    changed: Vec<usize>,
+    gap: f64,
 }
 
 /// What a search found.
 #[derive(Default)]
 pub(crate) struct Found {
-    answers: Vec<Answers>,
-    /// The distance of the instance, when it is an answer itself.
-    unchanged: Option<f64>,
+    answers: Vec<Answer>,
     already_satisfied: bool,
     n_searched: u64,
     n_pruned: u64,
     stop: Option<Stop>,
     /// Where a stop left points open, no more than the least of their distances.
     open: Option<f64>,
+}
+
+/// Why the search of a set ended early, and the least distance of the points that are left open, infinite when none is.
+#[derive(Clone, Copy)]
+struct Left {
+    stop: Stop,
+    open: f64,
 }
 
 /// Why a walk over points ends early.
@@ -98,65 +101,120 @@ impl Search<'_> {
         if self.goal.is_impossible {
             return Ok(found);
         }
-        let at_rest = Combination::new(Vec::new(), self.staying, self.params.normalise_distance);
-        let at_rest = at_rest.distance(&[]);
-        let competes = self.parts_compete();
-        let unchanged = if competes && self.goal.is_reached { at_rest } else { f64::INFINITY };
-        if competes && self.goal.is_reached && self.grid.own_alone {
-            found.unchanged = Some(at_rest);
-        }
-        // The least distance of an answer of each set of the length before, or of those of its parts that compete.
-        let mut before = BTreeMap::from([(Vec::new(), unchanged)]);
         let mut asking = Asking::new(self, model, run);
-        for length in 1..=self.length() {
-            let mut reached = BTreeMap::new();
-            for set in Sets::new(self.grid.axes.len(), length) {
-                let axes = set.iter().map(|&axis| &self.grid.axes[axis]).collect();
-                let combination =
-                    Combination::new(axes, self.staying, self.params.normalise_distance);
-                let parts = (0..length).filter_map(|place| {
-                    let mut part = set.clone();
-                    let left_out = part.remove(place);
-                    before.get(&part).map(|&least| (left_out, least))
-                });
-                if self.params.prune_supersets
-                    && parts.clone().any(|(_, least)| least < f64::INFINITY)
-                {
-                    asking.done = asking.done.saturating_add(combination.n_points());
-                    found.n_pruned += 1;
-                    reached.insert(set, 0.0);
-                    continue;
-                }
-                // A part competes where the features it lacks have the instance's value on their grid.
-                let competing = parts.filter(|&(left_out, _)| self.grid.own_on_grid[left_out]);
-                let bound = competing.fold(f64::INFINITY, |bound, (_, least)| bound.min(least));
-                let bound = if competes { bound } else { f64::INFINITY };
-                let (hits, stopped) = asking.search(&combination, bound)?;
-                let least = bound.min(hits.distance);
-                if least <= unchanged && unchanged < f64::INFINITY && bound <= least && length == 1
-                {
-                    found.unchanged = Some(at_rest);
-                }
-                let open = stopped.map(|(_, open)| open).filter(|open| open.is_finite());
-                if hits.distance < f64::INFINITY {
-                    let Hits { distance, places, predictions } = hits;
-                    let set = set.clone();
-                    found.answers.push(Answers { set, distance, places, predictions, open });
-                }
-                if let Some((stop, _)) = stopped {
-                    found.stop = Some(stop);
-                    let not_begun = self.least_not_begun(length);
-                    found.open = Some(open.map_or(not_begun, |open| open.min(not_begun)));
-                    return Ok(found);
-                }
-                found.n_searched += 1;
-                if least < f64::INFINITY {
-                    reached.insert(set, least);
-                }
-            }
-            before = reached;
+        match self.params.answers {
+            AnswerScope::EachSet => self.each_set(&mut asking, &mut found)?,
+            AnswerScope::Closest => self.closest(&mut asking, &mut found)?,
         }
         Ok(found)
+    }
+
+    fn combination(&self, set: &[usize]) -> Combination<'_> {
+        let axes = set.iter().map(|&axis| &self.grid.axes[axis]).collect();
+        Combination::new(axes, self.staying, self.params.normalise_distance)
+    }
+
+    /// The sets of features in their order: shorter ones first.
+    fn sets(&self) -> impl Iterator<Item = Vec<usize>> + use<'_> {
+        (1..=self.length()).flat_map(|length| Sets::new(self.grid.axes.len(), length))
+    }
+
+    /// The distance of the instance from itself where it is an answer that competes; infinite elsewhere.
+    fn unchanged(&self) -> f64 {
+        let competes = self.parts_compete() && self.goal.is_reached;
+        if competes { self.combination(&[]).distance(&[]) } else { f64::INFINITY }
+    }
+
+    /// The instance as an answer.
+    fn instance(&self, distance: f64) -> Answer {
+        let (row, prediction) = (self.x.to_owned(), self.goal.current);
+        Answer { row, distance, prediction, changed: Vec::new(), gap: 0.0 }
+    }
+
+    /// The closest points of each set.
+    fn each_set<'s>(&'s self, asking: &mut Asking<'s, '_, '_>, found: &mut Found) -> Result<()> {
+        let (competes, unchanged) = (self.parts_compete(), self.unchanged());
+        let mut is_answer = self.grid.own_alone && unchanged < f64::INFINITY;
+        // The least distance of an answer of each set of the length before, or of those of its parts that compete.
+        let mut before = BTreeMap::from([(Vec::new(), unchanged)]);
+        let mut reached = BTreeMap::new();
+        for set in self.sets() {
+            if before.keys().next().is_none_or(|part: &Vec<usize>| part.len() + 1 < set.len()) {
+                before = std::mem::take(&mut reached);
+            }
+            let combination = self.combination(&set);
+            let parts = (0..set.len()).filter_map(|place| {
+                let mut part = set.clone();
+                let left_out = part.remove(place);
+                before.get(&part).map(|&least| (left_out, least))
+            });
+            if self.params.prune_supersets && parts.clone().any(|(_, least)| least < f64::INFINITY)
+            {
+                asking.done = asking.done.saturating_add(combination.n_points());
+                found.n_pruned += 1;
+                reached.insert(set, 0.0);
+                continue;
+            }
+            // A part competes where the features it lacks have the instance's value on their grid.
+            let competing =
+                parts.filter(|&(left_out, _)| competes && self.grid.own_on_grid[left_out]);
+            let bound = competing.fold(f64::INFINITY, |bound, (_, least)| bound.min(least));
+            let (mut hits, stopped) = asking.search(&combination, bound)?;
+            let least = hits.first().map_or(bound, |hit| bound.min(hit.distance));
+            // Alone with the instance's value a feature is the instance.
+            is_answer |= set.len() == 1 && bound < f64::INFINITY && bound <= least;
+            if let Some(Left { open, .. }) = stopped {
+                hits.iter_mut().for_each(|hit| hit.gap = (hit.distance - open).max(0.0));
+            }
+            found.answers.append(&mut hits);
+            if let Some(Left { stop, open }) = stopped {
+                found.stop = Some(stop);
+                found.open = Some(open.min(self.least_not_begun(set.len())));
+                break;
+            }
+            found.n_searched += 1;
+            reached.insert(set, least);
+        }
+        if is_answer {
+            found.answers.push(self.instance(unchanged));
+        }
+        Ok(())
+    }
+
+    /// The closest points of all sets together.
+    fn closest<'s>(&'s self, asking: &mut Asking<'s, '_, '_>, found: &mut Found) -> Result<()> {
+        let on_grid = self.grid.own_alone || self.grid.own_on_grid.contains(&true);
+        let bound = if on_grid { self.unchanged() } else { f64::INFINITY };
+        let (mut left, mut above) = (self.size().0, f64::NEG_INFINITY);
+        let n_points = left;
+        let combinations = || self.sets().map(|set| self.combination(&set));
+        while 0 < left && above < bound && asking.hits.is_empty() {
+            let upto =
+                band_end(combinations, above, left, asking.affordable(n_points - left)).min(bound);
+            let asked =
+                combinations().try_fold(0, |n, set| Ok(n + asking.band(&set, above, upto)?));
+            match asked.and_then(|n| asking.ask().map(|()| n)) {
+                Ok(n) => left -= n,
+                Err(Halt::Error(error)) => return Err(error),
+                Err(Halt::Stop(stop)) => {
+                    found.stop = Some(stop);
+                    let left_open = combinations().map(|set| set.least_above(above));
+                    found.open = Some(left_open.fold(f64::INFINITY, f64::min));
+                    break;
+                }
+            }
+            above = upto;
+        }
+        found.answers = std::mem::take(&mut asking.hits);
+        if let Some(open) = found.open {
+            found.answers.iter_mut().for_each(|hit| hit.gap = (hit.distance - open).max(0.0));
+        } else {
+            found.n_searched = self.size().1;
+        }
+        if bound < f64::INFINITY && found.answers.first().is_none_or(|hit| bound <= hit.distance) {
+            found.answers.push(self.instance(bound));
+        }
+        Ok(())
     }
 
     /// No more than the distance of any point that changes `length` features or more.
@@ -197,13 +255,6 @@ impl Search<'_> {
     }
 }
 
-/// The best points of a set so far.
-struct Hits {
-    distance: f64,
-    places: Vec<u32>,
-    predictions: Vec<f64>,
-}
-
 /// The points that wait for their prediction, and the door to the model.
 struct Asking<'s, 'r, 'o> {
     search: &'s Search<'s>,
@@ -211,9 +262,14 @@ struct Asking<'s, 'r, 'o> {
     run: &'r mut Run<'o>,
     instance: Vec<f64>,
     rows: Array2<f64>,
-    /// Places of the waiting points.
-    waiting: Vec<u32>,
-    hits: Hits,
+    /// The sets that have points waiting.
+    sets: Vec<Combination<'s>>,
+    /// For each waiting point the place of its set, and its places on the axes of that set, padded to `stride`.
+    members: Vec<u32>,
+    places: Vec<u32>,
+    stride: usize,
+    /// The closest points so far that reach the target.
+    hits: Vec<Answer>,
     /// Grid points whose fate is known, and all of them.
     done: u64,
     n_points: u64,
@@ -224,87 +280,94 @@ struct Asking<'s, 'r, 'o> {
 impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
     fn new(search: &'s Search<'s>, model: &'s dyn Predictor, run: &'r mut Run<'o>) -> Self {
         let width = search.x.len();
-        let n_rows = (MAX_NUMBERS / width).clamp(1, MAX_POINTS);
         let n_points = search.size().0;
+        let most = (MAX_NUMBERS / width).clamp(1, MAX_POINTS);
+        let n_rows = usize::try_from(n_points).unwrap_or(most).clamp(1, most);
         Asking {
             search,
             model,
             run,
             instance: search.x.to_vec(),
-            rows: Array2::zeros((
-                n_rows.min(usize::try_from(n_points).unwrap_or(n_rows)).max(1),
-                width,
-            )),
-            waiting: Vec::new(),
-            hits: Hits { distance: f64::INFINITY, places: Vec::new(), predictions: Vec::new() },
+            rows: Array2::zeros((n_rows, width)),
+            sets: Vec::new(),
+            members: Vec::new(),
+            places: Vec::new(),
+            stride: search.length(),
+            hits: Vec::new(),
             done: 0,
             n_points,
             stopped: None,
         }
     }
 
-    /// Searches one set up to a distance, and returns its closest points; when it was stopped also why, and the least
-    /// distance of the points that are left open, infinite when none is.
+    /// How many points the next band should have after so many: a quarter of them, and no more than the budget allows.
+    fn affordable(&self, asked: u64) -> u64 {
+        let wanted = (asked / 4).max(self.search.params.first_batch as u64);
+        self.run.queries_left().map_or(wanted, |most| wanted.min(most).max(1))
+    }
+
+    /// Searches one set up to a distance, and returns its closest points; when it was stopped also what is left.
     fn search(
         &mut self,
-        combination: &Combination<'_>,
+        combination: &Combination<'s>,
         bound: f64,
-    ) -> Result<(Hits, Option<(Stop, f64)>)> {
-        self.hits = Hits { distance: f64::INFINITY, places: Vec::new(), predictions: Vec::new() };
+    ) -> Result<(Vec<Answer>, Option<Left>)> {
         let begun = self.done;
         let (mut left, mut above) = (combination.n_points(), f64::NEG_INFINITY);
-        let mut wanted = self.search.params.first_batch as u64;
         let mut stopped = None;
-        while 0 < left && above < bound && self.hits.distance == f64::INFINITY {
-            let affordable = self.run.queries_left().map_or(wanted, |most| wanted.min(most).max(1));
-            let upto = combination.band_end(above, left, affordable).min(bound);
-            match self.band(combination, above, upto) {
+        while 0 < left && above < bound && self.hits.is_empty() {
+            let sets = || std::iter::once(combination.clone());
+            let upto = band_end(sets, above, left, self.affordable(combination.n_points() - left))
+                .min(bound);
+            let asked = self.band(combination, above, upto);
+            match asked.and_then(|n| self.ask().map(|()| n)) {
                 Ok(n) => left -= n,
                 Err(Halt::Error(error)) => return Err(error),
                 Err(Halt::Stop(stop)) => {
                     let open = combination.least_above(above);
-                    stopped = Some((stop, if open <= bound { open } else { f64::INFINITY }));
+                    stopped =
+                        Some(Left { stop, open: if open <= bound { open } else { f64::INFINITY } });
                     break;
                 }
             }
             above = upto;
-            wanted = wanted.saturating_add(wanted.div_ceil(2));
         }
         if stopped.is_none() {
             self.done = begun.saturating_add(combination.n_points());
         }
-        let none = Hits { distance: f64::INFINITY, places: Vec::new(), predictions: Vec::new() };
-        Ok((std::mem::replace(&mut self.hits, none), stopped))
+        Ok((std::mem::take(&mut self.hits), stopped))
     }
 
-    /// Asks for all points of a band and returns how many there are.
-    fn band(&mut self, combination: &Combination<'_>, above: f64, upto: f64) -> Result<u64, Halt> {
-        let mut n = 0;
-        let full = self.rows.nrows() * combination.len();
-        self.waiting.clear();
-        let walked: Result<(), Halt> = combination.band(above, upto, &mut |outer, last| {
+    /// Takes all points of a band, asks for them whenever a batch is full, and returns how many there are.
+    fn band(&mut self, set: &Combination<'s>, above: f64, upto: f64) -> Result<u64, Halt> {
+        let (mut n, padding) = (0, self.stride - set.len());
+        let mut member = None;
+        let walked: Result<(), Halt> = set.band(above, upto, &mut |outer, last| {
             n += last.len() as u64;
             for place in last {
-                self.waiting.extend_from_slice(outer);
-                self.waiting.push(u32::try_from(place).expect("at most 2^20 values"));
-                if self.waiting.len() == full {
-                    self.ask(combination)?;
+                if self.members.len() == self.rows.nrows() {
+                    self.ask()?;
+                    member = None;
                 }
+                let member = *member.get_or_insert_with(|| {
+                    self.sets.push(set.clone());
+                    index(self.sets.len() - 1)
+                });
+                self.members.push(member);
+                self.places.extend_from_slice(outer);
+                self.places.push(index(place));
+                self.places.resize(self.places.len() + padding, 0);
             }
             Ok(())
         });
-        walked?;
-        self.ask(combination)?;
-        Ok(n)
+        walked.map(|()| n)
     }
 
     /// Asks for the waiting points and keeps those that reach the target at the least distance.
     #[allow(clippy::float_cmp, reason = "a tie is the same distance to the bit")]
-    fn ask(&mut self, combination: &Combination<'_>) -> Result<(), Halt> {
-        let length = combination.len();
-        let n_waiting = self.waiting.len() / length;
-        self.write(combination);
-        let n_rows = self.waiting.len() / length;
+    fn ask(&mut self) -> Result<(), Halt> {
+        let n_waiting = self.members.len() as u64;
+        let n_rows = self.write();
         if 0 < n_rows {
             if let Some(stop) = self.stopped {
                 return Err(Halt::Stop(stop));
@@ -312,30 +375,30 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
             let left = self.run.queries_left().map(|left| usize::try_from(left).unwrap_or(n_rows));
             let asked = left.map_or(n_rows, |left| left.min(n_rows));
             let outputs = self.run.predict(self.model, &self.rows.slice(s![..asked, ..]))?;
-            for (outputs, places) in
-                outputs.rows().into_iter().zip(self.waiting.chunks_exact(length))
-            {
+            for (point, outputs) in outputs.rows().into_iter().enumerate() {
                 let prediction = self.search.goal.prediction(&outputs)?;
                 if !self.search.goal.accepts(&outputs, prediction) {
                     continue;
                 }
-                let distance = combination.distance(places);
-                if distance < self.hits.distance {
-                    self.hits.distance = distance;
-                    self.hits.places.clear();
-                    self.hits.predictions.clear();
+                let set = &self.sets[self.members[point] as usize];
+                let distance = set.distance(&self.places[point * self.stride..][..set.len()]);
+                if self.hits.first().is_some_and(|best| distance < best.distance) {
+                    self.hits.clear();
                 }
-                if distance == self.hits.distance {
-                    self.hits.places.extend_from_slice(places);
-                    self.hits.predictions.push(prediction);
+                if self.hits.first().is_none_or(|best| distance == best.distance) {
+                    let row = self.rows.row(point).to_owned();
+                    let changed = set.axes().iter().map(|axis| axis.feature).collect();
+                    self.hits.push(Answer { row, distance, prediction, changed, gap: 0.0 });
                 }
             }
             if asked < n_rows {
                 return Err(Halt::Stop(Stop::Budget));
             }
         }
-        self.waiting.clear();
-        self.done = self.done.saturating_add(n_waiting as u64);
+        self.sets.clear();
+        self.members.clear();
+        self.places.clear();
+        self.done = self.done.saturating_add(n_waiting);
         let step = Event::Step { done: self.done, total: Some(self.n_points) };
         if let ControlFlow::Break(stop) = self.run.report(step) {
             self.stopped = Some(stop);
@@ -343,61 +406,42 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
         Ok(())
     }
 
-    /// Writes the rows of the waiting points; those that the caller's condition refuses no longer wait.
-    fn write(&mut self, combination: &Combination<'_>) {
-        let length = combination.len();
+    /// Writes the rows of the waiting points and returns how many there are; those that the caller's condition refuses
+    /// no longer wait.
+    fn write(&mut self) -> usize {
         let mut kept = 0;
-        for point in 0..self.waiting.len() / length {
+        for point in 0..self.members.len() {
             let mut row = self.rows.row_mut(kept);
             let cells = row.as_slice_mut().expect("rows of a matrix in standard order");
             cells.copy_from_slice(&self.instance);
-            let places = point * length..(point + 1) * length;
-            for (axis, &place) in combination.axes().iter().zip(&self.waiting[places.clone()]) {
+            let set = &self.sets[self.members[point] as usize];
+            let places = point * self.stride..(point + 1) * self.stride;
+            for (axis, &place) in set.axes().iter().zip(&self.places[places.clone()]) {
                 axis.write(place as usize, &mut row);
             }
             if self.search.feasible.is_none_or(|feasible| feasible(&row)) {
-                self.waiting.copy_within(places, kept * length);
+                self.members[kept] = self.members[point];
+                self.places.copy_within(places, kept * self.stride);
                 kept += 1;
             }
         }
-        self.waiting.truncate(kept * length);
+        self.members.truncate(kept);
+        self.places.truncate(kept * self.stride);
+        kept
     }
 }
 
-/// One row of the answer, before it has its place.
-struct Answer {
-    row: Array1<f64>,
-    distance: f64,
-    prediction: f64,
-    /// Features that change, ascending.
-    changed: Vec<usize>,
-    gap: f64,
+/// Sets in a batch and values of an axis are few.
+fn index(place: usize) -> u32 {
+    u32::try_from(place).expect("at most 2^20")
 }
 
 impl Search<'_> {
     /// The answer to a search.
     #[allow(clippy::float_cmp, reason = "the closest answers have the same distance to the bit")]
-    pub(crate) fn data(&self, found: &Found, run: &Run<'_>) -> GridCounterfactualData {
-        let mut answers: Vec<Answer> = Vec::new();
-        if let Some(distance) = found.unchanged {
-            let (row, prediction) = (self.x.to_owned(), self.goal.current);
-            answers.push(Answer { row, distance, prediction, changed: Vec::new(), gap: 0.0 });
-        }
-        for own in &found.answers {
-            let changed: Vec<usize> =
-                own.set.iter().map(|&axis| self.grid.axes[axis].feature).collect();
-            let points = own.places.chunks_exact(own.set.len()).zip(&own.predictions);
-            for (places, &prediction) in points {
-                let mut row = self.x.to_owned();
-                for (&axis, &place) in own.set.iter().zip(places) {
-                    self.grid.axes[axis].write(place as usize, &mut row);
-                }
-                let gap = own.open.map_or(0.0, |open| (own.distance - open).max(0.0));
-                let (distance, changed) = (own.distance, changed.clone());
-                answers.push(Answer { row, distance, prediction, changed, gap });
-            }
-        }
+    pub(crate) fn data(&self, mut found: Found, run: &Run<'_>) -> GridCounterfactualData {
         let by_length = self.params.semantics == Semantics::Native;
+        let answers = &mut found.answers;
         answers.sort_by(|a, b| {
             let lengths = if by_length {
                 a.changed.len().cmp(&b.changed.len())
@@ -431,7 +475,7 @@ impl Search<'_> {
             answer.changed.iter().map(change).collect()
         };
         let mut counterfactuals = Array2::zeros((answers.len(), self.x.len()));
-        for (mut row, answer) in counterfactuals.rows_mut().into_iter().zip(&answers) {
+        for (mut row, answer) in counterfactuals.rows_mut().into_iter().zip(answers.iter()) {
             row.assign(&answer.row);
         }
         let (n_points, n_combinations) = self.size();

@@ -5,7 +5,7 @@
 use ndarray::{Array2, array};
 use xai_core::Semantics;
 use xai_core::tabular::Features;
-use xai_gridcf::{GridCounterfactualParams, Target};
+use xai_gridcf::{AnswerScope, GridCounterfactualParams, Target};
 use xai_testkit::conformance::black_box;
 use xai_testkit::{Linear, Suite};
 
@@ -55,4 +55,10 @@ fn a_pruned_search_conforms() {
     let params =
         GridCounterfactualParams { prune_supersets: true, first_batch: 3, ..Default::default() };
     conforms(params);
+}
+
+#[test]
+fn a_search_for_the_closest_of_all_conforms() {
+    let answers = AnswerScope::Closest;
+    conforms(GridCounterfactualParams { answers, first_batch: 2, ..Default::default() });
 }

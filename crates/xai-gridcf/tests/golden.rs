@@ -3,7 +3,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
-    reason = "a test fails by panicking, and compares exact values"
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking, and compares exact values and codes"
 )]
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use serde_json::Value;
 use xai_core::tabular::{Encoding, Feature, FeatureKey, Features};
 use xai_core::{Explainer, Explanation, Predictor, Run, Semantics};
 use xai_gridcf::{
-    FeatureRange, GridCounterfactualData, GridCounterfactualParams, Prediction, Target,
+    AnswerScope, FeatureRange, GridCounterfactualData, GridCounterfactualParams, Prediction, Target,
 };
 use xai_testkit::{Elementwise, Fixture, reference};
 
@@ -173,6 +175,26 @@ fn the_references_answers_cost_fewer_predictions_than_the_reference_spends() {
         (ours, theirs) = (ours + explanation.meta.queries, theirs + own);
     }
     assert!(2 * ours < theirs, "{ours} of {theirs}");
+}
+
+#[test]
+fn the_closest_of_the_references_answers_cost_a_fraction() {
+    let (mut ours, mut theirs) = (0, 0);
+    for case in cases() {
+        let answers = AnswerScope::Closest;
+        let explanation = case.explain(GridCounterfactualParams { answers, ..case.params() });
+        let all = case.explain(case.params()).data;
+        let closest =
+            all.distances.iter().filter(|&&distance| distance == all.distances[0]).count();
+        assert_eq!(explanation.data.distances.len(), closest, "{}", case.name);
+        for answer in 0..closest {
+            let row = explanation.data.counterfactuals.row(answer);
+            assert_eq!(row, all.counterfactuals.row(answer), "{}", case.name);
+        }
+        (ours, theirs) =
+            (ours + explanation.meta.queries, theirs + case.grid_rows_predicted.unwrap_or(0));
+    }
+    assert!(4 * ours < theirs, "{ours} of {theirs}");
 }
 
 #[test]

@@ -455,7 +455,7 @@ fn a_budget_leaves_what_is_proved_so_far() {
     for queries in 1..=full {
         let data = within(queries).unwrap();
         let bound = data.lower_bound.unwrap();
-        assert!(1.0 - 1e-12 <= bound && bound <= 3.0, "{queries}: {bound}");
+        assert!((1.0 - 1e-12..=3.0).contains(&bound), "{queries}: {bound}");
         for answer in 0..data.distances.len() {
             // A gap is a promise: the closest point that changes the same features is within it.
             let same = everything

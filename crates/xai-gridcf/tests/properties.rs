@@ -14,8 +14,8 @@ use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{Budget, Explainer, Row, Run, Semantics};
 use xai_gridcf::{
-    FeatureRange, Grid, GridCounterfactual, GridCounterfactualData, GridCounterfactualParams,
-    Outcome, Target,
+    AnswerScope, FeatureRange, Grid, GridCounterfactual, GridCounterfactualData,
+    GridCounterfactualParams, Outcome, Target,
 };
 use xai_testkit::Elementwise;
 
@@ -250,6 +250,23 @@ proptest! {
     }
 
     #[test]
+    fn the_closest_of_all_sets_are_the_first_of_exhaustive_search(
+        problem in problems(), first_batch in 1..40_usize, reference in any::<bool>(),
+    ) {
+        let semantics = if reference { Semantics::Reference } else { Semantics::Native };
+        let all = problem.explain(problem.params(semantics), Run::seeded(0));
+        let answers_wanted = AnswerScope::Closest;
+        let params = Params { answers: answers_wanted, first_batch, ..problem.params(semantics) };
+        let data = problem.explain(params, Run::seeded(0));
+        let mut expected = answers(&all);
+        expected.retain(|own| own.0 == all.distances[0]);
+        prop_assert_eq!(answers(&data), expected);
+        prop_assert_eq!(data.lower_bound, all.lower_bound);
+        prop_assert!(data.optimal.iter().all(|&own| own));
+        prop_assert!(data.n_predictions <= all.n_points + 1);
+    }
+
+    #[test]
     fn the_references_search_is_exhaustive_search_with_the_own_values(
         problem in problems(), first_batch in 1..40_usize,
     ) {
@@ -271,9 +288,10 @@ proptest! {
 
     #[test]
     fn a_search_that_is_cut_short_claims_nothing_false(
-        problem in problems(), queries in 1..60_u64, first_batch in 1..10_usize,
+        problem in problems(), queries in 1..60_u64, first_batch in 1..10_usize, closest in any::<bool>(),
     ) {
-        let params = Params { first_batch, ..problem.params(Semantics::Native) };
+        let answers_wanted = if closest { AnswerScope::Closest } else { AnswerScope::EachSet };
+        let params = Params { first_batch, answers: answers_wanted, ..problem.params(Semantics::Native) };
         let budget = Budget { queries: Some(queries), expired: None };
         let data = problem.explain(params, Run::seeded(0).within(budget));
         let (expected, _) = problem.exhaust(false);
@@ -299,7 +317,7 @@ proptest! {
             prop_assert!(distance - data.gaps[answer] <= same.0 + 1e-15);
             prop_assert!(!data.optimal[answer] || Some(*distance) == best);
         }
-        if !data.truncated {
+        if !data.truncated && !closest {
             prop_assert_eq!(answers(&data), expected);
         }
     }

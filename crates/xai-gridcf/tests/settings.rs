@@ -7,8 +7,8 @@ use xai_core::constraints::Constraints;
 use xai_core::tabular::{Encoding, Feature, FeatureKey, Features};
 use xai_core::{Error, Explainer, Run, Semantics};
 use xai_gridcf::{
-    Anchor, Cell, Distance, FeatureRange, Grid, GridCounterfactual, GridCounterfactualParams,
-    Label, Target,
+    Anchor, AnswerScope, Cell, Distance, FeatureRange, Grid, GridCounterfactual,
+    GridCounterfactualParams, Label, Target,
 };
 use xai_testkit::{Elementwise, refused};
 
@@ -86,6 +86,8 @@ fn settings_outside_their_range_are_refused_by_name() {
     refused("counterfactual_class", target(Target::Probability { class, at_least: f64::NAN }));
     let backwards = Target::Interval { output: 0, min: Some(2.0), max: Some(1.0) };
     refused("counterfactual_class", target(backwards));
+    let answers = AnswerScope::Closest;
+    refused("prune_supersets", Params { prune_supersets: true, answers, ..params() });
     let reference = || Params { semantics: Semantics::Reference, ..params() };
     refused("anchor", Params { anchor: Anchor::Instance, ..reference() });
     refused("prune_supersets", Params { prune_supersets: true, ..reference() });

@@ -64,7 +64,7 @@ pub(super) fn tasks(sources: &Sources) -> Result<Vec<Case>> {
             "Case `adult-length-2`: age, education, occupation, marital status and hours a week of rows of UCI Adult, numbers in steps of 5, a network with 32 and 16 relu units, 10 instances.",
             "In cases `closest` we search for the closest of all answers alone, which FAT Forensics does not offer; it gives all of them.",
             "Where a set of columns has no answer, only asking for all its points proves it, so that the queries depend on how far the answers are.",
-            "`agreement` is the share of instances whose answers are those of exhaustive search, to the bit (in cases `closest` the first of them); `distance` is that of the closest answer.",
+            "`agreement` is the share of instances whose answers are those of exhaustive search, to the bit (in cases `closest` the first of them); `distance` is that of the closest answer, the mean over the instances that have one.",
         ]
         .map(str::to_owned)
         .to_vec(),
@@ -196,7 +196,7 @@ pub(super) fn judge(
         truths.push(exhaust(settings, case, &instance)?);
     }
     let judge = |run: &RunReport| {
-        let (mut agreement, mut distance, mut answers) = (0.0, 0.0, 0.0);
+        let (mut agreement, mut distances, mut answers) = (0.0, Vec::new(), 0.0);
         for (answer, truth) in run.answers.iter().zip(&truths) {
             let answer: Answer = serde_json::from_value(answer.clone()).context("an answer")?;
             ensure!(
@@ -210,12 +210,17 @@ pub(super) fn judge(
             let closest = |own: &&(f64, Vec<f64>)| !settings.closest || Some(own.0) == first;
             let same = got.iter().filter(closest).eq(truth.iter().filter(closest));
             agreement += f64::from(u8::from(same));
-            distance += first.unwrap_or(f64::NAN);
+            distances.extend(first);
             answers += got.len() as f64;
         }
         let mean = |name: &str, total: f64| (name.to_owned(), total / run.answers.len() as f64);
-        let qualities =
-            vec![mean(AGREEMENT, agreement), mean(DISTANCE, distance), mean(ANSWERS, answers)];
+        // Of those that have an answer.
+        let distance = distances.iter().sum::<f64>() / distances.len() as f64;
+        let qualities = vec![
+            mean(AGREEMENT, agreement),
+            (DISTANCE.to_owned(), distance),
+            mean(ANSWERS, answers),
+        ];
         Ok(RunJudgement { per_player: None, qualities })
     };
     Ok(Judgement { runs: runs.iter().map(judge).collect::<Result<_>>()?, of_truth: 0.0 })

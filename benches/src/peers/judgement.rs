@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{Case, Method, Report, anchor_tabular, kernel_shap};
+use super::{Case, Method, Report, anchor_tabular, grid_counterfactual, kernel_shap};
 
 /// What the answers of a report are worth.
 #[derive(Debug, Serialize)]
@@ -39,6 +39,9 @@ impl Judgement {
         }
         match &case.explainer {
             Method::AnchorTabular(_) => anchor_tabular::judge(case, &report.runs),
+            Method::GridCounterfactual(settings) => {
+                grid_counterfactual::judge(settings, case, &report.runs)
+            }
             Method::KernelShap(settings) => kernel_shap::judge(settings, &report.runs),
         }
     }

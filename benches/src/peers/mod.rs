@@ -16,11 +16,13 @@ use xai_core::nested;
 use crate::models::Model;
 
 mod anchor_tabular;
+mod grid_counterfactual;
 mod judgement;
 mod kernel_shap;
 mod report;
 
 pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
+pub use grid_counterfactual::{GridCounterfactualSettings, GridRunSettings};
 pub use judgement::{Judgement, RunJudgement};
 pub use kernel_shap::{KernelShapSettings, RunSettings, Truth};
 pub use report::{Report, RunReport};
@@ -36,8 +38,9 @@ pub struct Sources {
 pub type Generator = fn(&Sources) -> Result<Vec<Case>>;
 
 /// All tasks by name.
-pub const TASKS: [(&str, Generator); 4] = [
+pub const TASKS: [(&str, Generator); 5] = [
     ("anchor-tabular-adult", anchor_tabular::adult),
+    ("grid-counterfactual", grid_counterfactual::tasks),
     ("kernel-shap-adult", kernel_shap::tasks::adult),
     ("kernel-shap-adult-batch", kernel_shap::tasks::adult_batch),
     ("kernel-shap-error", kernel_shap::tasks::error),
@@ -97,6 +100,8 @@ pub enum Measure {
 pub enum Method {
     /// Anchors of tables.
     AnchorTabular(AnchorTabularSettings),
+    /// Grid counterfactuals.
+    GridCounterfactual(GridCounterfactualSettings),
     /// KernelSHAP.
     KernelShap(KernelShapSettings),
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xai_core::{BoxError, Predictor, Rows};
 
-use super::{Case, Method, anchor_tabular, kernel_shap};
+use super::{Case, Method, anchor_tabular, grid_counterfactual, kernel_shap};
 use crate::timed;
 
 /// What a side prints about a case, as one line of JSON.
@@ -53,6 +53,9 @@ impl Report {
         let idle_memory_bytes = peak_memory()?;
         let runs = match &case.explainer {
             Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
+            Method::GridCounterfactual(settings) => {
+                grid_counterfactual::explain(settings, case, &instances)?
+            }
             Method::KernelShap(settings) => kernel_shap::explain(settings, case, &instances)?,
         };
         Ok(Report {

@@ -1,6 +1,7 @@
 //! The methods the command knows, and all that a method has to say about itself.
 
 mod anchor_tabular;
+mod grid_counterfactual;
 mod kernel_shap;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use xai_core::{Explainer, Explanation, Params, Row, Rows};
 use xai_onnx::OnnxModel;
 
 pub use self::anchor_tabular::AnchorTabularMethod;
+pub use self::grid_counterfactual::GridCounterfactualMethod;
 pub use self::kernel_shap::KernelShapMethod;
 
 use crate::explain::{Outcome, Prepared, Request};
@@ -98,7 +100,8 @@ pub struct MethodSchema {
 }
 
 /// All methods, by name.
-pub static METHODS: &[&dyn Registered] = &[&AnchorTabularMethod, &KernelShapMethod];
+pub static METHODS: &[&dyn Registered] = 
+    &[&AnchorTabularMethod, &GridCounterfactualMethod, &KernelShapMethod];
 
 /// The method of a name.
 #[must_use]

@@ -7,5 +7,6 @@ mod demo;
 mod errors;
 mod explain;
 mod folder;
+mod grid;
 mod output;
 mod schema;

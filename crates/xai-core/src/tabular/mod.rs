@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, Axis, s};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result, same_shape};
 use crate::model::{Row, Rows};
@@ -70,6 +70,50 @@ impl Feature {
             Kind::Categorical { categories, encoding: Encoding::OneHot } => categories.len(),
             _ => 1,
         }
+    }
+}
+
+/// The name of a feature, or its index in the table where no feature has that name.
+///
+/// In JSON and TOML a text or a whole number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(with = "FeatureKeyForm")]
+pub struct FeatureKey(String);
+
+/// A key as it stands in a file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum FeatureKeyForm {
+    Name(String),
+    Index(usize),
+}
+
+impl FeatureKey {
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for FeatureKey {
+    fn from(name: &str) -> Self {
+        FeatureKey(name.to_owned())
+    }
+}
+
+impl From<usize> for FeatureKey {
+    fn from(index: usize) -> Self {
+        FeatureKey(index.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for FeatureKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match FeatureKeyForm::deserialize(deserializer)? {
+            FeatureKeyForm::Name(name) => FeatureKey(name),
+            FeatureKeyForm::Index(index) => FeatureKey(index.to_string()),
+        })
     }
 }
 
@@ -179,6 +223,32 @@ impl Features {
                 Kind::Numeric => None,
             });
         named.collect()
+    }
+
+    /// The feature that a key names: the one of that name, or else the one at that index.
+    #[must_use]
+    pub fn find(&self, key: &FeatureKey) -> Option<usize> {
+        let named = self.features.iter().position(|feature| feature.name == key.0);
+        named.or_else(|| key.0.parse().ok().filter(|&index: &usize| index < self.len()))
+    }
+
+    /// What a feature holds in a row: the number, or the code of the category. `None` where a categorical cell holds no
+    /// valid code.
+    ///
+    /// # Panics
+    /// When there is no such feature, or when the row has fewer columns than the table.
+    #[must_use]
+    pub fn value(&self, feature: usize, row: &Row) -> Option<f64> {
+        let cells = row.slice(s![self.columns(feature)]);
+        match &self.features[feature].kind {
+            Kind::Numeric => Some(cells[0]),
+            Kind::Categorical { categories, encoding: Encoding::Ordinal } => {
+                code_of(cells[0], categories.len()).map(|code| code as f64)
+            }
+            Kind::Categorical { encoding: Encoding::OneHot, .. } => {
+                hot(&cells).map(|code| code as f64)
+            }
+        }
     }
 
     /// The value of a feature in a row, for people: the category's name, or the number in its shortest form.

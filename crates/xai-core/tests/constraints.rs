@@ -32,9 +32,9 @@ fn one(feature: &str, constraint: Constraint) -> Constraints {
 
 /// The rules that a row breaks, with the names of the features.
 #[track_caller]
-fn broken(constraints: &Constraints, row: Array1<f64>) -> Vec<(String, Rule)> {
+fn broken(constraints: &Constraints, row: &Array1<f64>) -> Vec<(String, Rule)> {
     let bound = constraints.bind(&table()).unwrap();
-    let violations = bound.violations(&instance(), &row).unwrap();
+    let violations = bound.violations(&instance(), row).unwrap();
     violations.into_iter().map(|v| (v.feature.unwrap_or_default(), v.rule)).collect()
 }
 
@@ -78,9 +78,9 @@ fn each_rule_is_broken_by_what_it_forbids_and_by_nothing_else() {
         ),
     ];
     for (constraints, kept, breaking, expected) in cases {
-        assert_eq!(broken(&constraints, with(1, &[kept])), [], "{expected:?}");
+        assert_eq!(broken(&constraints, &with(1, &[kept])), [], "{expected:?}");
         let name = "income".to_owned();
-        assert_eq!(broken(&constraints, with(1, &[breaking])), [(name, expected)]);
+        assert_eq!(broken(&constraints, &with(1, &[breaking])), [(name, expected)]);
     }
 }
 
@@ -88,36 +88,36 @@ fn each_rule_is_broken_by_what_it_forbids_and_by_nothing_else() {
 fn a_feature_that_keeps_its_value_breaks_no_rule() {
     // 100.5 is no whole number and lies outside the range.
     let rules = Constraint { min: Some(0.0), max: Some(1.0), integer: true, ..Default::default() };
-    assert_eq!(broken(&one("income", rules), with(0, &[31.0])), []);
+    assert_eq!(broken(&one("income", rules), &with(0, &[31.0])), []);
 }
 
 #[test]
 fn categories_have_an_order_a_list_and_a_layout() {
     let up = one("grade", Constraint { change: Direction::Up, ..Default::default() });
-    assert_eq!(broken(&up, with(2, &[2.0])), []);
-    assert_eq!(broken(&up, with(2, &[0.0])), [("grade".to_owned(), Rule::OnlyUp)]);
+    assert_eq!(broken(&up, &with(2, &[2.0])), []);
+    assert_eq!(broken(&up, &with(2, &[0.0])), [("grade".to_owned(), Rule::OnlyUp)]);
     let listed =
         |name: &str| Constraint { categories: Some(vec![name.to_owned()]), ..Default::default() };
     let boss = [0.0, 0.0, 1.0];
-    assert_eq!(broken(&one("job", listed("boss")), with(3, &boss)), []);
+    assert_eq!(broken(&one("job", listed("boss")), &with(3, &boss)), []);
     let violation = ("job".to_owned(), Rule::Category);
-    assert_eq!(broken(&one("job", listed("clerk")), with(3, &boss)), [violation]);
+    assert_eq!(broken(&one("job", listed("clerk")), &with(3, &boss)), [violation]);
     // Without any rule the cells of a category must still be those of one.
     let valid = |name: &str| (name.to_owned(), Rule::Valid);
     for torn in [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 0.5]] {
-        assert_eq!(broken(&Constraints::default(), with(3, &torn)), [valid("job")]);
+        assert_eq!(broken(&Constraints::default(), &with(3, &torn)), [valid("job")]);
     }
-    assert_eq!(broken(&Constraints::default(), with(2, &[0.5])), [valid("grade")]);
-    assert_eq!(broken(&Constraints::default(), with(0, &[f64::NAN])), [valid("age")]);
-    assert_eq!(broken(&Constraints::default(), with(0, &[f64::INFINITY])), [valid("age")]);
+    assert_eq!(broken(&Constraints::default(), &with(2, &[0.5])), [valid("grade")]);
+    assert_eq!(broken(&Constraints::default(), &with(0, &[f64::NAN])), [valid("age")]);
+    assert_eq!(broken(&Constraints::default(), &with(0, &[f64::INFINITY])), [valid("age")]);
 }
 
 #[test]
 fn features_are_counted_not_columns() {
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
-    assert_eq!(broken(&constraints, with(3, &[1.0, 0.0, 0.0])), []);
+    assert_eq!(broken(&constraints, &with(3, &[1.0, 0.0, 0.0])), []);
     let both = array![31.0, 100.5, 1.0, 1.0, 0.0, 0.0];
-    assert_eq!(broken(&constraints, both.clone()), [(String::new(), Rule::MaxChanges(1))]);
+    assert_eq!(broken(&constraints, &both), [(String::new(), Rule::MaxChanges(1))]);
     let bound = constraints.bind(&table()).unwrap();
     let violations = bound.violations(&instance(), &both).unwrap();
     assert_eq!(violations[0].to_string(), "at most 1 features may change: age, job");

@@ -100,7 +100,7 @@ pub struct MethodSchema {
 }
 
 /// All methods, by name.
-pub static METHODS: &[&dyn Registered] = 
+pub static METHODS: &[&dyn Registered] =
     &[&AnchorTabularMethod, &GridCounterfactualMethod, &KernelShapMethod];
 
 /// The method of a name.

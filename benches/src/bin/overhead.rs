@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, s};
+use xai_anchors::AnchorTabularParams;
 use xai_benches::adult::Adult;
 use xai_benches::{Recorder, first, timed};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Predictor, Runs};
+use xai_core::{Explainer, Predictor, Row, Runs};
 use xai_onnx::{OnnxModel, OnnxOptions};
-use xai_shap::{Estimator, KernelShap, KernelShapParams, Link};
+use xai_shap::{Estimator, KernelShapParams, Link};
 
 const TURNS: usize = 21;
 const ROWS: usize = 20;
@@ -32,6 +33,8 @@ fn main() -> Result<()> {
     let exact = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
     let logit = KernelShapParams { link: Link::Logit, ..exact.clone() };
     let paired = KernelShapParams { estimator: Estimator::Paired, ..Default::default() };
+    let anchors = AnchorTabularParams::default();
+    let training = adult.codes.slice(s![..30_000, ..]).to_owned();
     println!(
         "| model | values | queries per row | ms per row | explain / bare model: median (min to max) |"
     );
@@ -51,15 +54,32 @@ fn main() -> Result<()> {
             }
         }
     }
+    let (logistic, network) = (adult.over_codes(&adult.logistic), adult.over_codes(&adult.network));
+    let models: [(&str, &dyn Predictor); 3] = [
+        ("float64 logistic regression", &logistic),
+        ("float64 network", &network),
+        ("scikit-learn pipeline in ONNX", &onnx),
+    ];
+    for (name, model) in models {
+        if format!("{name}, anchors").contains(&wanted) {
+            let explainer = anchors.clone().fit(&training, adult.coded.clone())?;
+            let instances = adult.codes.slice(s![30_000..30_000 + ROWS, ..]).to_owned();
+            measure(&format!("{name} | anchors"), &explainer, model, &instances)?;
+        }
+    }
     Ok(())
 }
 
-fn measure(
+fn measure<E>(
     name: &str,
-    explainer: &KernelShap,
+    explainer: &E,
     model: &dyn Predictor,
     instances: &Array2<f64>,
-) -> Result<()> {
+) -> Result<()>
+where
+    E: for<'m> Explainer<Input = Row, Model<'m> = dyn Predictor + 'm> + Sync,
+    E::Data: Send,
+{
     let recorder = Recorder::new(model);
     let explained = explainer.explain_rows(&recorder, instances, &Runs::seeded(0));
     let queries: u64 = explained

@@ -586,36 +586,3 @@ fn a_constant_column_has_no_predicate() {
     assert!(data.anchor.is_empty() && data.reason.contains("nothing to hold"), "{}", data.reason);
     assert_eq!(explain(&explainer, &model, &[7.0], 0).data.status, Status::Empty);
 }
-
-/// Names are made of the numbers and names themselves, never read back from a text.
-#[test]
-fn names_survive_signs_of_comparison_and_close_edges() {
-    let features = Features::new(vec![
-        Feature::categorical("col", ["<1", ">5"], Encoding::Ordinal),
-        Feature::numeric("a < b"),
-    ])
-    .unwrap();
-    let rows = Array2::from_shape_fn((200, 2), |(row, column)| {
-        if column == 0 { (row % 2) as f64 } else { (row / 2) as f64 }
-    });
-    let explainer = P::default().fit(&rows, features).unwrap();
-    let model = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0));
-    assert_eq!(explain(&explainer, &model, &[1.0, 3.0], 0).data.anchor, ["col = >5"]);
-    assert_eq!(explain(&explainer, &model, &[0.0, 3.0], 0).data.anchor, ["col = <1"]);
-    let model = Elementwise(|row: &[f64]| f64::from(24.75 < row[1] && row[1] <= 74.25));
-    let data = explain(&explainer, &model, &[0.0, 60.0], 0).data;
-    assert_eq!(data.anchor, ["24.75 < a < b <= 74.25"]);
-    assert_eq!((data.rule.conditions[0].lower, data.raw.feature), (Some(24.75), vec![1]));
-
-    // 0.001 and 0.004 would both print as 0.00.
-    let rows = Array2::from_shape_fn((100, 1), |(row, _)| row as f64 / 10_000.0);
-    let edges = [("v".to_owned(), Edges::new(vec![0.001, 0.004]).unwrap())].into();
-    let explainer =
-        P { edges, ..P::default() }.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
-    let model = Elementwise(|row: &[f64]| f64::from(0.001 < row[0] && row[0] <= 0.004));
-    let data = explain(&explainer, &model, &[0.002], 0).data;
-    assert_eq!(data.anchor, ["0.001 < v <= 0.004"]);
-    let texts: Vec<String> =
-        data.predicates.iter().map(|predicate| predicate.text.clone()).collect();
-    assert!(texts.contains(&"v > 0.001".to_owned()) && texts.contains(&"v <= 0.004".to_owned()));
-}

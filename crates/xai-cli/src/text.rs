@@ -10,6 +10,9 @@ const STYLE: TableStyle =
 /// Characters on each side of zero in a bar.
 const HALF_WIDTH: usize = 10;
 
+/// The most characters of a line of prose.
+const LINE: usize = 100;
+
 /// A figure as text; panels show their first `top` rows and say how many more there are.
 #[must_use]
 pub fn draw(figure: &Figure, top: usize) -> String {
@@ -21,12 +24,33 @@ pub fn draw(figure: &Figure, top: usize) -> String {
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
             _ => continue,
         };
-        text += &format!("\n{title}\n{}\n", table.trim_fmt());
+        text += &format!("\n{}\n{}\n", broken(title), table.trim_fmt());
         if top < n_rows {
             text += &format!(" and {} more\n", n_rows - top);
         }
     }
     text
+}
+
+/// A sentence in lines, broken at spaces; a longer word has a line of its own.
+fn broken(sentence: &str) -> String {
+    let mut lines = vec![String::new()];
+    let mut length = 0;
+    for word in sentence.split(' ') {
+        let own = word.chars().count();
+        if 0 < length && LINE < length + 1 + own {
+            lines.push(String::new());
+            length = 0;
+        }
+        let line = lines.last_mut().expect("there is always a line");
+        if 0 < length {
+            line.push(' ');
+            length += 1;
+        }
+        line.push_str(word);
+        length += own;
+    }
+    lines.join("\n")
 }
 
 /// Columns of a table: the first to the left, the others, which are numbers, to the right.

@@ -81,8 +81,10 @@ pub struct AnchorTabularParams {
     /// What numeric features that an anchor holds are drawn from. Default `"mixed"`.
     pub sampling: Sampling,
     /// Weights with which training rows are drawn, one for each, finite, at least 0, with a positive sum, for instance
-    /// those of [`class_balanced_weights`](crate::class_balanced_weights). Coverage does not know them.
-    /// Default `None`: all equal.
+    /// those of [`class_balanced_weights`](crate::class_balanced_weights). They decide where the features that an
+    /// anchor does not hold come from. The numbers that it holds are drawn unweighted from the rows that satisfy it, and
+    /// so are the whole rows of [`Conditional`](Sampling::Conditional), which ignores the weights. Coverage does not
+    /// know them. Default `None`: all equal.
     pub row_weights: Option<Vec<f64>>,
     /// What a missing value, NaN, in a numeric feature is. Default `"error"`.
     pub missing: Missing,

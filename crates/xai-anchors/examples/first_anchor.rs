@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", serde_json::to_string_pretty(&explanation)?);
 
     // ANCHOR: read
-    let text = include_str!("quickstart.json");
+    let text = include_str!("first_anchor.json");
     let read: Explanation<AnchorTabularData> = Explanation::from_json(text)?;
     assert_eq!(read.data.rule.decision, 1.0);
 

@@ -155,7 +155,7 @@ impl<'a> Combination<'a> {
 const MAX_RANKED: u64 = 4096;
 
 /// Where a band that begins above a distance ends, out of the `left` points beyond that some sets of features have left:
-/// at the `wanted`-th distance.
+/// at the `wanted`-th distance, or at the one before where three quarters as many are no farther.
 ///
 /// A band of more than [`MAX_RANKED`] has between three quarters and one and a half of that, where no single distance has
 /// more, and so has the last one.
@@ -232,7 +232,11 @@ pub(crate) fn band_end<'a, Set: Borrow<Combination<'a>>, Sets: Iterator<Item = S
             high = middle;
         } else if is_ranked {
             let place = usize::try_from(wanted - 1).expect("no more than are held");
-            return *distances.select_nth_unstable_by(place, f64::total_cmp).1;
+            let (closer, &mut end, _) = distances.select_nth_unstable_by(place, f64::total_cmp);
+            // Ties beyond what is wanted can wait when there is nearly enough without them.
+            let closer = closer.iter().filter(|&&distance| distance < end);
+            let is_enough = fewest - fewest / 4 <= closer.clone().count() as u64;
+            return if is_enough { closer.fold(0.0, |most, &own| most.max(own)) } else { end };
         } else {
             return middle;
         }
@@ -318,11 +322,11 @@ mod tests {
                     let left = combination.n_points() - seen.len() as u64;
                     let upto = band_end(|| std::iter::once(&combination), above, left, 20);
                     let band = points(&combination, above, upto);
-                    // The 20th point ends the band, together with its ties.
+                    // The 20th point ends the band, together with its ties, or some point shortly before.
                     let closer = |places: &&Vec<u32>| combination.distance(places) < upto;
                     let n_closer = band.iter().filter(closer).count();
                     assert!(
-                        20 <= band.len() && n_closer < 20
+                        15 <= band.len() && n_closer < 20
                             || left <= 30 && band.len() as u64 == left
                     );
                     for places in &band {

@@ -24,7 +24,7 @@ fn grid(criterion: &mut Criterion) {
     group.sample_size(20);
     // Features, length, threshold and queries: a near answer of every pair, and none at all.
     for (n_features, length, threshold, queries) in
-        [(8, 2, 2.0, 389), (8, 2, 1e6, 2881), (8, 3, 1e6, 58_881)]
+        [(8, 2, 2.0, 865), (8, 2, 1e6, 2881), (8, 3, 1e6, 58_881)]
     {
         let between = FeatureRange::between(0.0, 9.0);
         let params = GridCounterfactualParams {

@@ -3,12 +3,13 @@
 //! Each feature's values are sorted by what they add to the distance, and rounding keeps that order in sums: so all
 //! points within a band are found by walking the sorted lists and breaking off, without ever holding the others.
 
+use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::ops::Range;
 
 use crate::grid::Axis;
 
 /// One set of features to change.
-#[derive(Clone)]
 pub(crate) struct Combination<'a> {
     axes: Vec<&'a Axis>,
     /// What the features that stay add to the distance, in the order of the features: before each axis, and after the
@@ -70,85 +71,95 @@ impl<'a> Combination<'a> {
         if self.root { sum.sqrt() } else { sum }
     }
 
-    /// The least distance of points that share the first `depth` axes, whose sum this is.
-    fn least(&self, sum: f64, depth: usize) -> f64 {
-        let rest = depth..self.axes.len();
-        self.closed(rest.fold(sum, |sum, depth| self.grown(sum, depth, self.axes[depth].terms[0])))
+    /// The distances of points that differ on the last axis alone, at these places, ascending; `sum` is that over the
+    /// axes before.
+    pub(crate) fn along(
+        &self,
+        sum: f64,
+        places: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = f64> {
+        let last = self.axes.len() - 1;
+        let sum = self.staying[last].iter().fold(sum, |sum, term| sum + term);
+        self.axes[last].terms[places].iter().map(move |term| self.closed(sum + term))
     }
 
-    /// Hands over all points with `above < distance <= upto`: the places of all axes but the last, and the range of
-    /// places of the last.
+    /// Hands over all points with `above < distance <= upto`: the places of all axes but the last with their sum, and
+    /// the range of places of the last.
     pub(crate) fn band<E>(
         &self,
         above: f64,
         upto: f64,
-        emit: &mut impl FnMut(&[u32], Range<usize>) -> Result<(), E>,
+        emit: &mut impl FnMut(&[u32], f64, Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut places = Vec::with_capacity(self.axes.len());
-        self.descend(0.0, &mut places, (above, upto), emit)
+        let outer = &self.axes[..self.axes.len() - 1];
+        let terms = outer.iter().map(|axis| axis.terms[0]).enumerate();
+        let nearest = terms.fold(0.0, |sum, (depth, term)| self.grown(sum, depth, term));
+        let last = &self.axes[outer.len()].terms;
+        let distance = |&term: &f64| self.closed(self.grown(nearest, outer.len(), term));
+        let within = |bound: f64| last.partition_point(|term| distance(term) <= bound);
+        let mut range = within(above)..within(upto);
+        self.descend(0.0, &mut Vec::with_capacity(outer.len()), (above, upto), &mut range, emit)
     }
 
+    /// `range` is that of places on the last axis: on entry no smaller than that of the first point to come, on return
+    /// just that. Farther places only move it down, so that it is followed instead of searched for.
     fn descend<E>(
         &self,
         sum: f64,
         places: &mut Vec<u32>,
         (above, upto): (f64, f64),
-        emit: &mut impl FnMut(&[u32], Range<usize>) -> Result<(), E>,
+        range: &mut Range<usize>,
+        emit: &mut impl FnMut(&[u32], f64, Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
         let depth = places.len();
-        let terms = &self.axes[depth].terms;
         if depth + 1 == self.axes.len() {
-            let distance = |&term: &f64| self.closed(self.grown(sum, depth, term));
-            let end = terms.partition_point(|term| distance(term) <= upto);
-            let start = terms[..end].partition_point(|term| distance(term) <= above);
-            return if start < end { emit(places, start..end) } else { Ok(()) };
+            let beyond = |end: usize, bound: f64| {
+                self.along(sum, 0..end).rev().take_while(|&distance| bound < distance).count()
+            };
+            range.end -= beyond(range.end, upto);
+            range.start -= beyond(range.start, above);
+            return if range.start < range.end { emit(places, sum, range.clone()) } else { Ok(()) };
         }
-        for (place, &term) in (0..).zip(terms) {
+        let mut own = range.clone();
+        for (place, &term) in (0..).zip(&self.axes[depth].terms) {
+            places.push(place);
             let grown = self.grown(sum, depth, term);
-            if upto < self.least(grown, depth + 1) {
+            self.descend(grown, places, (above, upto), &mut own, emit)?;
+            places.pop();
+            if place == 0 {
+                *range = own.clone();
+            }
+            if own.end == 0 {
                 break;
             }
-            places.push(place);
-            self.descend(grown, places, (above, upto), emit)?;
-            places.pop();
         }
         Ok(())
     }
 
-    /// Number of points with `distance <= upto`.
-    fn count(&self, upto: f64) -> u64 {
-        self.count_from(0.0, 0, upto)
-    }
-
-    fn count_from(&self, sum: f64, depth: usize, upto: f64) -> u64 {
-        let terms = &self.axes[depth].terms;
-        if depth + 1 == self.axes.len() {
-            let within = |&term: &f64| self.closed(self.grown(sum, depth, term)) <= upto;
-            return terms.partition_point(within) as u64;
+    /// The least distance above one bound and no larger than the other; infinite when there is none.
+    pub(crate) fn least(&self, above: f64, upto: f64) -> f64 {
+        if above < 0.0 {
+            let nearest = self.distance(&vec![0; self.axes.len()]);
+            return if nearest <= upto { nearest } else { f64::INFINITY };
         }
-        let sums = terms.iter().map(|&term| self.grown(sum, depth, term));
-        let within = sums.take_while(|&grown| self.least(grown, depth + 1) <= upto);
-        within.map(|grown| self.count_from(grown, depth + 1, upto)).sum()
-    }
-
-    /// The least distance above a bound; infinite when there is none.
-    pub(crate) fn least_above(&self, above: f64) -> f64 {
         let mut least = f64::INFINITY;
-        let mut places = vec![0; self.axes.len()];
-        let found: Result<(), ()> = self.band(above, f64::INFINITY, &mut |outer, last| {
-            places[..outer.len()].copy_from_slice(outer);
-            places[outer.len()] = u32::try_from(last.start).expect("at most 2^20 values");
-            least = least.min(self.distance(&places));
+        let Ok(()) = self.band::<Infallible>(above, upto, &mut |_, sum, last| {
+            least = self.along(sum, last).next().map_or(least, |first| least.min(first));
             Ok(())
         });
-        debug_assert!(found.is_ok(), "looking cannot fail");
         least
     }
 }
 
-/// Where a band that begins above a distance should end, so that it has about `wanted` of the `left` points that some sets
-/// of features have left: between three quarters and one and a half of that, where no single distance has more.
-pub(crate) fn band_end<'a, Sets: Iterator<Item = Combination<'a>>>(
+/// The most points of a band whose end is chosen among their distances.
+const MAX_RANKED: u64 = 4096;
+
+/// Where a band that begins above a distance ends, out of the `left` points beyond that some sets of features have left:
+/// at the `wanted`-th distance, or at the one before where three quarters as many are no farther.
+///
+/// A band of more than [`MAX_RANKED`] has between three quarters and one and a half of that, where no single distance has
+/// more, and so has the last one.
+pub(crate) fn band_end<'a, Set: Borrow<Combination<'a>>, Sets: Iterator<Item = Set>>(
     sets: impl Fn() -> Sets,
     above: f64,
     left: u64,
@@ -159,29 +170,54 @@ pub(crate) fn band_end<'a, Sets: Iterator<Item = Combination<'a>>>(
     }
     let (mut high, mut longest, mut all) = (0.0_f64, 1, 0_u64);
     for set in sets() {
+        let set = set.borrow();
         high = high.max(set.largest());
         longest = longest.max(set.len());
         all = all.saturating_add(set.n_points());
     }
     let asked = all - left;
-    let least_above =
-        |low: f64| sets().fold(f64::INFINITY, |least, set| least.min(set.least_above(low)));
-    let count = |upto: f64| {
-        sets().fold(0_u64, |n, set| n.saturating_add(set.count(upto))).saturating_sub(asked)
+    let is_ranked = wanted <= MAX_RANKED;
+    let (fewest, most) = if is_ranked {
+        (wanted, 8 * wanted)
+    } else {
+        (wanted - wanted / 4, wanted.saturating_add(wanted / 2))
     };
-    let mut low = above;
-    let (mut n, mut middle) = (0, low);
+    // Rather too many than too few, where the distances tell those that are not wanted.
+    let aim = if is_ranked { 1.5 } else { 1.0 } * wanted as f64;
+    let mut distances = Vec::new();
+    // Number of points up to a distance, or some number above `most`.
+    let count = |upto: f64, distances: &mut Vec<f64>| {
+        let mut n = 0_u64;
+        distances.clear();
+        let counted: Result<(), ()> = sets().try_for_each(|set| {
+            let set = set.borrow();
+            set.band(above, upto, &mut |_, sum, last| {
+                n += last.len() as u64;
+                if most < n {
+                    return Err(());
+                }
+                if is_ranked {
+                    distances.extend(set.along(sum, last));
+                }
+                Ok(())
+            })
+        });
+        debug_assert_eq!(counted.is_err(), most < n, "only too many points end the walk");
+        n
+    };
+    let (mut low, mut n, mut middle) = (above, 0, above);
     for attempt in 0.. {
         // A single distance with many points is found from below, now and then, since halving would take long.
         if attempt % 8 == 0 && (attempt != 0 || low < 0.0) {
-            low = least_above(low);
-            (n, middle) = (count(low), low);
-            if 3 * wanted <= 4 * n {
+            let least = |least: f64, set: Set| set.borrow().least(low, high).min(least);
+            low = sets().fold(f64::INFINITY, least);
+            (n, middle) = (count(low, &mut distances), low);
+            if fewest <= n {
                 return low;
             }
         }
         // Within a distance there are about as many points as its power.
-        let growth = (asked + wanted) as f64 / (asked + n).max(1) as f64;
+        let growth = (asked as f64 + aim) / (asked as f64 + n as f64).max(1.0);
         middle *= growth.powf(1.0 / longest as f64);
         if !(low < middle && middle < high) {
             middle = low + (high - low) / 2.0;
@@ -189,11 +225,18 @@ pub(crate) fn band_end<'a, Sets: Iterator<Item = Combination<'a>>>(
         if !(low < middle && middle < high) {
             break;
         }
-        n = count(middle);
-        if 4 * n < 3 * wanted {
+        n = count(middle, &mut distances);
+        if n < fewest {
             low = middle;
-        } else if 3 * wanted < 2 * n {
+        } else if most < n {
             high = middle;
+        } else if is_ranked {
+            let place = usize::try_from(wanted - 1).expect("no more than are held");
+            let (closer, &mut end, _) = distances.select_nth_unstable_by(place, f64::total_cmp);
+            // Ties beyond what is wanted can wait when there is nearly enough without them.
+            let closer = closer.iter().filter(|&&distance| distance < end);
+            let is_enough = fewest - fewest / 4 <= closer.clone().count() as u64;
+            return if is_enough { closer.fold(0.0, |most, &own| most.max(own)) } else { end };
         } else {
             return middle;
         }
@@ -254,7 +297,7 @@ mod tests {
 
     fn points(combination: &Combination<'_>, above: f64, upto: f64) -> Vec<Vec<u32>> {
         let mut points = Vec::new();
-        let walked: Result<(), ()> = combination.band(above, upto, &mut |outer, last| {
+        let walked: Result<(), ()> = combination.band(above, upto, &mut |outer, _, last| {
             for place in last {
                 let mut places = outer.to_vec();
                 places.push(u32::try_from(place).unwrap());
@@ -277,18 +320,22 @@ mod tests {
                 let (mut seen, mut above) = (Vec::new(), f64::NEG_INFINITY);
                 while (seen.len() as u64) < combination.n_points() {
                     let left = combination.n_points() - seen.len() as u64;
-                    let sets = || std::iter::once(combination.clone());
-                    let upto = band_end(sets, above, left, 20);
+                    let upto = band_end(|| std::iter::once(&combination), above, left, 20);
                     let band = points(&combination, above, upto);
-                    assert_eq!((seen.len() + band.len()) as u64, combination.count(upto));
-                    assert!(!band.is_empty());
+                    // The 20th point ends the band, together with its ties, or some point shortly before.
+                    let closer = |places: &&Vec<u32>| combination.distance(places) < upto;
+                    let n_closer = band.iter().filter(closer).count();
+                    assert!(
+                        15 <= band.len() && n_closer < 20
+                            || left <= 30 && band.len() as u64 == left
+                    );
                     for places in &band {
                         let distance = combination.distance(places);
                         assert!(above < distance && distance <= upto);
                     }
                     let nearest = band.iter().map(|places| combination.distance(places));
                     let nearest = nearest.fold(f64::INFINITY, f64::min);
-                    assert_eq!(combination.least_above(above), nearest);
+                    assert_eq!(combination.least(above, f64::INFINITY), nearest);
                     seen.extend(band);
                     above = upto;
                 }

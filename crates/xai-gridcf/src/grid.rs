@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use ndarray::Axis as NdAxis;
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{ParamError, Result, Row, require};
@@ -53,9 +52,14 @@ impl Measure<'_> {
     /// When a distance is no number of at least 0.
     pub(crate) fn term(&self, feature: usize, from: f64, to: f64) -> Result<f64, ParamError> {
         let distance = (self.between)(feature, from, to);
-        let allowed = (0.0..f64::INFINITY).contains(&distance);
-        let rule = format!("finite and at least 0 (feature {feature}, from {from} to {to})");
-        require(allowed, "distance_functions", rule, distance)?;
+        if !(0.0..f64::INFINITY).contains(&distance) {
+            let rule = format!("finite and at least 0 (feature {feature}, from {from} to {to})");
+            return Err(ParamError {
+                name: "distance_functions",
+                rule,
+                value: distance.to_string(),
+            });
+        }
         Ok(if self.squared { distance * distance } else { distance })
     }
 }
@@ -125,10 +129,10 @@ impl Axis {
         clippy::cast_sign_loss,
         reason = "codes are indices of columns"
     )]
-    pub(crate) fn write(&self, place: usize, row: &mut Row) {
+    pub(crate) fn write(&self, place: usize, row: &mut [f64]) {
         let value = self.values[place];
         if self.one_hot {
-            let mut cells = row.slice_axis_mut(NdAxis(0), self.columns.clone().into());
+            let cells = &mut row[self.columns.clone()];
             cells.fill(0.0);
             cells[value as usize] = 1.0;
         } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, aview1};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::Features;
 use xai_core::{Error, Event, Predictor, Result, Row, Run, Semantics, Stop};
@@ -198,7 +198,7 @@ impl Search<'_> {
                 Err(Halt::Error(error)) => return Err(error),
                 Err(Halt::Stop(stop)) => {
                     found.stop = Some(stop);
-                    let left_open = combinations().map(|set| set.least_above(above));
+                    let left_open = combinations().map(|set| set.least(above, f64::INFINITY));
                     found.open = Some(left_open.fold(f64::INFINITY, f64::min));
                     break;
                 }
@@ -260,14 +260,16 @@ struct Asking<'s, 'r, 'o> {
     search: &'s Search<'s>,
     model: &'s dyn Predictor,
     run: &'r mut Run<'o>,
-    instance: Vec<f64>,
-    rows: Array2<f64>,
-    /// The sets that have points waiting.
-    sets: Vec<Combination<'s>>,
-    /// For each waiting point the place of its set, and its places on the axes of that set, padded to `stride`.
-    members: Vec<u32>,
-    places: Vec<u32>,
-    stride: usize,
+    /// The points that wait, of them those that the caller's condition allows have a row.
+    waiting: usize,
+    /// The most points that wait.
+    most: usize,
+    /// For each row its cells, its distance, and the place of its set.
+    rows: Vec<f64>,
+    distances: Vec<f64>,
+    members: Vec<usize>,
+    /// The features that each set with waiting points changes.
+    sets: Vec<Vec<usize>>,
     /// The closest points so far that reach the target.
     hits: Vec<Answer>,
     /// Grid points whose fate is known, and all of them.
@@ -279,23 +281,19 @@ struct Asking<'s, 'r, 'o> {
 
 impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
     fn new(search: &'s Search<'s>, model: &'s dyn Predictor, run: &'r mut Run<'o>) -> Self {
-        let width = search.x.len();
-        let n_points = search.size().0;
-        let most = (MAX_NUMBERS / width).clamp(1, MAX_POINTS);
-        let n_rows = usize::try_from(n_points).unwrap_or(most).clamp(1, most);
         Asking {
             search,
             model,
             run,
-            instance: search.x.to_vec(),
-            rows: Array2::zeros((n_rows, width)),
-            sets: Vec::new(),
+            waiting: 0,
+            most: (MAX_NUMBERS / search.x.len()).clamp(1, MAX_POINTS),
+            rows: Vec::new(),
+            distances: Vec::new(),
             members: Vec::new(),
-            places: Vec::new(),
-            stride: search.length(),
+            sets: Vec::new(),
             hits: Vec::new(),
             done: 0,
-            n_points,
+            n_points: search.size().0,
             stopped: None,
         }
     }
@@ -316,7 +314,7 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
         let (mut left, mut above) = (combination.n_points(), f64::NEG_INFINITY);
         let mut stopped = None;
         while 0 < left && above < bound && self.hits.is_empty() {
-            let sets = || std::iter::once(combination.clone());
+            let sets = || std::iter::once(combination);
             let upto = band_end(sets, above, left, self.affordable(combination.n_points() - left))
                 .min(bound);
             let asked = self.band(combination, above, upto);
@@ -324,7 +322,7 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
                 Ok(n) => left -= n,
                 Err(Halt::Error(error)) => return Err(error),
                 Err(Halt::Stop(stop)) => {
-                    let open = combination.least_above(above);
+                    let open = combination.least(above, f64::INFINITY);
                     stopped =
                         Some(Left { stop, open: if open <= bound { open } else { f64::INFINITY } });
                     break;
@@ -340,54 +338,65 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
 
     /// Takes all points of a band, asks for them whenever a batch is full, and returns how many there are.
     fn band(&mut self, set: &Combination<'s>, above: f64, upto: f64) -> Result<u64, Halt> {
-        let (mut n, padding) = (0, self.stride - set.len());
-        let mut member = None;
-        let walked: Result<(), Halt> = set.band(above, upto, &mut |outer, last| {
-            n += last.len() as u64;
-            for place in last {
-                if self.members.len() == self.rows.nrows() {
+        let (outer, last) = set.axes().split_at(set.len() - 1);
+        let (mut n, mut member) = (0, None);
+        let mut nearby = self.search.x.to_vec();
+        set.band(above, upto, &mut |places, sum, range| {
+            n += range.len() as u64;
+            for (axis, &place) in outer.iter().zip(places) {
+                axis.write(place as usize, &mut nearby);
+            }
+            for (place, distance) in range.clone().zip(set.along(sum, range)) {
+                if self.waiting == self.most {
                     self.ask()?;
                     member = None;
                 }
-                let member = *member.get_or_insert_with(|| {
-                    self.sets.push(set.clone());
-                    index(self.sets.len() - 1)
-                });
-                self.members.push(member);
-                self.places.extend_from_slice(outer);
-                self.places.push(index(place));
-                self.places.resize(self.places.len() + padding, 0);
+                self.waiting += 1;
+                let begin = self.rows.len();
+                self.rows.extend_from_slice(&nearby);
+                let row = &mut self.rows[begin..];
+                last[0].write(place, row);
+                if self.search.feasible.is_some_and(|feasible| !feasible(&aview1(row))) {
+                    self.rows.truncate(begin);
+                    continue;
+                }
+                self.distances.push(distance);
+                self.members.push(*member.get_or_insert_with(|| {
+                    self.sets.push(set.axes().iter().map(|axis| axis.feature).collect());
+                    self.sets.len() - 1
+                }));
             }
-            Ok(())
-        });
-        walked.map(|()| n)
+            Ok::<(), Halt>(())
+        })?;
+        Ok(n)
     }
 
     /// Asks for the waiting points and keeps those that reach the target at the least distance.
     #[allow(clippy::float_cmp, reason = "a tie is the same distance to the bit")]
     fn ask(&mut self) -> Result<(), Halt> {
-        let n_waiting = self.members.len() as u64;
-        let n_rows = self.write();
+        let n_rows = self.members.len();
         if 0 < n_rows {
             if let Some(stop) = self.stopped {
                 return Err(Halt::Stop(stop));
             }
             let left = self.run.queries_left().map(|left| usize::try_from(left).unwrap_or(n_rows));
             let asked = left.map_or(n_rows, |left| left.min(n_rows));
-            let outputs = self.run.predict(self.model, &self.rows.slice(s![..asked, ..]))?;
+            let width = self.search.x.len();
+            let rows = aview1(&self.rows[..asked * width]).into_shape_with_order((asked, width));
+            let rows = rows.expect("rows of the instance's width");
+            let outputs = self.run.predict(self.model, &rows)?;
             for (point, outputs) in outputs.rows().into_iter().enumerate() {
                 let prediction = self.search.goal.prediction(&outputs)?;
                 if !self.search.goal.accepts(&outputs, prediction) {
                     continue;
                 }
-                let set = &self.sets[self.members[point] as usize];
-                let distance = set.distance(&self.places[point * self.stride..][..set.len()]);
+                let distance = self.distances[point];
                 if self.hits.first().is_some_and(|best| distance < best.distance) {
                     self.hits.clear();
                 }
                 if self.hits.first().is_none_or(|best| distance == best.distance) {
-                    let row = self.rows.row(point).to_owned();
-                    let changed = set.axes().iter().map(|axis| axis.feature).collect();
+                    let row = rows.row(point).to_owned();
+                    let changed = self.sets[self.members[point]].clone();
                     self.hits.push(Answer { row, distance, prediction, changed, gap: 0.0 });
                 }
             }
@@ -395,45 +404,18 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
                 return Err(Halt::Stop(Stop::Budget));
             }
         }
-        self.sets.clear();
+        self.done = self.done.saturating_add(self.waiting as u64);
+        self.waiting = 0;
+        self.rows.clear();
+        self.distances.clear();
         self.members.clear();
-        self.places.clear();
-        self.done = self.done.saturating_add(n_waiting);
+        self.sets.clear();
         let step = Event::Step { done: self.done, total: Some(self.n_points) };
         if let ControlFlow::Break(stop) = self.run.report(step) {
             self.stopped = Some(stop);
         }
         Ok(())
     }
-
-    /// Writes the rows of the waiting points and returns how many there are; those that the caller's condition refuses
-    /// no longer wait.
-    fn write(&mut self) -> usize {
-        let mut kept = 0;
-        for point in 0..self.members.len() {
-            let mut row = self.rows.row_mut(kept);
-            let cells = row.as_slice_mut().expect("rows of a matrix in standard order");
-            cells.copy_from_slice(&self.instance);
-            let set = &self.sets[self.members[point] as usize];
-            let places = point * self.stride..(point + 1) * self.stride;
-            for (axis, &place) in set.axes().iter().zip(&self.places[places.clone()]) {
-                axis.write(place as usize, &mut row);
-            }
-            if self.search.feasible.is_none_or(|feasible| feasible(&row)) {
-                self.members[kept] = self.members[point];
-                self.places.copy_within(places, kept * self.stride);
-                kept += 1;
-            }
-        }
-        self.members.truncate(kept);
-        self.places.truncate(kept * self.stride);
-        kept
-    }
-}
-
-/// Sets in a batch and values of an axis are few.
-fn index(place: usize) -> u32 {
-    u32::try_from(place).expect("at most 2^20")
 }
 
 impl Search<'_> {

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use ndarray::{Array2, Axis};
 use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
 use xai_core::tabular::{Encoding, Feature, Features, Kind};
-use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Semantics, Stream};
+use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Stream};
 
 use crate::adult::Adult;
 use crate::logistic_regression;
@@ -76,15 +76,32 @@ struct Anchor {
     queries: u64,
 }
 
-/// The experiment with logistic regression, beams of this size, and the search as it is or as the reference has it.
+/// The settings of the paper.
+#[must_use]
+pub fn settings() -> AnchorTabularParams {
+    AnchorTabularParams {
+        threshold: 0.95,
+        delta: 0.05,
+        tau: 0.1,
+        batch_size: 50,
+        coverage_samples: 10_000,
+        beam_size: 10,
+        min_samples_start: 1,
+        // The paper has no certificate.
+        final_samples: 0,
+        ..Default::default()
+    }
+}
+
+/// The experiment with logistic regression.
 ///
 /// # Errors
 /// When the model cannot be fitted, or an explanation fails.
-pub fn experiment(adult: &Adult, beam_size: usize, semantics: Semantics) -> Result<Outcome> {
+pub fn experiment(adult: &Adult, params: AnchorTabularParams) -> Result<Outcome> {
     let split = split(adult)?;
     let sizes: Vec<usize> = split.features.iter().map(n_categories).collect();
     let model = logistic_regression::fit(&split.training.codes, &sizes, &split.training.labels)?;
-    let anchors = anchors(&model, &split.validation.codes, &split.features, beam_size, semantics)?;
+    let anchors = anchors(&model, &split.validation.codes, &split.features, params)?;
     let explained = classes(&model, &split.validation.codes)?;
     let predicted = classes(&model, &split.test.codes)?;
     let (mut precision, mut coverage, mut size) = (Vec::new(), Vec::new(), Vec::new());
@@ -108,27 +125,13 @@ pub fn experiment(adult: &Adult, beam_size: usize, semantics: Semantics) -> Resu
     })
 }
 
-/// One anchor for each row, perturbed with the others, with the settings of the paper.
+/// One anchor for each row, perturbed with the others.
 fn anchors(
     model: &EncodedDense,
     rows: &Rows,
     features: &Features,
-    beam_size: usize,
-    semantics: Semantics,
+    params: AnchorTabularParams,
 ) -> Result<Vec<Anchor>> {
-    let params = AnchorTabularParams {
-        threshold: 0.95,
-        delta: 0.05,
-        tau: 0.1,
-        batch_size: 50,
-        coverage_samples: 10_000,
-        beam_size,
-        min_samples_start: 1,
-        // The paper has no certificate.
-        final_samples: 0,
-        semantics,
-        ..Default::default()
-    };
     let explainer = params.fit(rows, features.clone())?;
     let anchor = |explanation: xai_core::Result<Explanation<AnchorTabularData>>| {
         let Explanation { meta, data, .. } = explanation?;

@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use xai_anchors::{AnchorTabularParams, Sampling};
 use xai_benches::adult::Adult;
-use xai_benches::simulated_user::{MeanAndDeviation, experiment};
+use xai_benches::simulated_user::{MeanAndDeviation, experiment, settings};
 use xai_benches::timed;
 use xai_core::Semantics;
 
@@ -17,9 +18,14 @@ fn main() -> Result<()> {
         "| search | beam | anchors | model accuracy, % | test precision, % | test coverage, % | predicates | found, % | queries per anchor | ms per anchor |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let searches = [("native", Semantics::Native), ("reference", Semantics::Reference)];
-    for ((name, semantics), beam_size) in searches.into_iter().flat_map(|s| [(s, 10), (s, 1)]) {
-        let (outcome, seconds) = timed(|| experiment(&adult, beam_size, semantics));
+    let reference = AnchorTabularParams { semantics: Semantics::Reference, ..settings() };
+    let conditional = AnchorTabularParams { sampling: Sampling::Conditional, ..settings() };
+    let searches =
+        [("native", settings()), ("native, conditional", conditional), ("reference", reference)];
+    for ((name, params), beam_size) in searches.into_iter().flat_map(|s| [(s.clone(), 10), (s, 1)])
+    {
+        let params = AnchorTabularParams { beam_size, ..params };
+        let (outcome, seconds) = timed(|| experiment(&adult, params));
         let outcome = outcome?;
         let percent = |one: MeanAndDeviation| {
             format!("{:.2} ± {:.2}", 100.0 * one.mean, 100.0 * one.deviation)

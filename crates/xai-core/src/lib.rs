@@ -7,8 +7,10 @@ pub mod explanation;
 pub mod figure;
 pub mod input;
 pub mod linalg;
+pub mod loss;
 pub mod model;
 pub mod nested;
+pub mod optim;
 mod parallel;
 pub mod params;
 pub mod rng;
@@ -20,7 +22,9 @@ pub use explainer::{About, Explainer, Runs};
 pub use explanation::{Explanation, Meta, Stop, Warning};
 pub use figure::Figure;
 pub use input::Input;
-pub use model::{BoxError, CentralDifference, Cut, Differentiable, Paths, Predictor, Row, Rows};
-pub use params::{ParamError, Params, Semantics, Valid, require};
+pub use model::{
+    Access, BoxError, CentralDifference, Cut, Differentiable, Paths, Predictor, Row, Rows,
+};
+pub use params::{ParamError, Params, PerFeature, Semantics, Valid, require};
 pub use rng::{Seed, Stream};
-pub use run::{Budget, Event, Observer, Run};
+pub use run::{Batch, Budget, Event, Observer, Run};

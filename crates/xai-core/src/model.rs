@@ -66,6 +66,43 @@ pub trait Differentiable: Predictor {
         1
     }
 
+    /// Outputs of a batch, shape `(n_rows, n_outputs)`, and its vector-Jacobian product, shape of `batch`, for a
+    /// cotangent that depends on the outputs and has their shape.
+    ///
+    /// Rows whose cotangent is zero have the gradient zero and need not be differentiated. The provided method predicts
+    /// all rows and differentiates the others; a model that gets both from one pass overrides it.
+    ///
+    /// # Errors
+    /// Whatever stops the model.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a model calls itself; Run counts a query for each row and vjp_queries for each cotangent"
+    )]
+    fn value_and_vjp(
+        &self,
+        batch: &Rows,
+        cotangent: &mut dyn FnMut(&Rows) -> Array2<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), BoxError> {
+        let outputs = self.predict(batch)?;
+        let cotangent = cotangent(&outputs);
+        let mut gradients = Array2::zeros(batch.dim());
+        let is_wanted = |row: &usize| cotangent.row(*row).iter().any(|&value| value != 0.0);
+        let wanted: Vec<usize> = (0..cotangent.nrows()).filter(is_wanted).collect();
+        if wanted.is_empty() {
+            return Ok((outputs, gradients));
+        }
+        let rows = batch.select(Axis(0), &wanted);
+        let products = self.vjp(&rows, &cotangent.select(Axis(0), &wanted))?;
+        if products.dim() != rows.dim() {
+            let (got, expected) = (products.dim(), rows.dim());
+            return Err(format!("gradients have shape {got:?}, expected {expected:?}").into());
+        }
+        for (&row, product) in wanted.iter().zip(products.rows()) {
+            gradients.row_mut(row).assign(&product);
+        }
+        Ok((outputs, gradients))
+    }
+
     /// Vector-Jacobian products along straight lines, weighted and summed: row `i` is
     /// `sum_k weights[k] * vjp(from_i + alphas[k] (to_i - from_i), cotangent_i)`, shape of `paths.from`.
     ///
@@ -116,6 +153,29 @@ pub trait Differentiable: Predictor {
     fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
         let _ = (layer, at_inputs);
         None
+    }
+}
+
+/// A model as a search sees it: with its own gradients, or with those that a search takes from its outputs.
+///
+/// A search that checks rows anyway gets numeric gradients of a black box in the calls that check, which
+/// [`CentralDifference`] cannot.
+#[derive(Clone, Copy)]
+pub enum Access<'m> {
+    /// Gradients are vector-Jacobian products of the model.
+    WhiteBox(&'m dyn Differentiable),
+    /// Gradients are central differences of its outputs.
+    BlackBox(&'m dyn Predictor),
+}
+
+impl<'m> Access<'m> {
+    /// The model without its gradients.
+    #[must_use]
+    pub fn predictor(self) -> &'m dyn Predictor {
+        match self {
+            Access::WhiteBox(model) => model,
+            Access::BlackBox(model) => model,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use ndarray::Array1;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -90,6 +91,54 @@ impl<P: JsonSchema> JsonSchema for Valid<P> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         P::json_schema(generator)
+    }
+}
+
+/// One number for all features, or one for each of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PerFeature {
+    /// The same for all.
+    All(f64),
+    /// One for each, shape `(n_features,)`.
+    Each(Vec<f64>),
+}
+
+impl PerFeature {
+    /// One number for each of `n` features, shape `(n,)`.
+    ///
+    /// # Errors
+    /// [`ParamError`] with the parameter's `name` when there are numbers for another count of features.
+    pub fn expand(&self, name: &'static str, n: usize) -> Result<Array1<f64>, ParamError> {
+        match self {
+            PerFeature::All(value) => Ok(Array1::from_elem(n, *value)),
+            PerFeature::Each(values) => {
+                let rule = || format!("one number, or one for each of {n} features");
+                require(values.len() == n, name, rule(), values.len())?;
+                Ok(Array1::from(values.clone()))
+            }
+        }
+    }
+
+    /// The numbers that are given.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        match self {
+            PerFeature::All(value) => std::slice::from_ref(value),
+            PerFeature::Each(values) => values,
+        }
+    }
+}
+
+impl From<f64> for PerFeature {
+    fn from(value: f64) -> Self {
+        PerFeature::All(value)
+    }
+}
+
+impl From<Vec<f64>> for PerFeature {
+    fn from(values: Vec<f64>) -> Self {
+        PerFeature::Each(values)
     }
 }
 

@@ -11,6 +11,10 @@ use crate::model::{Differentiable, Predictor, Rows};
 use crate::parallel;
 use crate::rng::Seed;
 
+mod lanes;
+
+pub use lanes::Batch;
+
 /// What happens during a run, for progress bars and logs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

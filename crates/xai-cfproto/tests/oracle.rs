@@ -254,21 +254,21 @@ fn the_distance_filter_drops_what_is_remote() {
 
 #[test]
 fn the_vote_filter_drops_rows_among_another_class() {
-    // The last row of class 0 stands between rows of class 1: of its three neighbors two are of class 1, as with its own
-    // neighbors; everywhere else all three agree.
-    let rows = array![[0.0], [1.0], [2.0], [3.0], [10.0], [11.0], [12.0], [13.0], [11.4]];
+    // The last row of class 0 stands beside class 1: two of its three nearest rows, itself among them, are of class 1, and
+    // it is among those of the row beside it. Everywhere else all three agree.
+    let rows = array![[0.0], [1.0], [2.0], [3.0], [10.0], [11.0], [12.0], [13.0], [14.0]];
     let labels = [0, 0, 0, 0, 1, 1, 1, 1, 0];
-    let params = TrustScoreParams {
-        alpha: 0.5,
-        k_filter: 3,
-        filter_type: Some(Filter::ProbabilityKnn),
-        ..Default::default()
+    let filter_type = Some(Filter::ProbabilityKnn);
+    let kept = |alpha: f64, class: usize| {
+        let params = TrustScoreParams { alpha, k_filter: 3, filter_type, ..Default::default() };
+        let trust = params.fit(&rows, &labels, 2).unwrap();
+        trust.classes()[class].as_ref().unwrap().points().column(0).to_vec()
     };
-    let trust = params.fit(&rows, &labels, 2).unwrap();
-    let kept = |class: usize| trust.classes()[class].as_ref().unwrap().points().column(0).to_vec();
-    assert_eq!(kept(0), [0.0, 1.0, 2.0, 3.0]);
-    // 11 and 12 have 11.4 among their neighbors, 10 and 13 too.
-    assert!(kept(1).len() < 4 || kept(1) == [10.0, 11.0, 12.0, 13.0]);
+    // The percentile 20 of two shares of 2/3 and seven of 1 lies between them.
+    assert_eq!(kept(0.2, 0), [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!(kept(0.2, 1), [10.0, 11.0, 12.0]);
+    // The percentile 10 is 2/3 itself: ties stay.
+    assert_eq!(kept(0.1, 0).len() + kept(0.1, 1).len(), 9);
 }
 
 #[test]

@@ -1,0 +1,247 @@
+//! The settings of prototype counterfactuals.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xai_core::constraints::Constraints;
+use xai_core::params::PerFeature;
+use xai_core::tabular::Features;
+use xai_core::tabular::discretizer::QUARTILES;
+use xai_core::{ParamError, Params, Result, Rows, Run, Semantics, require};
+
+use crate::distance::{DistanceType, Smoothing};
+use crate::explainer::CfProto;
+use crate::model::CfProtoModel;
+use crate::neighbors::Spread;
+use crate::scaling::Scaling;
+use crate::trust::TrustScoreParams;
+
+/// Settings of [`CfProto`]. Names follow alibi's `CounterfactualProto` where it has the parameter; those of its `fit` and
+/// `explain` are here too.
+///
+/// A setting by feature has one number for each feature of the table, a category counting as one feature in any layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CfProtoParams {
+    /// How far a wanted class must be ahead of the instance's class, in the unit of the outputs, finite and at least 0.
+    /// Default 0: at all.
+    pub kappa: f64,
+    /// The weight of absolute changes beside squared ones, finite and at least 0. Default 0.1.
+    pub beta: f64,
+    /// The least and the largest value by feature, finite, the first at most the second. For categorical features the
+    /// range of their numbers. Default `None`: without categorical features from -1e10 to 1e10; with them -1 to 1 for each,
+    /// and the range of the training rows for quantities.
+    pub feature_range: Option<(PerFeature, PerFeature)>,
+    /// Whether an instance outside the range widens it to itself. Default false: it is refused.
+    pub widen_range: bool,
+    /// The weight of the autoencoder's squared reconstruction error, finite and at least 0; above 0 an autoencoder is
+    /// needed. Default 0.
+    pub gamma: f64,
+    /// The weight of the squared distance from the prototype, finite and at least 0; above 0 an encoder or `use_kdtree` is
+    /// needed. Default 0.
+    pub theta: f64,
+    /// Whether prototypes are training rows, where there is no encoder. Default false.
+    pub use_kdtree: bool,
+    /// The first learning rate, finite and above 0; it falls with the root of the steps that are left. Default 0.01.
+    pub learning_rate_init: f64,
+    /// Steps for each weight of the attack loss, at least 1. Default 1000.
+    pub max_iterations: usize,
+    /// The first weight of the attack loss, finite and above 0; 0 with `c_steps = 1` for none. Default 10.
+    pub c_init: f64,
+    /// How many weights are tried, at least 1. Default 10.
+    pub c_steps: usize,
+    /// Half the distance of the two rows between which a black box is differentiated, by feature, finite and above 0.
+    /// Default `None`: a thousandth of the feature's range where that is at most 1e6 wide, else 0.001; always 0.001 with
+    /// the reference semantics.
+    pub eps: Option<PerFeature>,
+    /// Gradients are cut to this range, feature by feature; the first is below the second. Default (-1000, 1000).
+    pub clip: (f64, f64),
+    /// A black box is differentiated every so many steps, at least 1. Default 1.
+    pub update_num_grad: usize,
+    /// What leaves training rows out of the prototypes, and how rows are compared. Default: none, Euclidean.
+    pub trustscore_kwargs: TrustScoreParams,
+    /// Where the distances of categories come from. Default `"abdm"`.
+    pub d_type: DistanceType,
+    /// The weight of the first distance in `"abdm-mvdm"`, in `[0, 1]`, and for no other type. Default `None`.
+    pub w: Option<f64>,
+    /// The percentiles at which quantities are cut into bins for `"abdm"`, each in `[0, 100]`, at least one.
+    /// Default 25, 50, 75.
+    pub disc_perc: Vec<f64>,
+    /// How values count that never occur with a category. Default `None`: half a count for each, nothing with the
+    /// reference semantics.
+    pub smoothing: Option<Smoothing>,
+    /// How the distances become numbers: `smooth`, `center`, `standardize_cat_vars`.
+    #[serde(flatten)]
+    pub scaling: Scaling,
+    /// Whether the range of a categorical feature becomes that of its numbers. Default true.
+    pub update_feature_range: bool,
+    /// The instance's class. Default `None`: the one the model says.
+    pub instance_class: Option<usize>,
+    /// The classes that a counterfactual may have, at least one. Default `None`: all but the instance's.
+    pub target_class: Option<Vec<usize>>,
+    /// Neighbors that a prototype is made of, at least 1. Default `None`: 1 for training rows, the whole class for
+    /// encodings.
+    pub k: Option<usize>,
+    /// The distance that chooses among classes when `k` encodings stand for each: the mean of theirs, or that of the
+    /// `k`-th. Default `"mean"`.
+    pub k_type: Spread,
+    /// How many times farther a counterfactual must be from the instance's class than from its own, finite and at least 0;
+    /// above 0 an encoder or `use_kdtree` is needed. Default 0: no matter.
+    pub threshold: f64,
+    /// The least probability of the counterfactual's class, in `[0, 1]`. Default `None`.
+    pub min_target_proba: Option<f64>,
+    /// How features may change, what changes cost and how many may change. Default: freely.
+    pub constraints: Constraints,
+    /// Whether steps have momentum. Default true.
+    pub momentum: bool,
+    /// A weight is given up after so many steps that led to nothing better, at least 1. Default 50; `None` for never, as
+    /// always with the reference semantics.
+    pub patience: Option<usize>,
+    /// Whether what is found is moved closer by linear models of the margin. Default `None`: where neither `theta` nor
+    /// `gamma` pulls elsewhere; never with the reference semantics.
+    pub polish: Option<bool>,
+    /// Whether the smallest changes are taken back where the answer stays valid. Default true; never with the reference
+    /// semantics.
+    pub sparsify: bool,
+    /// Whether other ways are tried where gradients find nothing. Default true; never with the reference semantics.
+    pub fallback: bool,
+    /// [`Reference`](Semantics::Reference) gives the thresholds, order, gradients and numbers of categories of alibi.
+    /// Default `"native"`.
+    pub semantics: Semantics,
+}
+
+impl Default for CfProtoParams {
+    fn default() -> Self {
+        CfProtoParams {
+            kappa: 0.0,
+            beta: 0.1,
+            feature_range: None,
+            widen_range: false,
+            gamma: 0.0,
+            theta: 0.0,
+            use_kdtree: false,
+            learning_rate_init: 0.01,
+            max_iterations: 1000,
+            c_init: 10.0,
+            c_steps: 10,
+            eps: None,
+            clip: (-1000.0, 1000.0),
+            update_num_grad: 1,
+            trustscore_kwargs: TrustScoreParams::default(),
+            d_type: DistanceType::Abdm,
+            w: None,
+            disc_perc: QUARTILES.to_vec(),
+            smoothing: None,
+            scaling: Scaling::default(),
+            update_feature_range: true,
+            instance_class: None,
+            target_class: None,
+            k: None,
+            k_type: Spread::Mean,
+            threshold: 0.0,
+            min_target_proba: None,
+            constraints: Constraints::default(),
+            momentum: true,
+            patience: Some(50),
+            polish: None,
+            sparsify: true,
+            fallback: true,
+            semantics: Semantics::Native,
+        }
+    }
+}
+
+impl Params for CfProtoParams {
+    fn validate(&self) -> Result<(), ParamError> {
+        let weights = [
+            ("kappa", self.kappa),
+            ("beta", self.beta),
+            ("gamma", self.gamma),
+            ("theta", self.theta),
+            ("threshold", self.threshold),
+            ("c_init", self.c_init),
+        ];
+        for (name, weight) in weights {
+            let allowed = (0.0..f64::INFINITY).contains(&weight);
+            require(allowed, name, "finite and at least 0", weight)?;
+        }
+        let counts = [
+            ("max_iterations", self.max_iterations),
+            ("c_steps", self.c_steps),
+            ("update_num_grad", self.update_num_grad),
+            ("k", self.k.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
+        ];
+        for (name, count) in counts {
+            require(0 < count, name, "at least 1", count)?;
+        }
+        let attacks = 0.0 < self.c_init || self.c_steps == 1;
+        require(attacks, "c_init", "above 0 unless `c_steps` is 1", self.c_init)?;
+        let rate = self.learning_rate_init;
+        let allowed = 0.0 < rate && rate < f64::INFINITY;
+        require(allowed, "learning_rate_init", "finite and above 0", rate)?;
+        if let Some((least, most)) = &self.feature_range {
+            for value in least.values().iter().chain(most.values()) {
+                require(value.is_finite(), "feature_range", "finite", value)?;
+            }
+        }
+        for &eps in self.eps.iter().flat_map(PerFeature::values) {
+            require(0.0 < eps && eps < f64::INFINITY, "eps", "finite and above 0", eps)?;
+        }
+        require(self.clip.0 < self.clip.1, "clip", "ascending", self.clip)?;
+        let blends = self.d_type == DistanceType::AbdmMvdm;
+        require(!blends || self.w.is_some(), "w", "given for `d_type` = \"abdm-mvdm\"", self.w)?;
+        require(blends || self.w.is_none(), "w", "left out unless `d_type` = \"abdm-mvdm\"", self.w)?;
+        let share = self.w.unwrap_or(0.0);
+        require((0.0..=1.0).contains(&share), "w", "in [0, 1]", share)?;
+        require(!self.disc_perc.is_empty(), "disc_perc", "at least one number", 0)?;
+        for &percentile in &self.disc_perc {
+            let allowed = (0.0..=100.0).contains(&percentile);
+            require(allowed, "disc_perc", "in [0, 100]", percentile)?;
+        }
+        self.smoothing.unwrap_or_default().validate()?;
+        self.scaling.validate()?;
+        if let Some(targets) = &self.target_class {
+            require(!targets.is_empty(), "target_class", "at least one class", 0)?;
+        }
+        let least = self.min_target_proba.unwrap_or(0.0);
+        require((0.0..=1.0).contains(&least), "min_target_proba", "in [0, 1]", least)?;
+        self.trustscore_kwargs.validate()
+    }
+}
+
+impl CfProtoParams {
+    /// Whether there is an attack loss.
+    pub(crate) fn attacks(&self) -> bool {
+        0.0 < self.c_init
+    }
+
+    /// Fits the method to training rows, shape `(n_rows, n_columns)`: asks the model for their classes and the encoder for
+    /// their encodings, finds the numbers of categories, and keeps the rows by class.
+    ///
+    /// # Errors
+    /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range, one that does not fit the table or one
+    /// that needs a model that is not there, before any of them is called; [`Error::Shape`](xai_core::Error::Shape),
+    /// [`Error::NotFinite`](xai_core::Error::NotFinite) and [`Error::Category`](xai_core::Error::Category) for the rows;
+    /// those of the models.
+    ///
+    /// # Cost
+    /// One query for each row, and one of the encoder.
+    pub fn fit(
+        self,
+        model: &CfProtoModel<'_>,
+        train_data: &Rows,
+        features: Features,
+        run: &mut Run<'_>,
+    ) -> Result<CfProto> {
+        CfProto::fit(self.check()?, model, train_data, features, run)
+    }
+
+    /// Builds the method without training rows, for tables without categorical features and searches without prototypes.
+    ///
+    /// # Errors
+    /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that needs training rows:
+    /// `theta`, `threshold`, `use_kdtree`, or a categorical feature.
+    pub fn build(self, features: Features) -> Result<CfProto> {
+        CfProto::build(self.check()?, features)
+    }
+}

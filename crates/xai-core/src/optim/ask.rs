@@ -3,8 +3,7 @@
 use ndarray::{Array1, Array2};
 
 use super::problem::{Instance, Problem};
-use crate::error::{Error, Result};
-use crate::explanation::Stop;
+use crate::error::Result;
 use crate::model::{Access, Row, Rows};
 use crate::run::{Batch, Run};
 
@@ -192,12 +191,4 @@ impl Asker<'_> {
 /// Points as rows.
 pub(crate) fn stack(points: &[Array1<f64>], n_coordinates: usize) -> Array2<f64> {
     Array2::from_shape_fn((points.len(), n_coordinates), |(row, column)| points[row][column])
-}
-
-/// The stop that an error stands for, for searches that end with the best so far.
-pub(crate) fn stop_of(error: Error) -> Result<Stop> {
-    match error {
-        Error::Stopped(stop) => Ok(stop),
-        other => Err(other),
-    }
 }

@@ -45,7 +45,13 @@ const GAIN: f64 = 1e-4;
 const STILL: f64 = 1e-6;
 
 impl Lane {
-    fn new(instance: usize, c: f64, start: &Array1<f64>) -> Self {
+    /// A lane before its first step; `attack` is the derivative of the hinge at the start.
+    pub(crate) fn new(
+        instance: usize,
+        c: f64,
+        start: &Array1<f64>,
+        attack: Option<Array1<f64>>,
+    ) -> Self {
         Lane {
             instance,
             c,
@@ -55,7 +61,7 @@ impl Lane {
             a: start.clone(),
             y: start.clone(),
             checked: None,
-            attack: None,
+            attack,
             waits: false,
             recorded: vec![start.clone()],
             since_better: 0,
@@ -79,19 +85,13 @@ struct Asked {
 }
 
 impl Descent<'_> {
-    /// Runs the lanes of all instances to their ends; `weights` has the `c` of each instance's lanes.
+    /// Runs the lanes of all instances to their ends.
     pub(crate) fn run(
         &self,
         runs: &mut [Run<'_>],
-        weights: &[Vec<f64>],
+        lanes: &mut [Lane],
         progress: &mut [Progress],
-    ) -> Result<Vec<Lane>> {
-        let mut lanes: Vec<Lane> = Vec::new();
-        for (index, weights) in weights.iter().enumerate() {
-            let start = &self.asker.instances[index].start;
-            lanes.extend(weights.iter().map(|&c| Lane::new(index, c, start)));
-        }
-        self.begin(runs, &mut lanes, progress)?;
+    ) -> Result<()> {
         let mut round = 0;
         while lanes.iter().any(|lane| !lane.done) {
             round += 1;
@@ -102,50 +102,15 @@ impl Descent<'_> {
                 }
             }
             lanes.iter_mut().for_each(|lane| lane.done |= !progress[lane.instance].is_open());
-            self.step(runs, &mut lanes)?;
-            self.check(runs, &mut lanes, progress)?;
-        }
-        Ok(lanes)
-    }
-
-    /// Gradients at the start, asked for once for all lanes of an instance.
-    fn begin(
-        &self,
-        runs: &mut [Run<'_>],
-        lanes: &mut [Lane],
-        progress: &mut [Progress],
-    ) -> Result<()> {
-        if !self.params.attack || self.is_late() {
-            return Ok(());
-        }
-        let mut questions: Vec<Question> = Vec::new();
-        for (index, own) in progress.iter_mut().enumerate() {
-            if !own.is_open() || lanes.iter().all(|lane| lane.instance != index) {
-                continue;
-            }
-            let point = self.asker.instances[index].start.clone();
-            let question = Question { instance: index, point, gradient: true };
-            if Asker::affords(&runs[index], self.asker.price(&question)) {
-                questions.push(question);
-            } else {
-                own.stop = Some(crate::Stop::Budget);
-            }
-        }
-        let answers = self.asker.ask(runs, &questions, &|index, outputs| {
-            self.asker.instances[questions[index].instance].hinge.cotangent(outputs)
-        })?;
-        for (question, answer) in questions.iter().zip(answers) {
-            for lane in lanes.iter_mut().filter(|lane| lane.instance == question.instance) {
-                lane.attack.clone_from(&answer.gradient);
-            }
+            self.step(runs, lanes)?;
+            self.check(runs, lanes, progress)?;
         }
         Ok(())
     }
 
-    /// Whether gradients are those of the reference's black box, which come late and averaged.
+    /// Whether gradients are those of the reference's black box.
     fn is_late(&self) -> bool {
-        self.params.semantics == Semantics::Reference
-            && matches!(self.asker.access, Access::BlackBox(_))
+        self.params.is_late(&self.asker)
     }
 
     /// One step of every lane that is not waiting for a gradient.
@@ -167,13 +132,13 @@ impl Descent<'_> {
     }
 
     fn step_lane(&self, lane: &mut Lane, smooth: Option<&crate::Row>) {
-        let SearchParams { beta, learning_rate_init, max_iterations, clip, .. } = *self.params;
+        let SearchParams { cost, learning_rate_init, max_iterations, clip, .. } = *self.params;
         let instance = &self.asker.instances[lane.instance];
         let rate = polynomial_decay(learning_rate_init, lane.steps, max_iterations);
         let is_late = self.is_late();
         for k in 0..lane.y.len() {
             let scale = instance.scale[k];
-            let mut slope = 2.0 * scale * scale * (lane.y[k] - instance.center[k]);
+            let mut slope = 2.0 * cost.squares * scale * scale * (lane.y[k] - instance.center[k]);
             slope += smooth.map_or(0.0, |smooth| smooth[k]);
             let attack = lane.attack.as_ref().map_or(0.0, |attack| lane.c * attack[k]);
             slope = if is_late {
@@ -184,8 +149,8 @@ impl Descent<'_> {
             lane.y[k] -= rate * slope;
         }
         let threshold = match self.params.semantics {
-            Semantics::Native => rate * beta,
-            Semantics::Reference => beta,
+            Semantics::Native => rate * cost.absolute,
+            Semantics::Reference => cost.absolute,
         };
         let mut next = std::mem::replace(&mut lane.y, lane.a.clone());
         self.asker.problem.proximal(lane.instance, instance, threshold, &mut next);
@@ -216,8 +181,7 @@ impl Descent<'_> {
         self.params.attack && lane.steps < self.params.max_iterations && is_due
     }
 
-    fn questions(&self, index: &Lane, questions: &mut Vec<Question>) -> Asked {
-        let lane = index;
+    fn questions(&self, lane: &Lane, questions: &mut Vec<Question>) -> Asked {
         let instance = lane.instance;
         let mut asked = Asked::default();
         let mut candidate = lane.a.clone();
@@ -307,7 +271,7 @@ impl Descent<'_> {
             let instance = &self.asker.instances[lane.instance];
             let (point, outputs) = (&questions[check].point, &answers[check].outputs);
             lane.checked = Some(point.clone());
-            let distance = instance.distance(point, self.params.beta);
+            let distance = self.params.cost.of(instance, point);
             let candidate =
                 || Candidate { point: point.clone(), outputs: outputs.clone(), distance };
             let hinge = instance.hinge.value(outputs);

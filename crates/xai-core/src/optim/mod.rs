@@ -17,8 +17,11 @@
 //! (FISTA). The grid of weights, the polish by linearised margins and the fallbacks are ours.
 
 mod ask;
+mod fallback;
 mod lanes;
+mod polish;
 mod problem;
+mod refine;
 mod rows;
 mod search;
 mod step;
@@ -26,6 +29,7 @@ mod weights;
 
 pub use ask::{Answer, Asker, Question};
 pub use problem::{Instance, Problem};
+pub use refine::Cost;
 pub use rows::ConstrainedRows;
 pub use search::{Candidate, Outcome, Route, SearchParams, Status, Trial, search};
 pub use step::{

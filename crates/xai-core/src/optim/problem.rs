@@ -63,13 +63,6 @@ impl Instance {
         parts
     }
 
-    /// The elastic-net distance of a point from the centre.
-    #[must_use]
-    pub fn distance(&self, point: &Row, beta: f64) -> f64 {
-        let (squares, absolute) = self.parts(point);
-        squares + beta * absolute
-    }
-
     /// Cuts a point to the box.
     pub fn confine(&self, point: &mut Row) {
         for (k, value) in point.iter_mut().enumerate() {

@@ -4,17 +4,21 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ask::Asker;
-use crate::error::Result;
+use super::ask::{Answer, Asker, Question};
+use super::lanes::{Descent, Lane};
+use super::refine::{Cost, Owned, Refiner};
+use super::weights::{Sequential, decades, refined};
+use crate::error::{Error, Result};
 use crate::explanation::Stop;
+use crate::model::Access;
 use crate::params::Semantics;
 use crate::run::Run;
 
 /// Settings of a [`search`]. Methods check them and say their defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchParams {
-    /// The weight of the absolute changes, finite and at least 0.
-    pub beta: f64,
+    /// What changes cost; the weight of the squares is 1 or 0.
+    pub cost: Cost,
     /// The first learning rate, above 0; it falls by [`polynomial_decay`](super::polynomial_decay).
     pub learning_rate_init: f64,
     /// Steps of a lane, at least 1.
@@ -42,6 +46,13 @@ pub struct SearchParams {
     pub fallback: bool,
     /// The reference's thresholds, order of weights and black-box gradients, or the correct ones.
     pub semantics: Semantics,
+}
+
+impl SearchParams {
+    /// Whether gradients are those of the reference's black box, which come late and averaged.
+    pub(crate) fn is_late(&self, asker: &Asker<'_>) -> bool {
+        self.semantics == Semantics::Reference && matches!(asker.access, Access::BlackBox(_))
+    }
 }
 
 /// A point, what the model says of it, and what it costs.
@@ -131,12 +142,15 @@ pub(crate) struct Progress {
     pub(crate) n_rejected: usize,
     /// The smallest hinge and its point.
     nearest: Option<(f64, Candidate)>,
-    closed: bool,
 }
 
 impl Progress {
+    pub(crate) fn new() -> Self {
+        Progress { stop: None, n_rejected: 0, nearest: None }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
-        self.stop.is_none() && !self.closed
+        self.stop.is_none()
     }
 
     pub(crate) fn miss(&mut self, hinge: f64, candidate: impl FnOnce() -> Candidate) {
@@ -157,13 +171,366 @@ impl Progress {
 /// several instances at once it may be an error, and each is then to be searched for alone.
 ///
 /// # Cost
-/// At most `max_iterations + 1` rounds of calls for each round of weights, of which the native semantics has two; a lane
-/// asks in each for at most two points and one gradient.
+/// One gradient at the start. At most `max_iterations` rounds of calls for each round of weights, of which the native
+/// semantics has two and the reference's `c_steps`; in each a lane asks for at most two points and one gradient. The
+/// polish asks for 20 points and a gradient in each of at most ten rounds, for up to three points of an instance.
 pub fn search(
     asker: Asker<'_>,
     params: &SearchParams,
     runs: &mut [Run<'_>],
 ) -> Result<Vec<Outcome>> {
-    let _ = (asker, params, runs);
-    Ok(Vec::new())
+    let refiner = Refiner { asker, cost: params.cost };
+    let n = asker.instances.len();
+    let mut searched = Searched {
+        progress: (0..n).map(|_| Progress::new()).collect(),
+        found: vec![Vec::new(); n],
+        route: vec![None; n],
+        trials: vec![Vec::new(); n],
+    };
+    let alone = runs.len() == 1;
+    let ended = searched.find(&refiner, params, runs);
+    searched.ended(alone, ended)?;
+    let ended = searched.thin_out(&refiner, params, runs);
+    searched.ended(alone, ended)?;
+    searched.outcomes(&refiner, runs)
+}
+
+/// What is known of all instances of a call.
+struct Searched {
+    progress: Vec<Progress>,
+    /// Accepted points by instance, the cheapest first.
+    found: Vec<Vec<Candidate>>,
+    route: Vec<Option<Route>>,
+    trials: Vec<Vec<Trial>>,
+}
+
+/// Points of an instance that are polished, at most.
+const POLISHED: usize = 3;
+
+impl Searched {
+    /// A stop leaves the best so far where only one instance is concerned.
+    fn ended(&mut self, alone: bool, result: Result<()>) -> Result<()> {
+        match result {
+            Err(Error::Stopped(stop)) if alone => {
+                self.progress[0].stop.get_or_insert(stop);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn find(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+    ) -> Result<()> {
+        let starts = self.start(refiner, params, runs)?;
+        match params.semantics {
+            Semantics::Reference => self.descend_in_turn(refiner, params, runs, &starts),
+            Semantics::Native => {
+                self.descend_side_by_side(refiner, params, runs, &starts)?;
+                if params.fallback {
+                    self.fall_back(refiner, runs)?;
+                }
+                self.refine(refiner, params, runs)
+            }
+        }
+    }
+
+    /// Asks for the start; where it is accepted already there is nothing to search for.
+    fn start(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Option<Answer>>> {
+        let asker = &refiner.asker;
+        let gradient = params.attack && !params.is_late(asker);
+        let question = |(instance, own): (usize, &super::Instance)| Question {
+            instance,
+            point: own.start.clone(),
+            gradient,
+        };
+        let questions: Vec<Question> = asker.instances.iter().enumerate().map(question).collect();
+        let kept = refiner.affordable(runs, &mut self.progress, &questions);
+        let questions: Vec<Question> =
+            questions.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(own, _)| own).collect();
+        let hinge = |index: usize| &asker.instances[questions[index].instance].hinge;
+        let answers =
+            asker.ask(runs, &questions, &|index, outputs| hinge(index).cotangent(outputs))?;
+        let mut starts = vec![None; asker.instances.len()];
+        for (index, (question, answer)) in questions.iter().zip(answers).enumerate() {
+            let instance = question.instance;
+            let outputs = answer.outputs.clone();
+            let distance = params.cost.of(&asker.instances[instance], &question.point);
+            let candidate = Candidate { point: question.point.clone(), outputs, distance };
+            if params.semantics == Semantics::Native && hinge(index).accepts(&answer.outputs) {
+                self.found[instance].push(candidate);
+                self.route[instance] = Some(Route::Start);
+            } else {
+                let missing = hinge(index).value(&answer.outputs);
+                self.progress[instance].miss(missing, || candidate);
+            }
+            starts[instance] = Some(answer);
+        }
+        Ok(starts)
+    }
+
+    /// Whether an instance is still to be searched for.
+    fn is_open(&self, instance: usize) -> bool {
+        self.progress[instance].is_open() && self.found[instance].is_empty()
+    }
+
+    /// Two rounds of weights, all lanes of a round at once.
+    fn descend_side_by_side(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+        starts: &[Option<Answer>],
+    ) -> Result<()> {
+        let n = self.found.len();
+        let first = if params.attack { decades(params.c_init, params.c_steps) } else { vec![0.0] };
+        let mut weights: Vec<Vec<f64>> = (0..n)
+            .map(|instance| if self.is_open(instance) { first.clone() } else { Vec::new() })
+            .collect();
+        self.descend(refiner, params, runs, (starts, &weights))?;
+        for (instance, weights) in weights.iter_mut().enumerate() {
+            let tried = self.trials[instance].iter().map(|own| (own.c, own.distance.is_some()));
+            let tried: Vec<(f64, bool)> = tried.collect();
+            let is_open = self.progress[instance].is_open() && params.attack;
+            *weights = if is_open { refined(&tried, params.c_steps) } else { Vec::new() };
+        }
+        self.descend(refiner, params, runs, (starts, &weights))
+    }
+
+    /// The reference's order: one weight after the other.
+    fn descend_in_turn(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+        starts: &[Option<Answer>],
+    ) -> Result<()> {
+        let mut rules = vec![Sequential::new(params.c_init); self.found.len()];
+        for _ in 0..params.c_steps {
+            let weight = |(instance, rule): (usize, &Sequential)| {
+                let c = if params.attack { rule.c } else { 0.0 };
+                if self.progress[instance].is_open() { vec![c] } else { Vec::new() }
+            };
+            let weights: Vec<Vec<f64>> = rules.iter().enumerate().map(weight).collect();
+            self.descend(refiner, params, runs, (starts, &weights))?;
+            for (rule, trials) in rules.iter_mut().zip(&self.trials) {
+                rule.next(trials.last().is_some_and(|trial| trial.distance.is_some()));
+            }
+        }
+        Ok(())
+    }
+
+    fn descend(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+        (starts, weights): (&[Option<Answer>], &[Vec<f64>]),
+    ) -> Result<()> {
+        let descent = Descent { asker: refiner.asker, params };
+        let mut lanes: Vec<Lane> = Vec::new();
+        for (instance, weights) in weights.iter().enumerate() {
+            let start = &refiner.asker.instances[instance].start;
+            let attack = starts[instance].as_ref().and_then(|answer| answer.gradient.clone());
+            lanes.extend(weights.iter().map(|&c| Lane::new(instance, c, start, attack.clone())));
+        }
+        let ended = descent.run(runs, &mut lanes, &mut self.progress);
+        for lane in lanes {
+            self.trials[lane.instance].push(Trial {
+                c: lane.c,
+                n_steps: lane.steps,
+                distance: lane.best.as_ref().map(|best| best.distance),
+                smallest_hinge: Some(lane.smallest_hinge).filter(|hinge| hinge.is_finite()),
+            });
+            if let Some(best) = lane.best {
+                self.route[lane.instance] = Some(Route::Descent);
+                self.keep(lane.instance, best);
+            }
+        }
+        ended
+    }
+
+    /// Keeps an accepted point, the cheapest first.
+    fn keep(&mut self, instance: usize, candidate: Candidate) {
+        let found = &mut self.found[instance];
+        if found.iter().all(|own| own.point != candidate.point) {
+            let place = found.partition_point(|own| own.distance <= candidate.distance);
+            found.insert(place, candidate);
+        }
+    }
+
+    /// The ways for instances without a point.
+    fn fall_back(&mut self, refiner: &Refiner<'_>, runs: &mut [Run<'_>]) -> Result<()> {
+        let open: Vec<usize> = (0..self.found.len()).filter(|&own| self.is_open(own)).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut starts = Vec::new();
+        for &instance in &open {
+            let start = &refiner.asker.instances[instance].start;
+            starts.push((instance, start.clone()));
+            if let Some((_, nearest)) = &self.progress[instance].nearest
+                && nearest.point != start
+            {
+                starts.push((instance, nearest.point.clone()));
+            }
+        }
+        let mut found = refiner.ascend(runs, &mut self.progress, starts)?;
+        let still: Vec<usize> = open
+            .into_iter()
+            .filter(|&own| {
+                self.is_open(own) && found.iter().all(|(_, other)| other.instance != own)
+            })
+            .collect();
+        if !still.is_empty() {
+            let far = refiner.probe_far(runs, &mut self.progress, &still)?;
+            let (routes, mut far): (Vec<Route>, Vec<Owned>) = far.into_iter().unzip();
+            refiner.tighten(runs, &mut self.progress, &mut far)?;
+            found.extend(routes.into_iter().zip(far));
+        }
+        for (route, own) in found {
+            self.route[own.instance] = Some(route);
+            self.keep(own.instance, own.candidate);
+        }
+        Ok(())
+    }
+
+    /// Polishes the best points and takes their smallest changes back.
+    fn refine(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+    ) -> Result<()> {
+        let mut best: Vec<Owned> = Vec::new();
+        for (instance, found) in self.found.iter().enumerate() {
+            if self.route[instance] == Some(Route::Start) {
+                continue;
+            }
+            let own = |candidate: &Candidate| Owned { instance, candidate: candidate.clone() };
+            best.extend(found.iter().take(POLISHED).map(own));
+        }
+        if params.polish {
+            refiner.polish(runs, &mut self.progress, &mut best)?;
+        }
+        if params.sparsify {
+            refiner.sparsify(runs, &mut self.progress, &mut best)?;
+            refiner.descend(runs, &mut self.progress, &mut best)?;
+            if params.polish {
+                refiner.polish(runs, &mut self.progress, &mut best)?;
+            }
+        }
+        for own in best {
+            self.keep(own.instance, own.candidate);
+        }
+        Ok(())
+    }
+
+    /// Searches again among few groups where too many change.
+    fn thin_out(
+        &mut self,
+        refiner: &Refiner<'_>,
+        params: &SearchParams,
+        runs: &mut [Run<'_>],
+    ) -> Result<()> {
+        let _ = (refiner, params, runs);
+        Ok(())
+    }
+
+    /// Asks for what is returned once more, and says how every search ended.
+    fn outcomes(mut self, refiner: &Refiner<'_>, runs: &mut [Run<'_>]) -> Result<Vec<Outcome>> {
+        let n = self.found.len();
+        let mut confirmed: Vec<Option<Candidate>> = vec![None; n];
+        let mut next = vec![0; n];
+        loop {
+            let pending: Vec<usize> = (0..n)
+                .filter(|&own| confirmed[own].is_none() && next[own] < self.found[own].len())
+                .filter(|&own| runs[own].queries_left() != Some(0))
+                .collect();
+            if pending.is_empty() {
+                break;
+            }
+            let question = |&instance: &usize| Question {
+                instance,
+                point: self.found[instance][next[instance]].point.clone(),
+                gradient: false,
+            };
+            let questions: Vec<Question> = pending.iter().map(question).collect();
+            let answers = refiner.asker.ask(runs, &questions, &|_, _| None)?;
+            for (&own, answer) in pending.iter().zip(answers) {
+                let candidate = &self.found[own][next[own]];
+                next[own] += 1;
+                if refiner.asker.instances[own].hinge.accepts(&answer.outputs) {
+                    confirmed[own] =
+                        Some(Candidate { outputs: answer.outputs, ..candidate.clone() });
+                }
+            }
+        }
+        let mut outcomes = Vec::with_capacity(n);
+        for (instance, found) in confirmed.into_iter().enumerate() {
+            let status = match &found {
+                Some(_) => Status::Found,
+                None => self.reason(instance, refiner, runs)?,
+            };
+            let Progress { stop, nearest, .. } =
+                std::mem::replace(&mut self.progress[instance], Progress::new());
+            outcomes.push(Outcome {
+                status,
+                nearest_miss: nearest.map(|(_, own)| own).filter(|_| found.is_none()),
+                route: self.route[instance].filter(|_| found.is_some()),
+                found,
+                trials: std::mem::take(&mut self.trials[instance]),
+                stop,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Why nothing was found: what the gradient says where the hinge was smallest.
+    fn reason(&self, index: usize, refiner: &Refiner<'_>, runs: &mut [Run<'_>]) -> Result<Status> {
+        let progress = &self.progress[index];
+        if !progress.is_open() {
+            return Ok(Status::Budget);
+        }
+        if 0 < progress.n_rejected {
+            return Ok(Status::TrustRejected);
+        }
+        let instance = &refiner.asker.instances[index];
+        let nearest = progress.nearest.as_ref().map_or(&instance.start, |(_, own)| &own.point);
+        let question = Question { instance: index, point: nearest.clone(), gradient: true };
+        // Opened, so that forbidden coordinates are differentiated as well.
+        let mut opened = refiner.asker.instances.to_vec();
+        opened[index].lower.fill(f64::NEG_INFINITY);
+        opened[index].upper.fill(f64::INFINITY);
+        let asker = Asker { instances: &opened, ..refiner.asker };
+        if runs[index].queries_left().is_some_and(|left| left < asker.price(&question)) {
+            return Ok(Status::TargetNotReached);
+        }
+        let answers = asker.ask(runs, &[question], &|_, outputs| {
+            Some(instance.hinge.log_margin(outputs).cotangent)
+        })?;
+        let Some(gradient) = answers.into_iter().next().and_then(|answer| answer.gradient) else {
+            return Ok(Status::TargetNotReached);
+        };
+        let leads_in = |k: usize| {
+            let slope = gradient[k];
+            (0.0 < slope && nearest[k] < instance.upper[k])
+                || (slope < 0.0 && instance.lower[k] < nearest[k])
+        };
+        let open = (0..gradient.len()).any(leads_in);
+        let any = gradient.iter().any(|&slope| slope != 0.0);
+        Ok(match (any, open) {
+            (_, true) => Status::TargetNotReached,
+            (true, false) => Status::RangeInfeasible,
+            (false, false) => Status::GradientVanished,
+        })
+    }
 }

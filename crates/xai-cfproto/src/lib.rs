@@ -1,7 +1,19 @@
-#![doc = "x"]
+#![doc = include_str!("../README.md")]
 
+mod data;
 pub mod distance;
+mod explainer;
+mod fit;
+mod guided;
+mod model;
 pub mod neighbors;
+mod params;
 pub mod prototype;
 pub mod scaling;
+mod space;
 pub mod trust;
+
+pub use data::{CfProtoData, Change, Counterfactual};
+pub use explainer::CfProto;
+pub use model::CfProtoModel;
+pub use params::CfProtoParams;

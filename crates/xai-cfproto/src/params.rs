@@ -190,7 +190,12 @@ impl Params for CfProtoParams {
         require(self.clip.0 < self.clip.1, "clip", "ascending", self.clip)?;
         let blends = self.d_type == DistanceType::AbdmMvdm;
         require(!blends || self.w.is_some(), "w", "given for `d_type` = \"abdm-mvdm\"", self.w)?;
-        require(blends || self.w.is_none(), "w", "left out unless `d_type` = \"abdm-mvdm\"", self.w)?;
+        require(
+            blends || self.w.is_none(),
+            "w",
+            "left out unless `d_type` = \"abdm-mvdm\"",
+            self.w,
+        )?;
         let share = self.w.unwrap_or(0.0);
         require((0.0..=1.0).contains(&share), "w", "in [0, 1]", share)?;
         require(!self.disc_perc.is_empty(), "disc_perc", "at least one number", 0)?;

@@ -211,6 +211,15 @@ impl Prototypes {
         Ok(distance(from).zip(distance(to)).map(ratio))
     }
 
+    /// The `k` rows of a class that are nearest to a point, none where it has none.
+    pub(crate) fn nearest_rows(&self, class: usize, point: &Row, k: usize) -> Vec<Array1<f64>> {
+        let Some(rows) = self.classes.get(class).and_then(Option::as_ref) else {
+            return Vec::new();
+        };
+        let nearest = rows.nearest(point, k).into_iter();
+        nearest.map(|one| rows.points().row(one.index).to_owned()).collect()
+    }
+
     fn check_point(&self, point: &Row) -> Result<()> {
         match self.n_dimensions() {
             Some(width) => same_shape("the point", &[width], point.shape()),

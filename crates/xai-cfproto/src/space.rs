@@ -14,6 +14,22 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
+    /// Requires a number for each category of each categorical feature, as a saved explainer may lack them.
+    pub(crate) fn check(&self, features: &Features) -> xai_core::Result<()> {
+        for (feature, numbers) in features.iter().zip(&self.numbers) {
+            let fits = match (&feature.kind, numbers) {
+                (Kind::Numeric, None) => true,
+                (Kind::Categorical { categories, .. }, Some(numbers)) => {
+                    numbers.len() == categories.len() && numbers.iter().all(|own| own.is_finite())
+                }
+                _ => false,
+            };
+            let rule = "a finite number for each category, and none for quantities";
+            xai_core::require(fits, "codes", rule, &feature.name)?;
+        }
+        Ok(())
+    }
+
     /// The point of a row that fits the features.
     pub(crate) fn point(&self, features: &Features, row: &Row) -> Array1<f64> {
         let coordinate = |(feature, numbers): (usize, &Option<Vec<f64>>)| {
@@ -114,7 +130,9 @@ impl Space<'_> {
         }
         let allowed = |code: &usize| !self.is_native() || self.allows(instance, feature, *code);
         let nearer = |best: Option<usize>, code: usize| match best {
-            Some(best) if (numbers[best] - value).abs() <= (numbers[code] - value).abs() => Some(best),
+            Some(best) if (numbers[best] - value).abs() <= (numbers[code] - value).abs() => {
+                Some(best)
+            }
             _ => Some(code),
         };
         let nearest = (0..numbers.len()).filter(allowed).fold(None, nearer);
@@ -207,7 +225,8 @@ impl Space<'_> {
     /// numbers, itself at the ends.
     pub(crate) fn probe(&self, instance: usize, point: &Row, feature: usize) -> Option<(f64, f64)> {
         let (value, eps) = (point[feature], self.eps[feature]);
-        let Some(numbers) = self.codes.numbers[feature].as_ref().filter(|_| self.is_native()) else {
+        let Some(numbers) = self.codes.numbers[feature].as_ref().filter(|_| self.is_native())
+        else {
             return Some((value - eps, value + eps));
         };
         let codes = self.allowed(instance, feature);

@@ -1,0 +1,266 @@
+//! What is learned from training rows: numbers for categories, ranges, and the rows of each class.
+
+use ndarray::{Array1, Array2, Axis};
+use xai_core::constraints::BoundConstraints;
+use xai_core::loss::Outputs;
+use xai_core::tabular::{Features, Kind};
+use xai_core::{Predictor, Result, Rows, Run, Semantics, Valid, Warning, require};
+
+use crate::distance::{CodedTable, DistanceType, Smoothing, abdm, mvdm};
+use crate::model::CfProtoModel;
+use crate::params::CfProtoParams;
+use crate::prototype::Prototypes;
+use crate::scaling::{blend, center, extent, spread};
+use crate::space::Codes;
+
+/// The range without categorical features, as in the reference.
+const FREE: f64 = 1e10;
+
+/// Ranges wider than this say nothing of the size of a step.
+const KNOWN: f64 = 1e6;
+
+/// The step of a numeric derivative where the range says nothing, and its share of the range.
+const STEP: f64 = 1e-3;
+
+/// The least distance of the numbers of two categories, as a share of their range.
+const GAP: f64 = 1e-3;
+
+/// The range by feature: the least and the largest coordinates, shape `(n_features,)` each.
+pub(crate) type Range = (Array1<f64>, Array1<f64>);
+
+/// What is learned of a table.
+pub(crate) struct Learned {
+    pub(crate) codes: Codes,
+    pub(crate) range: Range,
+    pub(crate) eps: Array1<f64>,
+    pub(crate) rows: Option<Prototypes>,
+    pub(crate) encodings: Option<Prototypes>,
+    pub(crate) n_outputs: Option<usize>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+fn is_categorical(kind: &Kind) -> bool {
+    matches!(kind, Kind::Categorical { .. })
+}
+
+/// What follows from the settings alone, for tables without categorical features.
+pub(crate) fn unlearned(params: &CfProtoParams, features: &Features) -> Result<Learned> {
+    let categorical = features.iter().find(|feature| is_categorical(&feature.kind));
+    let named = categorical.map(|feature| &feature.name);
+    require(named.is_none(), "features", "all numeric without training rows", named)?;
+    for (name, needs) in [
+        ("theta", 0.0 < params.theta),
+        ("threshold", 0.0 < params.threshold),
+        ("use_kdtree", params.use_kdtree),
+    ] {
+        require(!needs, name, "left at its default without training rows", needs)?;
+    }
+    let range = range(params, features, None)?;
+    let eps = steps(params, &range)?;
+    let codes = Codes { numbers: vec![None; features.len()] };
+    Ok(Learned {
+        codes,
+        range,
+        eps,
+        rows: None,
+        encodings: None,
+        n_outputs: None,
+        warnings: Vec::new(),
+    })
+}
+
+/// What training rows say.
+pub(crate) fn learned(
+    params: &Valid<CfProtoParams>,
+    model: &CfProtoModel<'_>,
+    rows: &Rows,
+    features: &Features,
+    run: &mut Run<'_>,
+) -> Result<Learned> {
+    let guided = model.encoder.is_some() || params.use_kdtree;
+    for (name, weight) in [("theta", params.theta), ("threshold", params.threshold)] {
+        let rule = "0 without an encoder or `use_kdtree`";
+        require(guided || weight <= 0.0, name, rule, weight)?;
+    }
+    let has = model.autoencoder.is_some();
+    require(has || params.gamma <= 0.0, "gamma", "0 without an autoencoder", params.gamma)?;
+    features.check("the training rows", rows)?;
+    xai_core::input::all_finite("the training rows", rows)?;
+    require(0 < rows.nrows(), "train_data", "at least one row", 0)?;
+    let mut warnings = Vec::new();
+    if model.encoder.is_some() && params.use_kdtree {
+        let message = "prototypes come from the encoder; `use_kdtree` changes nothing".to_owned();
+        warnings.push(Warning { code: "cfproto.encoder_used".to_owned(), message });
+    }
+    let range = range(params, features, Some(rows))?;
+    let table = CodedTable::new(features, rows, &params.disc_perc)?;
+    let answers = run.predict(model.predictor.predictor(), rows)?;
+    let outputs = Outputs::of(&answers.row(0))?;
+    let labels: Vec<usize> = answers.rows().into_iter().map(|row| outputs.class(&row)).collect();
+    let n_classes = outputs.n_classes();
+    let numbers = numbers(params, features, (&table, &labels, n_classes), &range, &mut warnings)?;
+    let codes = Codes { numbers };
+    let range = updated(params, range, &codes);
+    let eps = steps(params, &range)?;
+    let points = codes.points(features, rows);
+    let kept = Prototypes::of_rows(&points, &labels, n_classes, params.trustscore_kwargs.clone())?;
+    let encodings = match model.encoder {
+        Some(encoder) => {
+            let encoder: &dyn Predictor = encoder;
+            let encodings = run.predict(encoder, rows)?;
+            Some(Prototypes::of_encodings(&encodings, &labels, n_classes)?)
+        }
+        None => None,
+    };
+    if guided {
+        warnings.extend(encodings.as_ref().unwrap_or(&kept).warnings().iter().cloned());
+    }
+    Ok(Learned {
+        codes,
+        range,
+        eps,
+        rows: Some(kept),
+        encodings,
+        n_outputs: Some(answers.ncols()),
+        warnings,
+    })
+}
+
+/// The range that is given, or that of the data where there are categories.
+fn range(params: &CfProtoParams, features: &Features, rows: Option<&Rows>) -> Result<Range> {
+    let n = features.len();
+    let Some((least, most)) = &params.feature_range else {
+        let mut range = (Array1::from_elem(n, -FREE), Array1::from_elem(n, FREE));
+        let with_categories = features.iter().any(|feature| is_categorical(&feature.kind));
+        let Some(rows) = rows.filter(|_| with_categories) else { return Ok(range) };
+        for (index, feature) in features.iter().enumerate() {
+            let (low, high) = match feature.kind {
+                Kind::Numeric => extent(&rows.column(features.columns(index).start).to_vec()),
+                Kind::Categorical { .. } => (-1.0, 1.0),
+            };
+            (range.0[index], range.1[index]) = (low, high);
+        }
+        return Ok(range);
+    };
+    let least = least.expand("feature_range", n)?;
+    let most = most.expand("feature_range", n)?;
+    for (least, most) in least.iter().zip(&most) {
+        require(least <= most, "feature_range", "ascending", (least, most))?;
+    }
+    Ok((least, most))
+}
+
+/// The numbers of the categories of each feature.
+fn numbers(
+    params: &CfProtoParams,
+    features: &Features,
+    (table, labels, n_classes): (&CodedTable, &[usize], usize),
+    range: &Range,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Option<Vec<f64>>>> {
+    let categorical: Vec<usize> = (features.iter().enumerate())
+        .filter(|(_, feature)| is_categorical(&feature.kind))
+        .map(|(index, _)| index)
+        .collect();
+    let mut numbers = vec![None; features.len()];
+    if categorical.is_empty() {
+        return Ok(numbers);
+    }
+    let smoothing = params.smoothing.unwrap_or(match params.semantics {
+        Semantics::Native => Smoothing::default(),
+        Semantics::Reference => Smoothing::Epsilon,
+    });
+    let ranges: Vec<(f64, f64)> =
+        categorical.iter().map(|&feature| (range.0[feature], range.1[feature])).collect();
+    let mut embedded = |associated: bool| -> Result<Vec<Vec<f64>>> {
+        let distances = |&feature: &usize| {
+            if associated {
+                abdm(table, feature, smoothing)
+            } else {
+                mvdm(table, feature, labels, n_classes)
+            }
+        };
+        let distances = categorical.iter().map(distances).collect::<Result<Vec<Array2<f64>>>>()?;
+        for (&feature, distances) in categorical.iter().zip(&distances) {
+            let apart = distances.iter().any(|&distance| 0.0 < distance);
+            if !apart && 1 < distances.nrows() {
+                let name = &features.names()[feature];
+                let message = format!("nothing tells the categories of `{name}` apart");
+                warnings.push(Warning { code: "cfproto.equal_categories".to_owned(), message });
+            }
+        }
+        params.scaling.numbers(&distances, &ranges, params.semantics)
+    };
+    let values = match params.d_type {
+        DistanceType::Abdm => embedded(true)?,
+        DistanceType::Mvdm => embedded(false)?,
+        DistanceType::AbdmMvdm => {
+            let weight = params.w.expect("checked with the settings");
+            let (first, second) = (embedded(true)?, embedded(false)?);
+            let pairs = first.iter().zip(&second).zip(&ranges);
+            let blended = pairs.map(|((first, second), (low, high))| {
+                let mut values = blend(first, second, weight, params.semantics);
+                if params.scaling.center {
+                    center(&mut values);
+                }
+                if params.semantics == Semantics::Native {
+                    spread(&mut values, GAP * (high - low));
+                }
+                values
+            });
+            blended.collect()
+        }
+    };
+    for (feature, values) in categorical.into_iter().zip(values) {
+        numbers[feature] = Some(values);
+    }
+    Ok(numbers)
+}
+
+/// The range with that of the numbers of categories, where it is to be so. The reference searches in the one it was
+/// made with.
+fn updated(params: &CfProtoParams, mut range: Range, codes: &Codes) -> Range {
+    if params.update_feature_range && params.semantics == Semantics::Native {
+        for (feature, numbers) in codes.numbers.iter().enumerate() {
+            if let Some(numbers) = numbers {
+                (range.0[feature], range.1[feature]) = extent(numbers);
+            }
+        }
+    }
+    range
+}
+
+fn steps(params: &CfProtoParams, range: &Range) -> Result<Array1<f64>> {
+    if let Some(eps) = &params.eps {
+        return Ok(eps.expand("eps", range.0.len())?);
+    }
+    let step = |(low, high): (&f64, &f64)| {
+        let width = high - low;
+        let known = params.semantics == Semantics::Native && 0.0 < width && width <= KNOWN;
+        if known { STEP * width } else { STEP }
+    };
+    Ok(range.0.iter().zip(&range.1).map(step).collect())
+}
+
+/// The rows of other classes that are nearest to a point, three for each class.
+pub(crate) fn anchors(
+    rows: &Prototypes,
+    point: &Array1<f64>,
+    classes: &[usize],
+) -> Vec<Array1<f64>> {
+    classes.iter().flat_map(|&class| rows.nearest_rows(class, point, 3)).collect()
+}
+
+/// Binds the constraints, which the reference does not know.
+pub(crate) fn constraints(params: &CfProtoParams, features: &Features) -> Result<BoundConstraints> {
+    let native = params.semantics == Semantics::Native;
+    let free = params.constraints == xai_core::constraints::Constraints::default();
+    let rule = "left out with the reference semantics, which know none";
+    require(native || free, "constraints", rule, &params.constraints)?;
+    Ok(params.constraints.bind(features)?)
+}
+
+/// A row as a batch of one.
+pub(crate) fn batch(row: &xai_core::Row) -> ndarray::ArrayView2<'_, f64> {
+    row.view().insert_axis(Axis(0))
+}

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conformance;
+pub mod digits;
 pub mod models;
 pub mod network;
 pub mod probe;
 pub mod reference;
 
 pub use conformance::{Suite, refused};
+pub use digits::{Convolutional, Digits};
 pub use models::{Elementwise, Linear, Logistic};
 pub use network::{Fixture, Network};
 pub use probe::{Fault, Probe};

@@ -233,7 +233,7 @@ impl CfProto {
             c_steps: params.c_steps,
             clip: params.clip,
             update_num_grad: params.update_num_grad,
-            patience: params.patience.filter(|_| native),
+            patience: Some(params.patience).filter(|&steps| native && 0 < steps),
             momentum: params.momentum,
             attack: params.attacks(),
             polish: native && params.polish.unwrap_or(unguided),
@@ -262,7 +262,7 @@ impl CfProto {
         for (x, mut row) in inputs.iter().zip(rows.rows_mut()) {
             row.assign(x);
         }
-        let predictor = model.predictor.predictor();
+        let predictor = model.model.predictor();
         let access = xai_core::Access::BlackBox(predictor);
         let answers = ask(runs, access, (&each, &rows), &|_, _| None)?;
         let answers: Vec<Array1<f64>> = answers.into_iter().map(|(outputs, _)| outputs).collect();
@@ -306,7 +306,7 @@ impl CfProto {
         };
         let ids = self.choose(&guided(&[]), runs, &mut guides)?;
         let problem = guided(&guides);
-        let asker = Asker { access: model.predictor, problem: &problem, instances: &instances };
+        let asker = Asker { access: model.model, problem: &problem, instances: &instances };
         let outcomes = search(asker, &self.search_params(), runs)?;
         let mut all = Vec::with_capacity(inputs.len());
         for (index, outcome) in outcomes.into_iter().enumerate() {

@@ -94,7 +94,7 @@ pub(crate) fn learned(
     }
     let range = range(params, features, Some(rows))?;
     let table = CodedTable::new(features, rows, &params.disc_perc)?;
-    let answers = run.predict(model.predictor.predictor(), rows)?;
+    let answers = run.predict(model.model.predictor(), rows)?;
     let outputs = Outputs::of(&answers.row(0))?;
     let labels: Vec<usize> = answers.rows().into_iter().map(|row| outputs.class(&row)).collect();
     let n_classes = outputs.n_classes();
@@ -231,7 +231,7 @@ fn updated(params: &CfProtoParams, mut range: Range, codes: &Codes) -> Range {
 }
 
 fn steps(params: &CfProtoParams, range: &Range) -> Result<Array1<f64>> {
-    if let Some(eps) = &params.eps {
+    if let Some((_, eps)) = &params.eps {
         return Ok(eps.expand("eps", range.0.len())?);
     }
     let step = |(low, high): (&f64, &f64)| {

@@ -19,7 +19,7 @@ use xai_core::{Access, Differentiable, Predictor};
 pub struct CfProtoModel<'m> {
     /// The model that is explained, with its own gradients or without: outputs for each class, or the probability of class
     /// 1 alone.
-    pub predictor: Access<'m>,
+    pub model: Access<'m>,
     /// A model from rows to encodings, in whose space prototypes are near. It is differentiated.
     pub encoder: Option<&'m dyn Differentiable>,
     /// A model from rows to rows like those it was trained on. It is differentiated.
@@ -30,13 +30,13 @@ impl<'m> CfProtoModel<'m> {
     /// A model with gradients.
     #[must_use]
     pub fn white_box(model: &'m dyn Differentiable) -> Self {
-        CfProtoModel { predictor: Access::WhiteBox(model), encoder: None, autoencoder: None }
+        CfProtoModel { model: Access::WhiteBox(model), encoder: None, autoencoder: None }
     }
 
     /// A model that is only asked for outputs.
     #[must_use]
     pub fn black_box(model: &'m dyn Predictor) -> Self {
-        CfProtoModel { predictor: Access::BlackBox(model), encoder: None, autoencoder: None }
+        CfProtoModel { model: Access::BlackBox(model), encoder: None, autoencoder: None }
     }
 
     /// The same with an encoder.

@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
-use xai_core::params::PerFeature;
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::QUARTILES;
-use xai_core::{ParamError, Params, Result, Rows, Run, Semantics, require};
+use xai_core::{ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
 
 use crate::distance::{DistanceType, Smoothing};
 use crate::explainer::CfProto;
@@ -49,10 +48,10 @@ pub struct CfProtoParams {
     pub c_init: f64,
     /// How many weights are tried, at least 1. Default 10.
     pub c_steps: usize,
-    /// Half the distance of the two rows between which a black box is differentiated, by feature, finite and above 0.
-    /// Default `None`: a thousandth of the feature's range where that is at most 1e6 wide, else 0.001; always 0.001 with
-    /// the reference semantics.
-    pub eps: Option<PerFeature>,
+    /// Steps of numeric derivatives, finite and above 0: by the probabilities, for the reference semantics, whose answer
+    /// does not depend on it; and by the features, half the distance of the two rows that are compared. Default `None`: a
+    /// thousandth of the feature's range where that is at most 1e6 wide, else 0.001; with the reference semantics 0.001.
+    pub eps: Option<(PerFeature, PerFeature)>,
     /// Gradients are cut to this range, feature by feature; the first is below the second. Default (-1000, 1000).
     pub clip: (f64, f64),
     /// A black box is differentiated every so many steps, at least 1. Default 1.
@@ -93,9 +92,9 @@ pub struct CfProtoParams {
     pub constraints: Constraints,
     /// Whether steps have momentum. Default true.
     pub momentum: bool,
-    /// A weight is given up after so many steps that led to nothing better, at least 1. Default 50; `None` for never, as
-    /// always with the reference semantics.
-    pub patience: Option<usize>,
+    /// Steps without a relative gain of 1e-4 after which a weight is given up, 0 for never; with the reference semantics
+    /// never. Default 50.
+    pub patience: usize,
     /// Whether what is found is moved closer by linear models of the margin. Default `None`: where neither `theta` nor
     /// `gamma` pulls elsewhere; never with the reference semantics.
     pub polish: Option<bool>,
@@ -141,7 +140,7 @@ impl Default for CfProtoParams {
             min_target_proba: None,
             constraints: Constraints::default(),
             momentum: true,
-            patience: Some(50),
+            patience: 50,
             polish: None,
             sparsify: true,
             fallback: true,
@@ -169,7 +168,6 @@ impl Params for CfProtoParams {
             ("c_steps", self.c_steps),
             ("update_num_grad", self.update_num_grad),
             ("k", self.k.unwrap_or(1)),
-            ("patience", self.patience.unwrap_or(1)),
         ];
         for (name, count) in counts {
             require(0 < count, name, "at least 1", count)?;
@@ -184,7 +182,8 @@ impl Params for CfProtoParams {
                 require(value.is_finite(), "feature_range", "finite", value)?;
             }
         }
-        for &eps in self.eps.iter().flat_map(PerFeature::values) {
+        let steps = self.eps.iter().flat_map(|(outputs, features)| [outputs, features]);
+        for &eps in steps.flat_map(PerFeature::values) {
             require(0.0 < eps && eps < f64::INFINITY, "eps", "finite and above 0", eps)?;
         }
         require(self.clip.0 < self.clip.1, "clip", "ascending", self.clip)?;

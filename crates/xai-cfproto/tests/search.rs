@@ -1,0 +1,344 @@
+//! Searches whose answers are known: closest points of lines and planes, prototypes on a line, categories.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; codes are exact"
+)]
+
+use ndarray::{Array1, Array2, ArrayView1, Axis, array};
+use xai_cfproto::distance::DistanceType;
+use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams};
+use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::optim::{Route, Status};
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{BoxError, Differentiable, Explainer, Predictor, Row, Rows, Run, Semantics};
+use xai_testkit::{Logistic, Probe};
+
+fn explain(explainer: &CfProto, model: &CfProtoModel<'_>, x: &Row) -> CfProtoData {
+    explainer.explain(model, x, Run::seeded(0)).unwrap().data
+}
+
+#[track_caller]
+fn close(got: &Row, expected: &Row, tolerance: f64) {
+    let apart = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart <= tolerance, "got {got}, expected {expected}");
+}
+
+/// The closest point in the elastic net where `w . x + b` is 0: `d_i = -sign(z0 w_i) max(0, (nu |w_i| - beta) / 2)`, with
+/// `nu` from `sum |w_i d_i| = |z0|`, which grows with it.
+fn closest(w: &[f64], b: f64, x: &Row, beta: f64) -> (Array1<f64>, f64) {
+    let z0 = b + w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+    let sizes = |nu: f64| w.iter().map(move |w| ((nu * w.abs() - beta) / 2.0).max(0.0));
+    let gained = |nu: f64| sizes(nu).zip(w).map(|(size, w)| size * w.abs()).sum::<f64>();
+    let (mut low, mut high) = (0.0, 1e6);
+    for _ in 0..200 {
+        let middle = f64::midpoint(low, high);
+        if gained(middle) < z0.abs() { low = middle } else { high = middle }
+    }
+    let moved = sizes(high).zip(w).map(|(size, w)| -(z0 * w).signum() * size);
+    let point: Array1<f64> = x.iter().zip(moved).map(|(x, d)| x + d).collect();
+    let distance = sizes(high).map(|size| size * size + beta * size).sum();
+    (point, distance)
+}
+
+#[test]
+fn the_closest_point_of_a_plane_is_found() {
+    let cases: [(&[f64], f64, Array1<f64>, Array1<f64>, f64); 3] = [
+        (&[2.0, -1.0], 0.5, array![1.0, 0.5], array![0.19, 0.88], 0.9195),
+        (&[-2.0, 1.0], 0.5, array![1.0, 0.5], array![0.59, 0.68], 0.2595),
+        (
+            &[1.0, 3.0, -0.5, 0.1],
+            -0.2,
+            array![0.3, 0.8, -1.0, 2.0],
+            array![0.015_853_7, -0.152_439_0, -0.882_926_8, 2.0],
+            1.136_951_2,
+        ),
+    ];
+    for (w, b, x, point, distance) in cases {
+        let (exact, optimum) = closest(w, b, &x, 0.1);
+        close(&exact, &point, 1e-6);
+        assert!((optimum - distance).abs() < 1e-6);
+        let logistic = Logistic::new(w, b);
+        let models = [CfProtoModel::white_box(&logistic), CfProtoModel::black_box(&logistic)];
+        for (model, polish, slack) in
+            [(0, false, 1.02), (0, true, 1.001), (1, false, 1.02), (1, true, 1.001)]
+        {
+            let params = CfProtoParams { polish: Some(polish), ..Default::default() };
+            let explainer = params.build(Features::unnamed(w.len()).unwrap()).unwrap();
+            let data = explain(&explainer, &models[model], &x);
+            let cf = data.cf.unwrap();
+            assert_eq!(data.status, Status::Found);
+            let range = optimum - 1e-6..=slack * optimum;
+            assert!(range.contains(&cf.distance), "{w:?} {polish}: {} for {optimum}", cf.distance);
+            assert_ne!(cf.class, data.orig_class);
+            if w.len() == 4 {
+                assert_eq!(cf.x[3], x[3], "the weight of the last feature is below the threshold");
+            }
+        }
+    }
+}
+
+/// The distance that the reference's rule finds without momentum, as recorded from a model of it.
+#[test]
+fn the_references_threshold_overshoots() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let params = CfProtoParams {
+        semantics: Semantics::Reference,
+        momentum: false,
+        feature_range: Some(((-1e10).into(), 1e10.into())),
+        ..Default::default()
+    };
+    let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
+    let cf =
+        explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
+    close(&cf.x, &array![0.094_374, 0.853_813], 2e-6);
+    // With momentum the path depends on the last bit; what it finds is at most a fifth too far.
+    let params = CfProtoParams { momentum: true, ..params };
+    let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
+    let cf =
+        explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
+    assert!((0.9195..1.2 * 0.9195).contains(&cf.distance), "{}", cf.distance);
+}
+
+/// The model says class 0 where `2 u - v + 1/2 < 0`; the only row of class 0 is (-1, 1/2).
+fn one_prototype(params: CfProtoParams, model: &CfProtoModel<'_>) -> CfProto {
+    let rows = array![[-1.0, 0.5], [1.0, 0.5], [2.0, 0.0]];
+    let params = CfProtoParams { use_kdtree: true, c_init: 0.0, c_steps: 1, ..params };
+    params.fit(model, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
+}
+
+#[test]
+fn a_prototype_alone_leads_across() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let x = array![1.0, 0.5];
+    for model in [CfProtoModel::white_box(&logistic), CfProtoModel::black_box(&logistic)] {
+        for theta in [5.0, 10.0] {
+            let params = CfProtoParams { theta, ..Default::default() };
+            let data = explain(&one_prototype(params, &model), &model, &x);
+            let cf = data.cf.unwrap();
+            assert_eq!((cf.class, data.id_proto, data.route), (0, Some(0), Some(Route::Descent)));
+            // Only feature 0 differs from the prototype, and the boundary is at 0 in it.
+            assert_eq!(cf.x[1], 0.5);
+            assert!(cf.x[0] < 0.0 && -0.2 < cf.x[0], "{}", cf.x);
+        }
+        let reference = |theta| CfProtoParams {
+            theta,
+            semantics: Semantics::Reference,
+            momentum: false,
+            ..Default::default()
+        };
+        let data = explain(&one_prototype(reference(10.0), &model), &model, &x);
+        close(&data.cf.unwrap().x, &array![-0.000_530_71, 0.5], 1e-8);
+        assert!(explain(&one_prototype(reference(5.0), &model), &model, &x).cf.is_none());
+    }
+}
+
+#[test]
+fn without_an_attack_every_step_costs_one_query() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let params = CfProtoParams {
+        theta: 10.0,
+        semantics: Semantics::Reference,
+        momentum: false,
+        ..Default::default()
+    };
+    let probe = Probe::new(&logistic);
+    let explainer = one_prototype(params, &CfProtoModel::black_box(&logistic));
+    explain(&explainer, &CfProtoModel::black_box(&probe), &array![1.0, 0.5]);
+    // The instance twice, each step, the answer, and its gradient between four rows beside the row itself.
+    assert!(probe.queries() <= 1000 + 3 + 5, "{}", probe.queries());
+}
+
+/// `z = effect of the category + u`, and the probability of class 1 is `1 / (1 + exp(-z))`.
+struct Categories {
+    encoding: Encoding,
+}
+
+const EFFECTS: [f64; 3] = [-1.5, 2.0, 0.2];
+
+impl Categories {
+    fn features(&self) -> Features {
+        let category = Feature::categorical("kind", ["a", "b", "c"], self.encoding);
+        Features::new(vec![category, Feature::numeric("u")]).unwrap()
+    }
+
+    fn score(&self, row: ArrayView1<'_, f64>) -> f64 {
+        match self.encoding {
+            Encoding::Ordinal => {
+                let code = EFFECTS.iter().zip([0.0, 1.0, 2.0]).find(|(_, code)| *code == row[0]);
+                code.unwrap().0 + row[1]
+            }
+            Encoding::OneHot => {
+                row.iter().zip(EFFECTS).map(|(cell, effect)| cell * effect).sum::<f64>() + row[3]
+            }
+        }
+    }
+
+    fn rows(&self) -> Array2<f64> {
+        // Every category with every number.
+        let rows = Array2::from_shape_fn((30, 2), |(row, column)| match column {
+            0 => (row % 3) as f64,
+            _ => (row / 3) as f64 * 2.0 / 9.0 - 1.0,
+        });
+        let ordinal = Categories { encoding: Encoding::Ordinal }.features();
+        ordinal.encode(&rows, self.encoding).unwrap()
+    }
+}
+
+impl Predictor for Categories {
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+        let p = batch.map_axis(Axis(1), |row| 1.0 / (1.0 + (-self.score(row)).exp()));
+        Ok(ndarray::stack![Axis(1), 1.0 - &p, p])
+    }
+}
+
+impl Differentiable for Categories {
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
+        let outputs = self.predict(batch)?;
+        let mut gradients = Array2::zeros(batch.dim());
+        for (row, mut gradient) in gradients.rows_mut().into_iter().enumerate() {
+            let slope =
+                outputs[[row, 0]] * outputs[[row, 1]] * (cotangent[[row, 1]] - cotangent[[row, 0]]);
+            if self.encoding == Encoding::OneHot {
+                (0..3).for_each(|code| gradient[code] = slope * EFFECTS[code]);
+            }
+            let last = gradient.len() - 1;
+            gradient[last] = slope;
+        }
+        Ok(gradients)
+    }
+}
+
+fn instance(model: &Categories) -> Array1<f64> {
+    let rows = array![[0.0, -0.2]];
+    let ordinal = Categories { encoding: Encoding::Ordinal }.features();
+    ordinal.encode(&rows, model.encoding).unwrap().row(0).to_owned()
+}
+
+#[test]
+fn categories_are_changed_in_either_layout() {
+    for d_type in [DistanceType::Mvdm, DistanceType::Abdm, DistanceType::AbdmMvdm] {
+        let w = (d_type == DistanceType::AbdmMvdm).then_some(0.5);
+        let mut answers = Vec::new();
+        for encoding in [Encoding::Ordinal, Encoding::OneHot] {
+            let model = Categories { encoding };
+            for view in [CfProtoModel::black_box(&model), CfProtoModel::white_box(&model)] {
+                let params = CfProtoParams { d_type, w, ..Default::default() };
+                let features = model.features();
+                let explainer = params
+                    .fit(&view, &model.rows(), features.clone(), &mut Run::seeded(0))
+                    .unwrap();
+                let data = explain(&explainer, &view, &instance(&model));
+                assert_eq!(data.orig_class, 0);
+                let cf = data.cf.unwrap();
+                assert_eq!(cf.class, 1);
+                let coded = features.coded(&cf.x).unwrap();
+                // Category 1 is enough by itself, category 2 asks for a little more of the number.
+                assert!(
+                    (coded[0] == 1.0 && coded[1] == -0.2) || (coded[0] == 2.0 && -0.2 < coded[1]),
+                    "{d_type:?} {encoding:?}: {coded:?}"
+                );
+                assert_eq!(cf.changes[0].feature, "kind");
+                answers.push(coded);
+            }
+        }
+        for other in &answers[1..] {
+            assert_eq!(answers[0][0], other[0], "{d_type:?}: {answers:?}");
+            assert!((answers[0][1] - other[1]).abs() < 1e-3, "{d_type:?}: {answers:?}");
+        }
+    }
+}
+
+#[test]
+fn a_frozen_category_leaves_nothing_that_is_allowed() {
+    let model = Categories { encoding: Encoding::Ordinal };
+    let frozen = Constraint { change: Direction::None, ..Default::default() };
+    let constraints = Constraints { features: [("kind".into(), frozen)].into(), max_changes: None };
+    let params = CfProtoParams { constraints, ..Default::default() };
+    let view = CfProtoModel::black_box(&model);
+    let explainer =
+        params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, &view, &instance(&model));
+    // The score is at most -1.5 + 1.
+    assert_eq!((data.cf.is_none(), data.status), (true, Status::RangeInfeasible));
+    assert!((data.nearest_miss.unwrap().x[1] - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn forbidden_categories_are_not_used() {
+    let model = Categories { encoding: Encoding::OneHot };
+    let allowed = Constraint { categories: Some(vec!["c".to_owned()]), ..Default::default() };
+    let constraints =
+        Constraints { features: [("kind".into(), allowed)].into(), max_changes: None };
+    let params = CfProtoParams { constraints, ..Default::default() };
+    let view = CfProtoModel::black_box(&model);
+    let explainer =
+        params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
+    let cf = explain(&explainer, &view, &instance(&model)).cf.unwrap();
+    assert_eq!(cf.x.slice(ndarray::s![..3]), array![0.0, 0.0, 1.0]);
+    // 0.2 + u is 0 at -0.2: a little more has to be there.
+    assert!(-0.2 < cf.x[3] && cf.x[3] < -0.19, "{}", cf.x);
+}
+
+#[test]
+fn a_constant_model_is_left_soon() {
+    let constant = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        Ok(Array2::from_shape_fn((batch.nrows(), 2), |(_, class)| [0.7, 0.3][class]))
+    };
+    let params = CfProtoParams { fallback: false, ..Default::default() };
+    let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
+    let view = CfProtoModel::black_box(&constant);
+    let explanation = explainer.explain(&view, &array![0.1, 0.2, 0.3], Run::seeded(0)).unwrap();
+    let data = &explanation.data;
+    assert_eq!((data.status, data.cf.is_none()), (Status::GradientVanished, true));
+    assert!(data.trials.iter().all(|trial| trial.n_steps <= 5), "{:?}", data.trials);
+    assert!(!explanation.to_json().unwrap().contains("NaN"));
+}
+
+#[test]
+fn a_stump_is_crossed_by_other_ways() {
+    let stump = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        let class = |row: ArrayView1<'_, f64>| if row[0] < 0.0 { 1.0 } else { 0.0 };
+        let p = batch.map_axis(Axis(1), class);
+        Ok(ndarray::stack![Axis(1), 1.0 - &p, p])
+    };
+    let rows = array![[-2.0, 0.0], [-1.0, 1.0], [1.0, 0.0], [2.0, 1.0]];
+    let view = CfProtoModel::black_box(&stump);
+    let features = Features::unnamed(2).unwrap();
+    let params = CfProtoParams { use_kdtree: true, ..Default::default() };
+    let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, &view, &array![1.0, 0.4]);
+    let cf = data.cf.unwrap();
+    assert!(cf.x[0] < 0.0 && -0.2 < cf.x[0] && cf.x[1] == 0.4, "{}", cf.x);
+    assert_ne!(data.route, Some(Route::Descent));
+}
+
+#[test]
+fn an_explanation_leaves_no_trace_in_the_next() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let rows = array![[-1.0, 0.5], [-2.0, 1.5], [-1.5, 2.5], [1.0, 0.5], [2.0, 0.0]];
+    let view = CfProtoModel::white_box(&logistic).with_encoder(&logistic);
+    let fit = |k| {
+        let params = CfProtoParams { theta: 1.0, k, ..Default::default() };
+        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
+    };
+    let x = array![1.0, 0.5];
+    let fresh = explain(&fit(None), &view, &x);
+    let whole = fit(None);
+    let few = fit(Some(1));
+    let first = explain(&few, &view, &x);
+    assert_eq!(explain(&whole, &view, &x), fresh);
+    assert_eq!(explain(&few, &view, &x), first);
+    // Each explainer keeps to its own range.
+    let bounded = |most: f64| {
+        let range = Some(((-5.0).into(), most.into()));
+        let params = CfProtoParams { feature_range: range, ..Default::default() };
+        params.build(Features::unnamed(2).unwrap()).unwrap()
+    };
+    let (narrow, wide) = (bounded(1.0), bounded(10.0));
+    let plain = CfProtoModel::white_box(&logistic);
+    let alone = explain(&narrow, &plain, &x);
+    explain(&wide, &plain, &x);
+    assert_eq!(explain(&narrow, &plain, &x), alone);
+}

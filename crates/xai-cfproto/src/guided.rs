@@ -302,6 +302,10 @@ impl Problem for Guided<'_> {
         self.space.neighbors(instance, point)
     }
 
+    fn is_drawn(&self) -> bool {
+        0.0 < self.gamma || (0.0 < self.theta && self.prototypes.is_some())
+    }
+
     fn smooth(
         &self,
         runs: &mut [Run<'_>],

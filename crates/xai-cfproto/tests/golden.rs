@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2};
 use serde::Deserialize;
 use xai_cfproto::distance::{CodedTable, Smoothing, abdm, mvdm};
 use xai_cfproto::neighbors::{Metric, Spread};
@@ -12,7 +12,7 @@ use xai_cfproto::scaling::Scaling;
 use xai_cfproto::trust::{Filter, TrustScoreParams};
 use xai_cfproto::{CfProtoModel, CfProtoParams};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Differentiable, Explainer, PerFeature, Predictor, Rows, Run, Runs, Semantics};
+use xai_core::{Differentiable, Explainer, PerFeature, Rows, Run, Semantics};
 use xai_testkit::{Digits, Fixture};
 
 #[derive(Deserialize)]

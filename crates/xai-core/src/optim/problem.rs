@@ -123,6 +123,12 @@ pub trait Problem: Sync {
         coordinate
     }
 
+    /// Whether the further terms draw points across the boundary and beyond: what is found is then moved back along its
+    /// way from the centre, as far as it stays accepted, which keeps the direction that they gave it.
+    fn is_drawn(&self) -> bool {
+        false
+    }
+
     /// Further smooth terms of the loss at points of instances, as gradients by coordinate, shape of `points`: an
     /// autoencoder's reconstruction error, the distance from a prototype. `None` where there are none.
     ///

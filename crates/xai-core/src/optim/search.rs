@@ -421,11 +421,18 @@ impl Searched {
         if params.polish {
             refiner.polish(runs, &mut self.progress, &mut best)?;
         }
+        let is_drawn = refiner.asker.problem.is_drawn();
+        if is_drawn {
+            refiner.shorten(runs, &mut self.progress, &mut best)?;
+        }
         if params.sparsify {
             refiner.sparsify(runs, &mut self.progress, &mut best)?;
             refiner.descend(runs, &mut self.progress, &mut best)?;
             if params.polish {
                 refiner.polish(runs, &mut self.progress, &mut best)?;
+            }
+            if is_drawn {
+                refiner.shorten(runs, &mut self.progress, &mut best)?;
             }
         }
         for own in best {

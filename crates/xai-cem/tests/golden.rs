@@ -1,0 +1,158 @@
+//! The instances that alibi explained: valid wherever it was, and no farther.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ndarray::Array1;
+use serde::Deserialize;
+use xai_cem::{CemData, CemModel, CemParams, Mode, Prediction};
+use xai_core::tabular::Features;
+use xai_core::{Differentiable, Explainer, PerFeature, Run};
+use xai_testkit::{Digits, Fixture, reference};
+
+/// A case of the file.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    model: String,
+    params: Settings,
+    instance: serde_json::Value,
+    stats: Stats,
+    #[serde(default)]
+    no_info_val: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    mode: Mode,
+    kappa: f64,
+    beta: f64,
+    #[serde(default)]
+    gamma: f64,
+    feature_range: serde_json::Value,
+    max_iterations: usize,
+    c_init: f64,
+    c_steps: usize,
+    learning_rate_init: f64,
+    clip: (f64, f64),
+    #[serde(default)]
+    eps: Option<(f64, f64)>,
+    #[serde(default)]
+    no_info_val: Option<f64>,
+    white_box: bool,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    found: bool,
+    #[serde(default)]
+    l1: f64,
+    #[serde(default)]
+    l2: f64,
+}
+
+/// All numbers of nested lists.
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(numbers).collect(),
+        other => other.as_f64().into_iter().collect(),
+    }
+}
+
+fn per_feature(value: &serde_json::Value) -> PerFeature {
+    match &numbers(value)[..] {
+        [single] => PerFeature::All(*single),
+        many => PerFeature::Each(many.to_vec()),
+    }
+}
+
+fn explain(case: &Case) -> CemData {
+    let x = Array1::from(numbers(&case.instance));
+    let settings = &case.params;
+    let given = numbers(&case.no_info_val);
+    let no_info = match settings.no_info_val {
+        Some(value) => PerFeature::All(value),
+        None => PerFeature::Each(given),
+    };
+    let params = CemParams {
+        mode: settings.mode,
+        kappa: settings.kappa,
+        beta: settings.beta,
+        gamma: settings.gamma,
+        feature_range: (
+            per_feature(&settings.feature_range[0]),
+            per_feature(&settings.feature_range[1]),
+        ),
+        max_iterations: settings.max_iterations,
+        c_init: settings.c_init,
+        c_steps: settings.c_steps,
+        learning_rate_init: settings.learning_rate_init,
+        clip: settings.clip,
+        eps: settings.eps.map(|(p, x)| (PerFeature::All(p), PerFeature::All(x))),
+        no_info_val: Some(no_info),
+        widen_range: true,
+        ..Default::default()
+    };
+    let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
+    let explain = |model: &dyn Differentiable, autoencoder: Option<&dyn Differentiable>| {
+        let view = match settings.white_box {
+            true => CemModel::white_box(model),
+            false => CemModel::black_box(model),
+        };
+        let view = CemModel { autoencoder, ..view };
+        explainer.explain(&view, &x, Run::seeded(0)).unwrap().data
+    };
+    if case.model == "digits" {
+        let digits = Digits::load();
+        return explain(&digits.classifier, Some(&digits.autoencoder));
+    }
+    explain(&Fixture::load(&case.model).network, None)
+}
+
+fn cases() -> Vec<Case> {
+    #[derive(Deserialize)]
+    struct File {
+        cases: Vec<Case>,
+    }
+    serde_json::from_str::<File>(&reference("counterfactuals_cem.json")).unwrap().cases
+}
+
+#[test]
+fn no_answer_is_farther_than_that_of_alibi() {
+    let (mut ratios, mut misses) = (Vec::new(), Vec::new());
+    for case in cases() {
+        let data = explain(&case);
+        let stats = &case.stats;
+        let reference = stats.l2 + case.params.beta * stats.l1;
+        let own = data.distances.map(|own| own.elastic_net);
+        let own_class = data.result_pred();
+        println!(
+            "{} {:?} {:?} queries {} own {:?} ref {} ratio {:?} changes {} {:?}",
+            case.name,
+            data.status,
+            data.route,
+            data.n_queries,
+            own,
+            reference,
+            own.map(|own| own / reference),
+            data.changes.len(),
+            data.trials.iter().map(|t| (t.c, t.n_steps, t.distance)).collect::<Vec<_>>()
+        );
+        let Some(own) = own else {
+            misses.push(case.name.clone());
+            continue;
+        };
+        let flips = matches!(case.params.mode, Mode::PertinentNegative);
+        assert_eq!(own_class != Some(data.x_pred), flips, "{}: {own_class:?}", case.name);
+        assert!(matches!(data.x_pred, Prediction::Class(_)));
+        if stats.found {
+            ratios.push((own / reference, case.name.clone()));
+        }
+    }
+    println!("{misses:?}");
+    for (ratio, name) in &ratios {
+        assert!(*ratio <= 1.02, "{name}: {ratio} times the distance of alibi");
+    }
+    let mean = ratios.iter().map(|(ratio, _)| ratio).sum::<f64>() / ratios.len() as f64;
+    println!("mean {mean}");
+    assert!(mean < 1.0, "the mean ratio is {mean}");
+}

@@ -175,10 +175,12 @@ impl Cem {
             c_steps: params.c_steps,
             clip: params.clip,
             update_num_grad: params.update_num_grad,
-            patience: Some(params.patience).filter(|&patience| native && 0 < patience),
+            // An autoencoder's term makes points worse for a while before it makes them better.
+            patience: Some(params.patience)
+                .filter(|&patience| native && 0 < patience && params.gamma == 0.0),
             momentum: params.momentum,
             attack: true,
-            polish: params.polish && params.gamma == 0.0,
+            polish: params.polish.unwrap_or(params.gamma == 0.0),
             sparsify: params.sparsify,
             fallback: params.fallback,
             semantics: params.semantics,
@@ -221,6 +223,7 @@ impl Cem {
         for (k, (&own, &nothing)) in x.iter().zip(&self.no_info_val).enumerate() {
             let (lower, upper) = (&mut instance.lower[k], &mut instance.upper[k]);
             match self.params.mode {
+                _ if contrast.mirror(index, k).is_some() => {}
                 // Only away from the value without information.
                 Mode::PertinentNegative if nothing < own => *lower = own,
                 Mode::PertinentNegative if own < nothing => *upper = own,
@@ -468,6 +471,7 @@ impl Explainer for Cem {
             semantics: self.params.semantics,
             origins,
             no_info: &self.no_info_val,
+            crossing: self.params.crossing && self.params.mode == Mode::PertinentNegative,
             range: (lower.clone(), upper.clone()),
             gamma: self.params.gamma,
             autoencoder: model.autoencoder,

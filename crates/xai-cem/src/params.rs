@@ -52,6 +52,9 @@ pub struct CemParams {
     pub no_info_val: Option<PerFeature>,
     /// How [`fit`](Self::fit) takes that value from the training rows. Default `"median"`.
     pub no_info_type: NoInfo,
+    /// Whether a pertinent negative may also lie beyond the value without information, where it is farther from it than
+    /// the instance; the reference's may. Default false: features only move away from that value.
+    pub crossing: bool,
     /// The classes one of which a pertinent negative must have, at least one other than the instance's. Default `None`:
     /// any other.
     pub target_class: Option<Vec<usize>>,
@@ -67,12 +70,12 @@ pub struct CemParams {
     pub widen_range: bool,
     /// Whether steps have momentum. Default true.
     pub momentum: bool,
-    /// Steps without a relative gain of 1e-4 after which a weight is given up, 0 for never; with the reference semantics
-    /// never. Default 50.
+    /// Steps without a relative gain of 1e-4 after which a weight is given up, 0 for never; with
+    /// `gamma` above 0 and with the reference semantics never. Default 50.
     pub patience: usize,
     /// Whether found points are polished: moved to the closest point that a linear model of the margin accepts, and
-    /// checked. Where `gamma` is 0, and not with the reference semantics. Default true.
-    pub polish: bool,
+    /// checked; not with the reference semantics. The autoencoder has no say in it. Default `None`: where `gamma` is 0.
+    pub polish: Option<bool>,
     /// Whether the smallest changes are taken back where that is possible; not with the reference semantics.
     /// Default true.
     pub sparsify: bool,
@@ -143,6 +146,7 @@ impl Default for CemParams {
             update_num_grad: 1,
             no_info_val: None,
             no_info_type: NoInfo::Median,
+            crossing: false,
             target_class: None,
             target_interval: None,
             min_target_proba: None,
@@ -150,7 +154,7 @@ impl Default for CemParams {
             widen_range: false,
             momentum: true,
             patience: 50,
-            polish: true,
+            polish: None,
             sparsify: true,
             fallback: true,
             semantics: Semantics::Native,

@@ -1,7 +1,9 @@
 //! Pertinent negatives and positives as points to search for.
 
 use ndarray::{Array1, Array2};
-use xai_core::optim::{ConstrainedRows, Instance, Problem, shrink_one_sided};
+use xai_core::optim::{
+    ConstrainedRows, Instance, Problem, keep_away, keep_toward, shrink_one_sided,
+};
 use xai_core::{Access, Batch, Differentiable, Result, Row, Rows, Run, Semantics, same_shape};
 
 use crate::params::Mode;
@@ -15,6 +17,8 @@ pub(crate) struct Contrast<'a> {
     pub(crate) origins: Vec<Array1<f64>>,
     /// The values without information, shape `(n_columns,)`.
     pub(crate) no_info: &'a Array1<f64>,
+    /// Whether features may pass the value without information.
+    pub(crate) crossing: bool,
     /// The limits of each column.
     pub(crate) range: (Array1<f64>, Array1<f64>),
     pub(crate) gamma: f64,
@@ -32,11 +36,21 @@ impl Contrast<'_> {
     fn put_back(&self, index: usize, point: &mut Row) {
         for (k, value) in point.iter_mut().enumerate() {
             let (own, nothing) = (self.origins[index][k], self.no_info[k]);
-            let is_farther = (own - nothing).abs() < (*value - nothing).abs();
-            if is_farther != (self.mode == Mode::PertinentNegative) {
-                *value = own;
-            }
+            *value = match self.mode {
+                Mode::PertinentNegative => keep_away(*value, own, nothing),
+                Mode::PertinentPositive => keep_toward(*value, own, nothing),
+            };
         }
+    }
+
+    /// The value as far from that without information as the instance's, on its other side. `None` where a feature may
+    /// not be there.
+    pub(crate) fn mirror(&self, index: usize, column: usize) -> Option<f64> {
+        let (own, nothing) = (self.origins[index][column], self.no_info[column]);
+        let mirror = 2.0 * nothing - own;
+        let inside = (self.range.0[column]..=self.range.1[column]).contains(&mirror);
+        let allowed = self.crossing && inside && own != nothing && !self.rows.is_discrete(column);
+        allowed.then_some(mirror)
     }
 }
 
@@ -53,8 +67,40 @@ impl Problem for Contrast<'_> {
     }
 
     fn snap(&self, instance: usize, point: &mut Row) {
-        if self.semantics == Semantics::Native {
-            self.rows.snap(instance, point);
+        if self.semantics == Semantics::Reference {
+            return;
+        }
+        self.rows.snap(instance, point);
+        for k in 0..point.len() {
+            // What lies between the instance and its mirror goes to the closer of the two.
+            let (own, value) = (self.origins[instance][k], point[k]);
+            let Some(mirror) = self.mirror(instance, k) else { continue };
+            let between = own.min(mirror) < value && value < own.max(mirror);
+            if between {
+                point[k] = if (value - own).abs() <= (value - mirror).abs() { own } else { mirror };
+            }
+        }
+    }
+
+    fn piece(&self, index: usize, instance: &Instance, point: &Row, k: usize) -> (f64, f64) {
+        let (lower, upper) = (instance.lower[k], instance.upper[k]);
+        let Some(mirror) = self.mirror(index, k) else { return (lower, upper) };
+        let own = self.origins[index][k];
+        let is_across = (point[k] - mirror).abs() < (point[k] - own).abs();
+        let end = if is_across { mirror } else { own };
+        if (own < mirror) == is_across { (end, upper) } else { (lower, end) }
+    }
+
+    fn admits(
+        &self,
+        runs: &mut [Run<'_>],
+        instances: &[usize],
+        points: &Rows,
+        outputs: &Rows,
+    ) -> Result<Vec<bool>> {
+        match self.semantics {
+            Semantics::Native => self.rows.admits(runs, instances, points, outputs),
+            Semantics::Reference => Ok(vec![true; instances.len()]),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Losses against hand-computed values, and their derivatives against differences.
 
-#![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a test fails by panicking; zeros are exact")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; zeros are exact"
+)]
 
 use ndarray::{Array1, array};
 use xai_core::loss::{Hinge, Outputs, SquaredError, TargetClass};
@@ -125,8 +129,7 @@ fn every_cotangent_is_the_derivative_of_its_value() {
 
 #[test]
 fn the_squared_error_of_another_class() {
-    let loss =
-        SquaredError { outputs: three(), class: TargetClass::Other(1), target_proba: 0.25 };
+    let loss = SquaredError { outputs: three(), class: TargetClass::Other(1), target_proba: 0.25 };
     let p = array![0.2, 0.7, 0.1];
     assert_eq!(loss.class(&p), 0);
     near(loss.value(&p), 0.0025);

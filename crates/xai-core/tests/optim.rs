@@ -1,6 +1,10 @@
 //! The engine of counterfactuals against closed forms.
 
-#![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a test fails by panicking; schedules are exact")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; schedules are exact"
+)]
 
 use ndarray::{Array1, Array2, array};
 use xai_core::loss::{Hinge, Outputs};
@@ -28,7 +32,10 @@ impl Softmax {
     /// Two classes, `p_1 = 1 / (1 + exp(-(w.x + b)))`.
     fn logistic(weights: &[f64], bias: f64) -> Self {
         let weights =
-            Array2::from_shape_fn((weights.len(), 2), |(i, k)| if k == 1 { weights[i] } else { 0.0 });
+            Array2::from_shape_fn(
+                (weights.len(), 2),
+                |(i, k)| if k == 1 { weights[i] } else { 0.0 },
+            );
         Softmax { weights, bias: array![0.0, bias] }
     }
 
@@ -191,7 +198,8 @@ fn the_proximal_map_minimises() {
         let start = number(-4.0, 4.0);
         let mut point = array![start];
         proximal(&mut point, &center, &scale, threshold, (&lower, &upper));
-        let loss = |v: f64| 0.5 * (v - start).powi(2) + threshold * scale[0] * (v - center[0]).abs();
+        let loss =
+            |v: f64| 0.5 * (v - start).powi(2) + threshold * scale[0] * (v - center[0]).abs();
         for k in 0..=1000 {
             let other = lower[0] + (upper[0] - lower[0]) * f64::from(k) / 1000.0;
             // Rounding of a few numbers below 50.
@@ -275,17 +283,11 @@ fn the_closest_point_of_a_plane() {
 fn the_reference_descends_as_recorded() {
     let model = Softmax::logistic(&[2.0, -1.0], 0.5);
     let x = array![1.0, 0.5];
-    let recorded = [
-        (false, [0.094_374, 0.853_813], 1.071_286_2),
-        (true, [0.185_469, 0.896_259], 0.941_561_4),
-    ];
+    let recorded =
+        [(false, [0.094_374, 0.853_813], 1.071_286_2), (true, [0.185_469, 0.896_259], 0.941_561_4)];
     for (momentum, point, distance) in recorded {
-        let params = SearchParams {
-            momentum,
-            patience: None,
-            semantics: Semantics::Reference,
-            ..params()
-        };
+        let params =
+            SearchParams { momentum, patience: None, semantics: Semantics::Reference, ..params() };
         let found = closest(&model, &x, &params);
         // Recorded with six and seven decimals.
         near(found.point[0], point[0], 1e-6);

@@ -221,10 +221,15 @@ impl CfProto {
         Ok(instance)
     }
 
+    /// Whether an autoencoder or a prototype draws the search.
+    fn is_guided(&self) -> bool {
+        let drawn = 0.0 < self.params.theta && self.prototypes().is_some();
+        drawn || 0.0 < self.params.gamma
+    }
+
     fn search_params(&self) -> SearchParams {
         let params = &self.params;
         let native = params.semantics == Semantics::Native;
-        let unguided = params.gamma <= 0.0 && (params.theta <= 0.0 || self.prototypes().is_none());
         SearchParams {
             cost: Cost::elastic_net(params.beta),
             learning_rate_init: params.learning_rate_init,
@@ -236,7 +241,7 @@ impl CfProto {
             patience: Some(params.patience).filter(|&steps| native && 0 < steps),
             momentum: params.momentum,
             attack: params.attacks(),
-            polish: native && params.polish.unwrap_or(unguided),
+            polish: native && params.polish.unwrap_or(true),
             sparsify: native && params.sparsify,
             fallback: native && params.fallback,
             semantics: params.semantics,
@@ -303,6 +308,7 @@ impl CfProto {
             gamma: self.params.gamma,
             theta: self.params.theta,
             threshold: self.params.threshold,
+            is_drawn: self.is_guided() && self.params.polish != Some(true),
         };
         let ids = self.choose(&guided(&[]), runs, &mut guides)?;
         let problem = guided(&guides);

@@ -31,6 +31,8 @@ pub(crate) struct Guided<'a> {
     pub(crate) gamma: f64,
     pub(crate) theta: f64,
     pub(crate) threshold: f64,
+    /// Whether what is found stays between the instance and where the terms drew it.
+    pub(crate) is_drawn: bool,
 }
 
 /// A term that takes a model to evaluate.
@@ -302,8 +304,10 @@ impl Problem for Guided<'_> {
         self.space.neighbors(instance, point)
     }
 
-    fn is_drawn(&self) -> bool {
-        0.0 < self.gamma || (0.0 < self.theta && self.prototypes.is_some())
+    fn drawn_to(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
+        let rows = self.prototypes.filter(|own| own.source() == Source::Rows);
+        let prototype = rows.and_then(|_| self.guides[instance].prototype.clone());
+        self.is_drawn.then(|| prototype.into_iter().collect())
     }
 
     fn smooth(

@@ -95,8 +95,9 @@ pub struct CfProtoParams {
     /// Steps without a relative gain of 1e-4 after which a weight is given up, 0 for never; with the reference semantics
     /// never. Default 50.
     pub patience: usize,
-    /// Whether what is found is moved closer by linear models of the margin. Default `None`: where neither `theta` nor
-    /// `gamma` pulls elsewhere; never with the reference semantics.
+    /// Whether what is found is moved closer by linear models of the margin. Default `None`: yes, and where `theta` or
+    /// `gamma` drew it, every feature stays between the instance and where it was drawn; `true` lets it go anywhere. Never
+    /// with the reference semantics.
     pub polish: Option<bool>,
     /// Whether the smallest changes are taken back where the answer stays valid. Default true; never with the reference
     /// semantics.

@@ -230,6 +230,7 @@ fn counterfactuals_are_no_farther_than_those_of_alibi() {
         serde_json::from_str(include_str!("golden/counterfactuals_proto.json")).unwrap();
     assert_eq!(file.cases.len(), 15);
     let digits = Digits::load();
+    let mut ratios = Vec::new();
     for case in file.cases {
         let settings = &case.params;
         let fixture = (case.model != "digits").then(|| Fixture::load(&case.model));
@@ -265,15 +266,15 @@ fn counterfactuals_are_no_farther_than_those_of_alibi() {
         let data = explanation.data;
         let theirs =
             case.result.as_ref().map(|row| elastic_net(&case.instance.flat(), &row.flat()));
-        println!(
-            "{} {:?} {:?} theirs {theirs:?} ours {:?} {:?} {} {:?}",
-            case.name,
-            data.id_proto,
-            case.id_proto,
-            data.cf.as_ref().map(|cf| (cf.distance, cf.class, cf.changes.len())),
-            data.status,
-            explanation.meta.queries,
-            data.route
-        );
+        assert_eq!(data.id_proto, Some(case.id_proto), "{}", case.name);
+        let cf = data.cf.unwrap_or_else(|| panic!("{}: {:?}", case.name, data.status));
+        assert_ne!(cf.class, data.orig_class, "{}", case.name);
+        if let Some(row) = &case.result {
+            let theirs = elastic_net(&case.instance.flat(), &row.flat());
+            assert!(cf.distance <= 1.02 * theirs, "{}: {} for {theirs}", case.name, cf.distance);
+            ratios.push(cf.distance / theirs);
+        }
     }
+    assert_eq!(ratios.len(), 15);
+    assert!(ratios.iter().sum::<f64>() / 15.0 < 0.7, "{ratios:?}");
 }

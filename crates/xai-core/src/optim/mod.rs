@@ -33,6 +33,7 @@ pub use refine::Cost;
 pub use rows::ConstrainedRows;
 pub use search::{Candidate, Outcome, Route, SearchParams, Status, Trial, search};
 pub use step::{
-    Adam, linear_decay, momentum, polynomial_decay, proximal, shrink, shrink_one_sided,
+    Adam, keep_away, keep_toward, linear_decay, momentum, polynomial_decay, proximal, shrink,
+    shrink_one_sided,
 };
 pub use weights::{Sequential, decades, refined};

@@ -3,7 +3,6 @@
 use ndarray::{Array1, Zip};
 
 use super::ask::Question;
-use super::problem::Instance;
 use super::refine::{Cost, Owned, Proposal, Refiner, State};
 use crate::error::Result;
 use crate::model::Row;
@@ -68,7 +67,8 @@ impl Refiner<'_> {
                 let point = &found[owner].candidate.point;
                 let value = hinge(index).log_margin(&answer.outputs).value;
                 let Some(gradient) = &answer.gradient else { continue };
-                let Some(closest) = self.closest(instance, point, gradient, value) else {
+                let own = found[owner].instance;
+                let Some(closest) = self.closest(own, point, gradient, value) else {
                     continue;
                 };
                 limits[owner] = found[owner].candidate.distance;
@@ -114,23 +114,23 @@ impl Refiner<'_> {
     /// there is none.
     fn closest(
         &self,
-        instance: &Instance,
+        index: usize,
         point: &Row,
         gradient: &Row,
         margin: f64,
     ) -> Option<Array1<f64>> {
-        let n = point.len();
-        let is_free =
-            |k: usize| instance.lower[k] < instance.upper[k] && !self.asker.problem.is_discrete(k);
-        let free: Vec<usize> = (0..n).filter(|&k| is_free(k)).collect();
+        let instance = &self.asker.instances[index];
+        let piece = |k: usize| self.asker.problem.piece(index, instance, point, k);
+        let is_free = |k: usize| piece(k).0 < piece(k).1 && !self.asker.problem.is_discrete(k);
+        let free: Vec<usize> = (0..point.len()).filter(|&k| is_free(k)).collect();
         // g.(v - b) + h >= 0 for the free part of v alone, written for the change from the centre.
         let needed = free.iter().map(|&k| gradient[k] * (point[k] - instance.center[k]));
         let needed = needed.sum::<f64>() - margin;
         let part = Linear {
             gradient: free.iter().map(|&k| gradient[k]).collect(),
             scale: free.iter().map(|&k| instance.scale[k].max(f64::MIN_POSITIVE)).collect(),
-            lower: free.iter().map(|&k| instance.lower[k] - instance.center[k]).collect(),
-            upper: free.iter().map(|&k| instance.upper[k] - instance.center[k]).collect(),
+            lower: free.iter().map(|&k| piece(k).0 - instance.center[k]).collect(),
+            upper: free.iter().map(|&k| piece(k).1 - instance.center[k]).collect(),
         };
         let change = part.solve(needed, self.cost)?;
         let mut closest = point.to_owned();

@@ -123,10 +123,12 @@ pub trait Problem: Sync {
         coordinate
     }
 
-    /// Whether the further terms draw points across the boundary and beyond: what is found is then moved back along its
-    /// way from the centre, as far as it stays accepted, which keeps the direction that they gave it.
-    fn is_drawn(&self) -> bool {
-        false
+    /// The points that further terms draw an instance to, as far as they are known, where the direction of these terms is
+    /// to be kept: what is found is then moved back along its way from the centre, and polished only between the centre,
+    /// these points and what else was found. `None` where nothing draws.
+    fn drawn_to(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
+        let _ = instance;
+        None
     }
 
     /// Further smooth terms of the loss at points of instances, as gradients by coordinate, shape of `points`: an
@@ -157,6 +159,19 @@ pub trait Problem: Sync {
     ) -> Result<Vec<bool>> {
         let _ = (runs, points, outputs);
         Ok(vec![true; instances.len()])
+    }
+
+    /// The limits between which a coordinate may move on from a point; those of the instance, where the allowed values of
+    /// a coordinate are one interval.
+    fn piece(
+        &self,
+        index: usize,
+        instance: &Instance,
+        point: &Row,
+        coordinate: usize,
+    ) -> (f64, f64) {
+        let _ = (index, point);
+        (instance.lower[coordinate], instance.upper[coordinate])
     }
 
     /// The proximal step from `point`, in place; `threshold` is that of the absolute values.

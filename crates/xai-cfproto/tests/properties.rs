@@ -1,0 +1,315 @@
+//! What holds of every search: rules are kept to, what is found is what the model says, bad input is refused.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ndarray::{Array1, Array2, ArrayView1, Axis, array};
+use proptest::prelude::*;
+use xai_cfproto::distance::{DistanceType, Smoothing};
+use xai_cfproto::scaling::Scaling;
+use xai_cfproto::trust::TrustScoreParams;
+use xai_cfproto::{CfProtoModel, CfProtoParams};
+use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{BoxError, Error, Explainer, Rows, Run, Runs, Seed, Semantics};
+use xai_testkit::{Logistic, Network, Probe, refused};
+
+/// A network of three inputs, or of those of the mixed table, with two outputs.
+fn network(seed: u64, n_inputs: usize) -> Network {
+    let mut stream = Seed::new(seed).stream();
+    let mut layer = |n: usize, m: usize| {
+        let weights = Array2::from_shape_simple_fn((n, m), || 3.0 * stream.uniform() - 1.5);
+        (weights, Array1::from_shape_simple_fn(m, || stream.uniform() - 0.5))
+    };
+    let layers = vec![layer(n_inputs, 6), layer(6, 2)];
+    Network::tanh(layers)
+}
+
+fn largest(outputs: ArrayView1<'_, f64>) -> usize {
+    usize::from(outputs[0] < outputs[1])
+}
+
+fn quick() -> CfProtoParams {
+    CfProtoParams { max_iterations: 60, c_init: 1.0, c_steps: 4, ..Default::default() }
+}
+
+/// A category in three columns, a category in one, two quantities, one of them whole.
+fn mixed() -> Features {
+    Features::new(vec![
+        Feature::categorical("kind", ["a", "b", "c"], Encoding::OneHot),
+        Feature::numeric("u"),
+        Feature::categorical("size", ["s", "m", "l"], Encoding::Ordinal),
+        Feature::numeric("count"),
+    ])
+    .unwrap()
+}
+
+fn mixed_rows(n: usize, seed: u64) -> Array2<f64> {
+    let mut stream = Seed::new(seed).stream();
+    let mut rows = Array2::zeros((n, 6));
+    for mut row in rows.rows_mut() {
+        row[stream.index(3)] = 1.0;
+        row[3] = 2.0 * stream.uniform() - 1.0;
+        row[4] = stream.index(3) as f64;
+        row[5] = stream.index(5) as f64;
+    }
+    rows
+}
+
+fn direction() -> impl Strategy<Value = Direction> {
+    prop_oneof![
+        Just(Direction::Any),
+        Just(Direction::None),
+        Just(Direction::Up),
+        Just(Direction::Down)
+    ]
+}
+
+prop_compose! {
+    fn constraints()(
+        kind in direction(), u in direction(), size in direction(), count in direction(),
+        integer in any::<bool>(), only in prop::sample::subsequence(vec!["a", "b", "c"], 1..=3),
+        cost in 0.1..5.0_f64, max_changes in prop::option::of(1_usize..=3),
+    ) -> Constraints {
+        let rule = |change| Constraint { change, cost: Some(cost), ..Default::default() };
+        let names = only.into_iter().map(str::to_owned).collect();
+        let features = [
+            ("kind".into(), Constraint { categories: Some(names), ..rule(kind) }),
+            ("u".into(), rule(u)),
+            ("size".into(), rule(size)),
+            ("count".into(), Constraint { integer, min: Some(0.0), max: Some(6.0), ..rule(count) }),
+        ];
+        Constraints { features: features.into(), max_changes }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn constraints_hold_whatever_is_found(constraints in constraints(), seed in 0_u64..1000, kdtree in any::<bool>()) {
+        let network = network(seed, 6);
+        let features = mixed();
+        let bound = constraints.bind(&features).unwrap();
+        for view in [CfProtoModel::white_box(&network), CfProtoModel::black_box(&network)] {
+            let params = CfProtoParams {
+                constraints: constraints.clone(),
+                widen_range: true,
+                use_kdtree: kdtree,
+                theta: if kdtree { 1.0 } else { 0.0 },
+                ..quick()
+            };
+            let fitted = params.fit(&view, &mixed_rows(30, seed), features.clone(), &mut Run::seeded(0));
+            // A model that says one class alone has no prototype of another.
+            let explainer = fitted.unwrap();
+            let rows = mixed_rows(3, seed + 1);
+            for (row, result) in rows.rows().into_iter().zip(explainer.explain_rows(&view, &rows, &Runs::seeded(0))) {
+                let data = match result {
+                    Ok(explanation) => explanation.data,
+                    Err(Error::Param(error)) => {
+                        prop_assert_eq!(error.name, "target_class");
+                        continue;
+                    }
+                    Err(other) => return Err(TestCaseError::fail(other.to_string())),
+                };
+                let Some(cf) = data.cf else {
+                    prop_assert!(data.status != xai_core::optim::Status::Found);
+                    continue;
+                };
+                let violations = bound.violations(&row, &cf.x).unwrap();
+                prop_assert!(violations.is_empty(), "{:?}", violations);
+                let outputs = predict(&network, &cf.x);
+                prop_assert_eq!(largest(outputs.row(0)), cf.class);
+                prop_assert_ne!(cf.class, data.orig_class);
+            }
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the test asks the model itself")]
+fn predict(network: &Network, x: &Array1<f64>) -> Array2<f64> {
+    xai_core::Predictor::predict(network, &x.view().insert_axis(Axis(0))).unwrap()
+}
+
+#[test]
+fn what_is_found_is_what_the_model_says_of_these_very_numbers() {
+    let mut found = 0;
+    for seed in 0..100 {
+        let network = network(seed, 3);
+        let explainer = quick().build(Features::unnamed(3).unwrap()).unwrap();
+        let view = CfProtoModel::white_box(&network);
+        let x = array![0.3, -0.4, 0.1];
+        let data = explainer.explain(&view, &x, Run::seeded(0)).unwrap().data;
+        let Some(cf) = data.cf else { continue };
+        found += 1;
+        let outputs = predict(&network, &cf.x);
+        assert_eq!(outputs.row(0), cf.proba);
+        assert_eq!(largest(outputs.row(0)), cf.class);
+        assert_ne!(cf.class, data.orig_class);
+    }
+    // Not every network has another class nearby.
+    assert!(90 <= found, "{found} of 100");
+}
+
+#[test]
+fn eight_together_are_eight_alone() {
+    let network = network(5, 6);
+    let view = CfProtoModel::black_box(&network);
+    let params = CfProtoParams { use_kdtree: true, theta: 1.0, widen_range: true, ..quick() };
+    let rows = mixed_rows(8, 77);
+    let explainer = params.fit(&view, &mixed_rows(40, 5), mixed(), &mut Run::seeded(0)).unwrap();
+    let together = explainer.explain_rows(&view, &rows, &Runs::seeded(3));
+    for (row, together) in rows.rows().into_iter().zip(together) {
+        let alone = explainer.explain(&view, &row, Run::seeded(3)).unwrap();
+        assert_eq!(together.unwrap().to_json().unwrap(), alone.to_json().unwrap());
+    }
+}
+
+#[test]
+fn instances_share_the_models_calls() {
+    let logistic = Logistic::new(&[2.0, -1.0, 0.5, 1.0], 0.5);
+    let calls = |n: usize| {
+        let probe = Probe::new(&logistic);
+        let rows = Array2::from_shape_fn((n, 4), |(row, column)| {
+            1.0 + row as f64 * 0.01 + column as f64 * 0.1
+        });
+        let explainer = CfProtoParams::default().build(Features::unnamed(4).unwrap()).unwrap();
+        let view = CfProtoModel::black_box(&probe);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let results = pool.install(|| explainer.explain_rows(&view, &rows, &Runs::seeded(0)));
+        assert!(results.iter().all(|result| result.as_ref().unwrap().data.cf.is_some()));
+        probe.calls()
+    };
+    // The reference asks 49,961 times for one instance of four features; two rounds of weights side by side are at most
+    // 2 (1000 + 1) calls, and the patience ends them early.
+    let (one, many) = (calls(1), calls(8));
+    assert!(one <= 600, "{one}");
+    assert!(many < 4 * one, "{many} for eight, {one} for one");
+}
+
+#[test]
+fn settings_outside_their_range_are_refused_by_name() {
+    let default = CfProtoParams::default;
+    let nan = f64::NAN;
+    for (name, params) in [
+        ("kappa", CfProtoParams { kappa: -0.1, ..default() }),
+        ("beta", CfProtoParams { beta: nan, ..default() }),
+        ("gamma", CfProtoParams { gamma: -1.0, ..default() }),
+        ("theta", CfProtoParams { theta: f64::INFINITY, ..default() }),
+        ("threshold", CfProtoParams { threshold: -1.0, ..default() }),
+        ("c_init", CfProtoParams { c_init: 0.0, ..default() }),
+        ("c_steps", CfProtoParams { c_steps: 0, ..default() }),
+        ("max_iterations", CfProtoParams { max_iterations: 0, ..default() }),
+        ("update_num_grad", CfProtoParams { update_num_grad: 0, ..default() }),
+        ("k", CfProtoParams { k: Some(0), ..default() }),
+        ("learning_rate_init", CfProtoParams { learning_rate_init: 0.0, ..default() }),
+        (
+            "feature_range",
+            CfProtoParams { feature_range: Some((nan.into(), 1.0.into())), ..default() },
+        ),
+        ("eps", CfProtoParams { eps: Some((1e-3.into(), 0.0.into())), ..default() }),
+        ("clip", CfProtoParams { clip: (1.0, 1.0), ..default() }),
+        ("w", CfProtoParams { d_type: DistanceType::AbdmMvdm, ..default() }),
+        ("w", CfProtoParams { w: Some(0.5), ..default() }),
+        ("w", CfProtoParams { d_type: DistanceType::AbdmMvdm, w: Some(1.5), ..default() }),
+        ("disc_perc", CfProtoParams { disc_perc: vec![], ..default() }),
+        ("disc_perc", CfProtoParams { disc_perc: vec![101.0], ..default() }),
+        ("smoothing", CfProtoParams { smoothing: Some(Smoothing::Laplace(0.0)), ..default() }),
+        (
+            "smooth",
+            CfProtoParams { scaling: Scaling { smooth: 0.0, ..Default::default() }, ..default() },
+        ),
+        ("target_class", CfProtoParams { target_class: Some(vec![]), ..default() }),
+        ("min_target_proba", CfProtoParams { min_target_proba: Some(1.5), ..default() }),
+        (
+            "alpha",
+            CfProtoParams {
+                trustscore_kwargs: TrustScoreParams { alpha: 1.0, ..Default::default() },
+                ..default()
+            },
+        ),
+    ] {
+        refused(name, params);
+    }
+}
+
+/// The name of the parameter that an error is about.
+#[track_caller]
+fn named<T>(result: Result<T, Error>) -> &'static str {
+    match result {
+        Err(Error::Param(error)) => error.name,
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("it was accepted"),
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_the_model_is_asked() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let probe = Probe::new(&logistic);
+    let view = CfProtoModel::white_box(&probe);
+    let two = || Features::unnamed(2).unwrap();
+    let rows = array![[-1.0, 0.5], [1.0, 0.5]];
+    let fit = |params: CfProtoParams| params.fit(&view, &rows, two(), &mut Run::seeded(0));
+    assert_eq!(named(fit(CfProtoParams { theta: 1.0, ..quick() })), "theta");
+    assert_eq!(named(fit(CfProtoParams { threshold: 1.0, ..quick() })), "threshold");
+    assert_eq!(named(fit(CfProtoParams { gamma: 1.0, ..quick() })), "gamma");
+    let range = Some((vec![0.0; 3].into(), 1.0.into()));
+    assert_eq!(named(fit(CfProtoParams { feature_range: range, ..quick() })), "feature_range");
+    let build = |params: CfProtoParams| params.build(two());
+    assert_eq!(named(build(CfProtoParams { use_kdtree: true, ..quick() })), "use_kdtree");
+    assert_eq!(named(quick().build(mixed())), "features");
+    let constraints = Constraints { max_changes: Some(1), ..Default::default() };
+    let reference = CfProtoParams { semantics: Semantics::Reference, constraints, ..quick() };
+    assert_eq!(named(build(reference)), "constraints");
+    assert_eq!(probe.calls(), 0);
+    let explain = |params: CfProtoParams| {
+        build(params).unwrap().explain(&view, &array![1.0, 0.5], Run::seeded(0))
+    };
+    assert_eq!(named(explain(CfProtoParams { gamma: 1.0, ..quick() })), "gamma");
+    assert_eq!(probe.calls(), 0);
+    // These are about the classes of the model, which it has to be asked for.
+    assert_eq!(
+        named(explain(CfProtoParams { target_class: Some(vec![1]), ..quick() })),
+        "target_class"
+    );
+    assert_eq!(
+        named(explain(CfProtoParams { target_class: Some(vec![2]), ..quick() })),
+        "target_class"
+    );
+    assert_eq!(
+        named(explain(CfProtoParams { instance_class: Some(2), ..quick() })),
+        "instance_class"
+    );
+    let range = Some(((-0.5).into(), 0.5.into()));
+    assert_eq!(named(explain(CfProtoParams { feature_range: range, ..quick() })), "feature_range");
+    let quantity = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        Ok(Array2::from_elem((batch.nrows(), 1), 7.0))
+    };
+    let view = CfProtoModel::black_box(&quantity);
+    let explainer = build(quick()).unwrap();
+    assert_eq!(named(explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0))), "model");
+    let wrong = array![[1.0, 1.0, 0.0, 0.3, 0.0, 1.0]];
+    let network = network(1, 6);
+    let view = CfProtoModel::black_box(&network);
+    let result = quick().fit(&view, &wrong, mixed(), &mut Run::seeded(0));
+    assert!(matches!(result, Err(Error::Category { row: 0, .. })), "{result:?}");
+}
+
+#[test]
+fn trust_that_cannot_be_had_is_the_reason() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let view = CfProtoModel::white_box(&logistic);
+    let rows = array![[-1.0, 0.5], [1.0, 0.5]];
+    let params = CfProtoParams { use_kdtree: true, threshold: 1e6, ..quick() };
+    let explainer =
+        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
+    let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
+    assert!(data.cf.is_none());
+    assert_eq!(data.status, xai_core::optim::Status::TrustRejected);
+    // A threshold that can be had is kept to.
+    let params = CfProtoParams { use_kdtree: true, threshold: 1.5, theta: 1.0, ..quick() };
+    let explainer =
+        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
+    let cf = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.cf.unwrap();
+    assert!(1.5 < cf.trust.unwrap());
+}

@@ -264,8 +264,6 @@ fn counterfactuals_are_no_farther_than_those_of_alibi() {
         let x = Array1::from(case.instance.flat());
         let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
         let data = explanation.data;
-        let theirs =
-            case.result.as_ref().map(|row| elastic_net(&case.instance.flat(), &row.flat()));
         assert_eq!(data.id_proto, Some(case.id_proto), "{}", case.name);
         let cf = data.cf.unwrap_or_else(|| panic!("{}: {:?}", case.name, data.status));
         assert_ne!(cf.class, data.orig_class, "{}", case.name);

@@ -148,7 +148,7 @@ impl Guided<'_> {
             match below.take() {
                 None => below = Some((value, coordinate)),
                 Some((lower, from)) => {
-                    slopes[[place, feature]] += (value - lower) / (coordinate - from)
+                    slopes[[place, feature]] += (value - lower) / (coordinate - from);
                 }
             }
         }

@@ -143,13 +143,7 @@ impl Neighbors {
         require(0 < leaf_size, "leaf_size", "at least 1", leaf_size)?;
         all_finite("the points", &points)?;
         let pays = leaf_size < points.nrows() && (1..=TREE_DIMENSIONS).contains(&points.ncols());
-        let tree = pays.then(|| {
-            let mut tree = KdTree::with_capacity(points.ncols(), leaf_size);
-            for (index, point) in points.rows().into_iter().enumerate() {
-                tree.add(point.to_vec(), index).expect("finite points of one width");
-            }
-            tree
-        });
+        let tree = pays.then(|| tree(&points, leaf_size));
         Ok(Neighbors { points, metric, leaf_size, tree })
     }
 
@@ -226,6 +220,14 @@ impl Neighbors {
     pub fn mean(&self) -> Option<Array1<f64>> {
         self.points.mean_axis(ndarray::Axis(0))
     }
+}
+
+fn tree(points: &Rows, leaf_size: usize) -> KdTree<f64, usize, Vec<f64>> {
+    let mut tree = KdTree::with_capacity(points.ncols(), leaf_size);
+    for (index, point) in points.rows().into_iter().enumerate() {
+        tree.add(point.to_vec(), index).expect("finite points of one width");
+    }
+    tree
 }
 
 /// What stands for the distance to `k` neighbors.

@@ -160,28 +160,7 @@ impl Prototypes {
             let rule = || format!("below {}", self.classes.len());
             require(class < self.classes.len(), "target_class", rule(), class)?;
             let Some(rows) = &self.classes[class] else { continue };
-            let chosen = match (self.source, k) {
-                (Source::Encoder, None) => {
-                    let prototype = rows.mean().expect("the class has rows");
-                    let distance = euclidean(point, &prototype);
-                    Chosen { class, prototype, distance, clamped: false }
-                }
-                (Source::Encoder, Some(k)) => {
-                    let found = rows.nearest(point, k);
-                    let indices: Vec<usize> = found.iter().map(|one| one.index).collect();
-                    let nearest = rows.points().select(Axis(0), &indices);
-                    let prototype = nearest.mean_axis(Axis(0)).expect("the class has rows");
-                    let distance = k_type.of(&found).expect("the class has rows");
-                    Chosen { class, prototype, distance, clamped: found.len() < k }
-                }
-                (Source::Rows, k) => {
-                    let k = k.unwrap_or(1);
-                    let found = rows.nearest(point, k);
-                    let last = found.last().expect("the class has rows");
-                    let prototype = rows.points().row(last.index).to_owned();
-                    Chosen { class, prototype, distance: last.distance, clamped: found.len() < k }
-                }
-            };
+            let chosen = self.stand_in(class, rows, point, (k, k_type));
             if best.as_ref().is_none_or(|best| {
                 chosen.distance < best.distance
                     || (chosen.distance <= best.distance && chosen.class < best.class)
@@ -209,6 +188,38 @@ impl Prototypes {
         };
         let ratio = |(from, to): (f64, f64)| from / (to + DISTANCE_FLOOR);
         Ok(distance(from).zip(distance(to)).map(ratio))
+    }
+
+    /// What stands for a class that has rows.
+    fn stand_in(
+        &self,
+        class: usize,
+        rows: &Neighbors,
+        point: &Row,
+        (k, k_type): (Option<usize>, Spread),
+    ) -> Chosen {
+        match (self.source, k) {
+            (Source::Encoder, None) => {
+                let prototype = rows.mean().expect("the class has rows");
+                let distance = euclidean(point, &prototype);
+                Chosen { class, prototype, distance, clamped: false }
+            }
+            (Source::Encoder, Some(k)) => {
+                let found = rows.nearest(point, k);
+                let indices: Vec<usize> = found.iter().map(|one| one.index).collect();
+                let nearest = rows.points().select(Axis(0), &indices);
+                let prototype = nearest.mean_axis(Axis(0)).expect("the class has rows");
+                let distance = k_type.of(&found).expect("the class has rows");
+                Chosen { class, prototype, distance, clamped: found.len() < k }
+            }
+            (Source::Rows, k) => {
+                let k = k.unwrap_or(1);
+                let found = rows.nearest(point, k);
+                let last = found.last().expect("the class has rows");
+                let prototype = rows.points().row(last.index).to_owned();
+                Chosen { class, prototype, distance: last.distance, clamped: found.len() < k }
+            }
+        }
     }
 
     /// The `k` rows of a class that are nearest to a point, none where it has none.

@@ -271,9 +271,10 @@ impl TrustScore {
             let nearest = others
                 .filter_map(|class| distances[class].map(|distance| (class, distance)))
                 .reduce(|best, other| if other.1 < best.1 { other } else { best });
-            require(nearest.is_some(), "classes", "at least two with rows", 1)?;
-            let (class, distance) = nearest.expect("checked in the line before");
-            let own = distances[own].expect("the class has rows");
+            let (Some((class, distance)), Some(own)) = (nearest, distances[own]) else {
+                require(false, "classes", "at least two with rows", 1)?;
+                continue;
+            };
             scores.scores[index] = distance / (own + OWN_DISTANCE_FLOOR);
             scores.closest_not_predicted.push(class);
         }

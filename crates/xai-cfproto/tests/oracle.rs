@@ -172,7 +172,7 @@ fn the_largest_distance_fills_the_range() {
 fn no_two_categories_share_a_number() {
     // Three categories equally far apart: two of them are equally far from the origin.
     let equal = Array2::from_shape_fn((3, 3), |(a, b)| f64::from(u8::from(a != b)));
-    let reference = numbers(Scaling::default(), &[equal.clone()], Reference);
+    let reference = numbers(Scaling::default(), std::slice::from_ref(&equal), Reference);
     close(reference[0][1], reference[0][2], 1e-9);
     let zero = Array2::zeros((4, 4));
     for distances in [vec![equal.clone()], vec![zero.clone()], vec![equal, zero.clone()]] {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, array};
+use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 use xai_cfproto::distance::{DistanceType, Smoothing};
 use xai_cfproto::scaling::Scaling;
@@ -24,7 +24,7 @@ fn network(seed: u64, n_inputs: usize) -> Network {
     Network::tanh(layers)
 }
 
-fn largest(outputs: ArrayView1<'_, f64>) -> usize {
+fn largest(outputs: &xai_core::Row) -> usize {
     usize::from(outputs[0] < outputs[1])
 }
 
@@ -118,7 +118,7 @@ proptest! {
                 let violations = bound.violations(&row, &cf.x).unwrap();
                 prop_assert!(violations.is_empty(), "{:?}", violations);
                 let outputs = predict(&network, &cf.x);
-                prop_assert_eq!(largest(outputs.row(0)), cf.class);
+                prop_assert_eq!(largest(&outputs.row(0)), cf.class);
                 prop_assert_ne!(cf.class, data.orig_class);
             }
         }
@@ -143,7 +143,7 @@ fn what_is_found_is_what_the_model_says_of_these_very_numbers() {
         found += 1;
         let outputs = predict(&network, &cf.x);
         assert_eq!(outputs.row(0), cf.proba);
-        assert_eq!(largest(outputs.row(0)), cf.class);
+        assert_eq!(largest(&outputs.row(0)), cf.class);
         assert_ne!(cf.class, data.orig_class);
     }
     // Not every network has another class nearby.
@@ -157,7 +157,7 @@ fn eight_together_are_eight_alone() {
         let classes: Vec<usize> = train
             .rows()
             .into_iter()
-            .map(|row| largest(predict(network, &row.to_owned()).row(0)))
+            .map(|row| largest(&predict(network, &row.to_owned()).row(0)))
             .collect();
         classes.contains(&0) && classes.contains(&1)
     };

@@ -44,7 +44,8 @@ fn closest(w: &[f64], b: f64, x: &Row, beta: f64) -> (Array1<f64>, f64) {
 
 #[test]
 fn the_closest_point_of_a_plane_is_found() {
-    let cases: [(&[f64], f64, Array1<f64>, Array1<f64>, f64); 3] = [
+    type Case = (&'static [f64], f64, Array1<f64>, Array1<f64>, f64);
+    let cases: [Case; 3] = [
         (&[2.0, -1.0], 0.5, array![1.0, 0.5], array![0.19, 0.88], 0.9195),
         (&[-2.0, 1.0], 0.5, array![1.0, 0.5], array![0.59, 0.68], 0.2595),
         (
@@ -163,7 +164,7 @@ impl Categories {
         Features::new(vec![category, Feature::numeric("u")]).unwrap()
     }
 
-    fn score(&self, row: ArrayView1<'_, f64>) -> f64 {
+    fn score(&self, row: &Row) -> f64 {
         match self.encoding {
             Encoding::Ordinal => {
                 let code = EFFECTS.iter().zip([0.0, 1.0, 2.0]).find(|(_, code)| *code == row[0]);
@@ -188,12 +189,13 @@ impl Categories {
 
 impl Predictor for Categories {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
-        let p = batch.map_axis(Axis(1), |row| 1.0 / (1.0 + (-self.score(row)).exp()));
+        let p = batch.map_axis(Axis(1), |row| 1.0 / (1.0 + (-self.score(&row)).exp()));
         Ok(ndarray::stack![Axis(1), 1.0 - &p, p])
     }
 }
 
 impl Differentiable for Categories {
+    #[allow(clippy::disallowed_methods, reason = "a model calls itself")]
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         let outputs = self.predict(batch)?;
         let mut gradients = Array2::zeros(batch.dim());

@@ -7,8 +7,12 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use xai_core::{BoxError, Differentiable, Predictor, Row, Rows, nested};
 
-/// A file of this crate's fixtures.
-pub(crate) fn read(folder: &str, name: &str) -> Vec<u8> {
+/// A file of this crate's fixtures, from the folder `models` or `reference`.
+///
+/// # Panics
+/// When there is no such file: this crate serves tests alone.
+#[must_use]
+pub fn read(folder: &str, name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("fixture {}: {error}", path.display()))
 }
@@ -86,8 +90,11 @@ impl Fixture {
     }
 }
 
+/// A tensor: its shape and its numbers in row-major order.
+pub(crate) type Tensor = (Vec<usize>, Vec<f64>);
+
 /// The tensors of a file by name, in float64.
-pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> (Vec<usize>, Vec<f64>) {
+pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> Tensor {
     let tensors = SafeTensors::deserialize(bytes).expect("a safetensors file");
     move |name| {
         let tensor = tensors.tensor(name).expect("the tensor is there");
@@ -103,7 +110,7 @@ pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> (Vec<usize>, Vec<f64>) {
 impl Layer {
     /// The layer `name`, stored as (outputs, inputs).
     pub(crate) fn read(
-        tensors: &dyn Fn(&str) -> (Vec<usize>, Vec<f64>),
+        tensors: &dyn Fn(&str) -> Tensor,
         name: &str,
         activation: Activation,
     ) -> Self {

@@ -25,6 +25,7 @@ mod refine;
 mod rows;
 mod search;
 mod step;
+mod support;
 mod weights;
 
 pub use ask::{Answer, Asker, Question};

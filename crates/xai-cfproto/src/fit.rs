@@ -189,7 +189,7 @@ fn numbers(
                 warnings.push(Warning { code: "cfproto.equal_categories".to_owned(), message });
             }
         }
-        params.scaling.numbers(&distances, &ranges, params.semantics)
+        params.scaling().numbers(&distances, &ranges, params.semantics)
     };
     let values = match params.d_type {
         DistanceType::Abdm => embedded(true)?,
@@ -200,7 +200,7 @@ fn numbers(
             let pairs = first.iter().zip(&second).zip(&ranges);
             let blended = pairs.map(|((first, second), (low, high))| {
                 let mut values = blend(first, second, weight, params.semantics);
-                if params.scaling.center {
+                if params.center {
                     center(&mut values);
                 }
                 if params.semantics == Semantics::Native {

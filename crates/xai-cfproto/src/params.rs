@@ -68,9 +68,13 @@ pub struct CfProtoParams {
     /// How values count that never occur with a category. Default `None`: half a count for each, nothing with the
     /// reference semantics.
     pub smoothing: Option<Smoothing>,
-    /// How the distances become numbers: `smooth`, `center`, `standardize_cat_vars`.
-    #[serde(flatten)]
-    pub scaling: Scaling,
+    /// The power of the distances, in `(0, 1]`; below 1 it evens out the features. Default 1.
+    pub smooth: f64,
+    /// Whether the numbers of a category lie around 0. Default true.
+    pub center: bool,
+    /// Whether the numbers of each categorical feature get mean 0 and standard deviation 1, instead of sharing one range.
+    /// Default false.
+    pub standardize_cat_vars: bool,
     /// Whether the range of a categorical feature becomes that of its numbers. Default true.
     pub update_feature_range: bool,
     /// The instance's class. Default `None`: the one the model says.
@@ -131,7 +135,9 @@ impl Default for CfProtoParams {
             w: None,
             disc_perc: QUARTILES.to_vec(),
             smoothing: None,
-            scaling: Scaling::default(),
+            smooth: 1.0,
+            center: true,
+            standardize_cat_vars: false,
             update_feature_range: true,
             instance_class: None,
             target_class: None,
@@ -204,7 +210,7 @@ impl Params for CfProtoParams {
             require(allowed, "disc_perc", "in [0, 100]", percentile)?;
         }
         self.smoothing.unwrap_or_default().validate()?;
-        self.scaling.validate()?;
+        self.scaling().validate()?;
         if let Some(targets) = &self.target_class {
             require(!targets.is_empty(), "target_class", "at least one class", 0)?;
         }
@@ -215,6 +221,12 @@ impl Params for CfProtoParams {
 }
 
 impl CfProtoParams {
+    /// How distances become numbers.
+    pub(crate) fn scaling(&self) -> Scaling {
+        let CfProtoParams { smooth, center, standardize_cat_vars, .. } = *self;
+        Scaling { smooth, center, standardize_cat_vars }
+    }
+
     /// Whether there is an attack loss.
     pub(crate) fn attacks(&self) -> bool {
         0.0 < self.c_init

@@ -5,9 +5,8 @@
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 use xai_cfproto::distance::{DistanceType, Smoothing};
-use xai_cfproto::scaling::Scaling;
 use xai_cfproto::trust::TrustScoreParams;
-use xai_cfproto::{CfProtoModel, CfProtoParams};
+use xai_cfproto::{CfProtoModel, CfProtoParams, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{BoxError, Error, Explainer, Rows, Run, Runs, Seed, Semantics};
@@ -112,7 +111,7 @@ proptest! {
                     Err(other) => return Err(TestCaseError::fail(other.to_string())),
                 };
                 let Some(cf) = data.cf else {
-                    prop_assert!(data.status != xai_core::optim::Status::Found);
+                    prop_assert!(data.status != Status::Found);
                     continue;
                 };
                 let violations = bound.violations(&row, &cf.x).unwrap();
@@ -224,10 +223,7 @@ fn settings_outside_their_range_are_refused_by_name() {
         ("disc_perc", CfProtoParams { disc_perc: vec![], ..default() }),
         ("disc_perc", CfProtoParams { disc_perc: vec![101.0], ..default() }),
         ("smoothing", CfProtoParams { smoothing: Some(Smoothing::Laplace(0.0)), ..default() }),
-        (
-            "smooth",
-            CfProtoParams { scaling: Scaling { smooth: 0.0, ..Default::default() }, ..default() },
-        ),
+        ("smooth", CfProtoParams { smooth: 0.0, ..default() }),
         ("target_class", CfProtoParams { target_class: Some(vec![]), ..default() }),
         ("min_target_proba", CfProtoParams { min_target_proba: Some(1.5), ..default() }),
         (
@@ -316,7 +312,7 @@ fn trust_that_cannot_be_had_is_the_reason() {
         params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
     let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
     assert!(data.cf.is_none());
-    assert_eq!(data.status, xai_core::optim::Status::TrustRejected);
+    assert_eq!(data.status, Status::TrustRejected);
     // A threshold that can be had is kept to.
     let params = CfProtoParams { use_kdtree: true, threshold: 1.5, theta: 1.0, ..quick() };
     let explainer =

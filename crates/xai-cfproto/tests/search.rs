@@ -8,9 +8,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use xai_cfproto::distance::DistanceType;
-use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams};
+use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams, Route, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::{Route, Status};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{BoxError, Differentiable, Explainer, Predictor, Row, Rows, Run, Semantics};
 use xai_testkit::{Logistic, Probe};

@@ -135,6 +135,27 @@ fn a_prototype_alone_leads_across() {
 }
 
 #[test]
+fn a_prototype_draws_the_answer_to_itself() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let rows = array![[-1.0, 0.5], [1.0, 0.5], [2.0, 0.0]];
+    let model = CfProtoModel::white_box(&logistic);
+    let away = |theta: f64, polish: Option<bool>| {
+        let params = CfProtoParams { theta, polish, use_kdtree: true, ..Default::default() };
+        let features = Features::unnamed(2).unwrap();
+        let explainer = params.fit(&model, &rows, features, &mut Run::seeded(0)).unwrap();
+        let cf = explain(&explainer, &model, &array![1.0, 0.5]).cf.unwrap();
+        let way = &cf.x - &rows.row(0);
+        (way.dot(&way).sqrt(), cf.distance)
+    };
+    let (free, drawn) = (away(0.0, None), away(10.0, None));
+    assert!(drawn.0 < free.0, "{} from the prototype with it, {} without", drawn.0, free.0);
+    assert!(free.1 < drawn.1, "what is not drawn is closer to the instance");
+    // A polish that goes anywhere ends where nothing draws.
+    let polished = away(10.0, Some(true));
+    assert!((polished.1 - free.1).abs() < 1e-3 * free.1, "{} for {}", polished.1, free.1);
+}
+
+#[test]
 fn without_an_attack_every_step_costs_one_query() {
     let logistic = Logistic::new(&[2.0, -1.0], 0.5);
     let params = CfProtoParams {

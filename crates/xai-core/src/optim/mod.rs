@@ -36,6 +36,7 @@ pub use search::{
     Candidate, Descended, Outcome, Route, SearchParams, Status, Trial, complete, search,
 };
 pub use step::{
-    Adam, linear_decay, momentum, polynomial_decay, proximal, shrink, shrink_one_sided,
+    Adam, keep_away, keep_toward, linear_decay, momentum, polynomial_decay, proximal, shrink,
+    shrink_one_sided,
 };
 pub use weights::{Sequential, decades, refined};

@@ -3,7 +3,6 @@
 use ndarray::{Array1, Zip};
 
 use super::ask::Question;
-use super::problem::Instance;
 use super::refine::{Cost, Owned, Proposal, Refiner, State};
 use crate::error::Result;
 use crate::model::Row;
@@ -156,13 +155,13 @@ impl Refiner<'_> {
                 .sum();
             for reserve in RESERVES {
                 let margin = margin - reserve * most;
-                let closest = self.closest(instance, point, gradient, margin, Some(radius));
+                let closest = self.closest(own.instance, point, gradient, margin, Some(radius));
                 let Some(closest) = closest else { continue };
                 measure(&closest);
                 points.push((point + &closest) * 0.5);
                 points.push(closest);
             }
-        } else if let Some(closest) = self.closest(instance, point, gradient, margin, None) {
+        } else if let Some(closest) = self.closest(own.instance, point, gradient, margin, None) {
             measure(&closest);
             points.extend((1..=FRACTIONS).map(|j| {
                 let fraction = f64::from(j) / f64::from(FRACTIONS);
@@ -192,16 +191,16 @@ impl Refiner<'_> {
     /// below 0. `None` where there is none.
     fn closest(
         &self,
-        instance: &Instance,
+        index: usize,
         point: &Row,
         gradient: &Row,
         margin: f64,
         radius: Option<f64>,
     ) -> Option<Array1<f64>> {
-        let n = point.len();
-        let is_free =
-            |k: usize| instance.lower[k] < instance.upper[k] && !self.asker.problem.is_discrete(k);
-        let free: Vec<usize> = (0..n).filter(|&k| is_free(k)).collect();
+        let instance = &self.asker.instances[index];
+        let piece = |k: usize| self.asker.problem.piece(index, instance, point, k);
+        let is_free = |k: usize| piece(k).0 < piece(k).1 && !self.asker.problem.is_discrete(k);
+        let free: Vec<usize> = (0..point.len()).filter(|&k| is_free(k)).collect();
         // g.(v - b) + h >= 0 for the free part of v alone, written for the change from the centre.
         let needed = free.iter().map(|&k| gradient[k] * (point[k] - instance.center[k]));
         let needed = needed.sum::<f64>() - margin;
@@ -212,11 +211,11 @@ impl Refiner<'_> {
             scale: free.iter().map(|&k| scale(k)).collect(),
             lower: free
                 .iter()
-                .map(|&k| instance.lower[k].max(point[k] - far(k)) - instance.center[k])
+                .map(|&k| piece(k).0.max(point[k] - far(k)) - instance.center[k])
                 .collect(),
             upper: free
                 .iter()
-                .map(|&k| instance.upper[k].min(point[k] + far(k)) - instance.center[k])
+                .map(|&k| piece(k).1.min(point[k] + far(k)) - instance.center[k])
                 .collect(),
         };
         let change = part.solve(needed, self.cost)?;

@@ -153,6 +153,19 @@ pub trait Problem: Sync {
         Ok(vec![true; instances.len()])
     }
 
+    /// The limits between which a coordinate may move on from a point; those of the instance, where the allowed values of
+    /// a coordinate are one interval.
+    fn piece(
+        &self,
+        index: usize,
+        instance: &Instance,
+        point: &Row,
+        coordinate: usize,
+    ) -> (f64, f64) {
+        let _ = (index, point);
+        (instance.lower[coordinate], instance.upper[coordinate])
+    }
+
     /// The proximal step from `point`, in place; `threshold` is that of the absolute values.
     fn proximal(&self, index: usize, instance: &Instance, threshold: f64, point: &mut Row) {
         let _ = index;

@@ -3,9 +3,11 @@
 use ndarray::Array1;
 
 use super::problem::{Instance, Problem};
-use crate::constraints::BoundConstraints;
+use crate::constraints::{BoundConstraints, Rule};
+use crate::error::Result;
 use crate::loss::Hinge;
-use crate::model::Row;
+use crate::model::{Row, Rows};
+use crate::run::Run;
 use crate::tabular::{Encoding, Kind};
 
 /// Rows of a table that may change as constraints allow: points are the model's rows.
@@ -54,6 +56,15 @@ impl<'a> ConstrainedRows<'a> {
             instance.scale[column] = self.constraints.weight(feature);
         }
         instance
+    }
+
+    /// Whether a row obeys every rule about single features.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) when it has another width than the table.
+    pub fn obeys(&self, instance: usize, row: &Row) -> Result<bool> {
+        let violations = self.constraints.violations(&self.origins[instance], row)?;
+        Ok(violations.iter().all(|own| matches!(own.rule, Rule::MaxChanges(_))))
     }
 
     fn kind(&self, feature: usize) -> &Kind {
@@ -165,5 +176,16 @@ impl Problem for ConstrainedRows<'_> {
 
     fn group(&self, coordinate: usize) -> usize {
         self.features[coordinate]
+    }
+
+    fn admits(
+        &self,
+        _: &mut [Run<'_>],
+        instances: &[usize],
+        points: &Rows,
+        _: &Rows,
+    ) -> Result<Vec<bool>> {
+        let both = instances.iter().zip(points.rows());
+        both.map(|(&instance, row)| self.obeys(instance, &row)).collect()
     }
 }

@@ -64,6 +64,20 @@ pub fn shrink_one_sided(value: f64, center: f64, threshold: f64, (min, max): (f6
     }
 }
 
+/// The reference's projection of pertinent negatives: a value that is not farther from `nothing`, the value without
+/// information, than the instance's `own` is put back to it.
+#[must_use]
+pub fn keep_away(value: f64, own: f64, nothing: f64) -> f64 {
+    if (own - nothing).abs() < (value - nothing).abs() { value } else { own }
+}
+
+/// The reference's projection of pertinent positives: a value that is farther from `nothing` than the instance's `own`
+/// is put back to it.
+#[must_use]
+pub fn keep_toward(value: f64, own: f64, nothing: f64) -> f64 {
+    if (own - nothing).abs() < (value - nothing).abs() { own } else { value }
+}
+
 /// The state of Adam for one lane.
 ///
 /// # Source

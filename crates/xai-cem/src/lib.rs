@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod data;
+mod explainer;
+mod model;
+mod params;
+mod problem;
+
+pub use data::{CemData, Change, Distances, Prediction};
+pub use explainer::Cem;
+pub use model::CemModel;
+pub use params::{CemParams, Interval, Mode, NoInfo};
+pub use xai_core::optim::{Route, Status, Trial};

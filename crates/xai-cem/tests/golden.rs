@@ -1,0 +1,176 @@
+//! The instances that alibi explained: valid wherever it was, and no farther.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ndarray::{Array1, Axis};
+use serde::Deserialize;
+use xai_cem::{CemData, CemModel, CemParams, Mode};
+use xai_core::tabular::Features;
+use xai_core::{Differentiable, Explainer, PerFeature, Run};
+use xai_testkit::{Digits, Fixture, reference};
+
+/// A case of the file.
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    model: String,
+    params: Settings,
+    instance: serde_json::Value,
+    #[serde(default)]
+    result: serde_json::Value,
+    stats: Stats,
+    #[serde(default)]
+    no_info_val: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    mode: Mode,
+    kappa: f64,
+    beta: f64,
+    #[serde(default)]
+    gamma: f64,
+    feature_range: serde_json::Value,
+    max_iterations: usize,
+    c_init: f64,
+    c_steps: usize,
+    learning_rate_init: f64,
+    clip: (f64, f64),
+    #[serde(default)]
+    eps: Option<(f64, f64)>,
+    #[serde(default)]
+    no_info_val: Option<f64>,
+    white_box: bool,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    found: bool,
+}
+
+/// All numbers of nested lists.
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(numbers).collect(),
+        other => other.as_f64().into_iter().collect(),
+    }
+}
+
+fn per_feature(value: &serde_json::Value) -> PerFeature {
+    match &numbers(value)[..] {
+        [single] => PerFeature::All(*single),
+        many => PerFeature::Each(many.to_vec()),
+    }
+}
+
+fn explain(case: &Case, polish: Option<bool>) -> CemData {
+    let x = Array1::from(numbers(&case.instance));
+    let settings = &case.params;
+    let given = numbers(&case.no_info_val);
+    let no_info = match settings.no_info_val {
+        Some(value) => PerFeature::All(value),
+        None => PerFeature::Each(given),
+    };
+    let params = CemParams {
+        mode: settings.mode,
+        kappa: settings.kappa,
+        beta: settings.beta,
+        gamma: settings.gamma,
+        feature_range: (
+            per_feature(&settings.feature_range[0]),
+            per_feature(&settings.feature_range[1]),
+        ),
+        max_iterations: settings.max_iterations,
+        c_init: settings.c_init,
+        c_steps: settings.c_steps,
+        learning_rate_init: settings.learning_rate_init,
+        clip: settings.clip,
+        eps: settings.eps.map(|(p, x)| (PerFeature::All(p), PerFeature::All(x))),
+        no_info_val: Some(no_info),
+        widen_range: true,
+        // The reference's negatives may lie on the other side of the value without information.
+        crossing: true,
+        polish,
+        ..Default::default()
+    };
+    let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
+    let explain = |model: &dyn Differentiable, autoencoder: Option<&dyn Differentiable>| {
+        let view = match settings.white_box {
+            true => CemModel::white_box(model),
+            false => CemModel::black_box(model),
+        };
+        let view = CemModel { autoencoder, ..view };
+        explainer.explain(&view, &x, Run::seeded(0)).unwrap().data
+    };
+    if case.model == "digits" {
+        let digits = Digits::load();
+        return explain(&digits.classifier, Some(&digits.autoencoder));
+    }
+    explain(&Fixture::load(&case.model).network, None)
+}
+
+fn cases() -> Vec<Case> {
+    #[derive(Deserialize)]
+    struct File {
+        cases: Vec<Case>,
+    }
+    serde_json::from_str::<File>(&reference("counterfactuals_cem.json")).unwrap().cases
+}
+
+/// The elastic-net distance of a row from where a search starts: the instance, or the values without information.
+fn distance(case: &Case, data: &CemData, row: &Array1<f64>) -> f64 {
+    let center = match case.params.mode {
+        Mode::PertinentNegative => &data.x,
+        Mode::PertinentPositive => &data.no_info_val,
+    };
+    let change = row - center;
+    change.dot(&change) + case.params.beta * change.mapv(f64::abs).sum()
+}
+
+#[test]
+fn no_answer_is_farther_than_that_of_alibi() {
+    let mut ratios = Vec::new();
+    for case in cases() {
+        // With an autoencoder the plain distance is not what is made small, unless it is asked for.
+        let data = explain(&case, Some(true));
+        let own = data.distances.unwrap_or_else(|| panic!("{}: {}", case.name, data.reason));
+        let flips = case.params.mode == Mode::PertinentNegative;
+        assert_eq!(data.result_pred() != Some(data.x_pred), flips, "{}", case.name);
+        if case.stats.found {
+            let reference = distance(&case, &data, &Array1::from(numbers(&case.result)));
+            println!(
+                "{} {:?} {} / {} = {}",
+                case.name,
+                data.route,
+                own.elastic_net,
+                reference,
+                own.elastic_net / reference
+            );
+            ratios.push((own.elastic_net / reference, case.name.clone()));
+        }
+    }
+    for (ratio, name) in &ratios {
+        assert!(*ratio <= 1.02, "{name}: {ratio} times the distance of alibi");
+    }
+    let mean = ratios.iter().map(|(ratio, _)| ratio).sum::<f64>() / ratios.len() as f64;
+    println!("mean {mean}");
+    assert!(mean < 1.0, "the mean ratio is {mean}");
+}
+
+#[test]
+fn with_an_autoencoder_the_whole_sum_is_no_larger_than_that_of_alibi() {
+    let digits = Digits::load();
+    for case in cases().iter().filter(|case| 0.0 < case.params.gamma) {
+        let data = explain(case, None);
+        let sum = |row: &Array1<f64>| {
+            let decoded =
+                Run::seeded(0).predict(&digits.autoencoder, &row.view().insert_axis(Axis(0)));
+            let error = &decoded.unwrap().row(0) - row;
+            distance(case, &data, row) + case.params.gamma * error.dot(&error)
+        };
+        let own = sum(data.result().unwrap());
+        let reference = sum(&Array1::from(numbers(&case.result)));
+        println!("{} {own} {reference}", case.name);
+        assert!(own <= reference, "{}: {own} instead of {reference}", case.name);
+    }
+}

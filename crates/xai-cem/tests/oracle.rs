@@ -1,0 +1,294 @@
+//! Closed forms: planes, flat models, steps.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; kept cells are exact"
+)]
+
+use ndarray::{Array1, Array2, array};
+use xai_cem::{Cem, CemData, CemModel, CemParams, Interval, Mode, Prediction, Route, Status};
+use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::figure::Panel;
+use xai_core::tabular::Features;
+use xai_core::{BoxError, Differentiable, Explainer, PerFeature, Rows, Run, Semantics};
+use xai_testkit::{Linear, Logistic};
+
+#[track_caller]
+fn near(found: f64, expected: f64, tolerance: f64) {
+    assert!((found - expected).abs() <= tolerance, "{found} instead of {expected}");
+}
+
+/// Negatives that may only go up, within [-10, 10].
+fn upwards() -> CemParams {
+    CemParams {
+        no_info_val: Some(PerFeature::All(-5.0)),
+        feature_range: (PerFeature::All(-10.0), PerFeature::All(10.0)),
+        ..Default::default()
+    }
+}
+
+/// Positives between 0 and the instance.
+fn positives(kappa: f64) -> CemParams {
+    CemParams {
+        mode: Mode::PertinentPositive,
+        kappa,
+        no_info_val: Some(PerFeature::All(0.0)),
+        ..Default::default()
+    }
+}
+
+fn build(params: CemParams, n: usize) -> Cem {
+    params.build(Features::unnamed(n).unwrap()).unwrap()
+}
+
+/// White box and black box.
+fn both(params: &CemParams, model: &dyn Differentiable, x: &Array1<f64>) -> [CemData; 2] {
+    [CemModel::white_box(model), CemModel::black_box(model)]
+        .map(|view| build(params.clone(), x.len()).explain(&view, x, Run::seeded(0)).unwrap().data)
+}
+
+#[test]
+fn a_negative_that_may_only_go_up() {
+    // Only the second feature helps where the first may not fall: z = 0 at its value, and -logit(0.55) with kappa 0.1.
+    let cases = [
+        ([2.0, -1.0], 0.0, 2.5, 0),
+        ([-2.0, 1.0], 0.0, 1.5, 1),
+        ([2.0, -1.0], 0.1, 2.700_670_695_462_151, 0),
+    ];
+    for (weights, kappa, expected, class) in cases {
+        let params = CemParams { kappa, ..upwards() };
+        for data in both(&params, &Logistic::new(&weights, 0.5), &array![1.0, 0.5]) {
+            let found = data.pn.as_ref().unwrap();
+            assert_eq!(found[0], 1.0);
+            // Never short of the boundary, and beyond it by little: a polish stops with a gain below 1e-5.
+            assert!((expected..=expected + 1e-4).contains(&found[1]), "{found}");
+            assert_eq!(data.pn_pred, Some(Prediction::Class(class)));
+            let change = found[1] - 0.5;
+            near(data.distances.unwrap().elastic_net, change * change + 0.1 * change, 1e-12);
+            assert_eq!((data.pp, data.pp_pred), (None, None));
+        }
+    }
+}
+
+#[test]
+fn the_reference_without_momentum_finds_what_was_recorded() {
+    let flags = [None, Some([false, true, true, true, false, true, false, false, false, true])];
+    let cases = [([2.0, -1.0], 2.500_011_42), ([-2.0, 1.0], 1.500_009_22)];
+    for ((weights, expected), flags) in cases.into_iter().zip(flags) {
+        let params = CemParams { semantics: Semantics::Reference, momentum: false, ..upwards() };
+        let model = Logistic::new(&weights, 0.5);
+        let data = both(&params, &model, &array![1.0, 0.5])[0].clone();
+        near(data.pn.unwrap()[1], expected, 1e-8);
+        if let Some(flags) = flags {
+            let found: Vec<bool> =
+                data.trials.iter().map(|trial| trial.distance.is_some()).collect();
+            assert_eq!(found, flags);
+        }
+    }
+}
+
+#[test]
+fn the_reference_of_positives_finds_what_was_recorded() {
+    for (kappa, expected) in [(0.0, 0.250_003_47), (0.2, 0.452_769_74)] {
+        let params =
+            CemParams { semantics: Semantics::Reference, momentum: false, ..positives(kappa) };
+        let model = Logistic::new(&[2.0, -1.0], -0.5);
+        let [white, black] = both(&params, &model, &array![1.0, 0.5]);
+        near(white.pp.unwrap()[0], expected, 1e-8);
+        // Its black box has no gradient where one is needed.
+        assert_eq!(black.status, Status::TargetNotReached);
+    }
+}
+
+#[test]
+fn a_positive_is_the_least_that_keeps_the_class() {
+    // z(q) = 2 q0 - q1 - 0.5 from q = 0: q0 = 1/4, and (logit 0.6 + 0.5) / 2 with kappa 0.2.
+    for (kappa, expected) in [(0.0, 0.25), (0.2, 0.452_732_554_054_082_1)] {
+        let model = Logistic::new(&[2.0, -1.0], -0.5);
+        for data in both(&positives(kappa), &model, &array![1.0, 0.5]) {
+            let found = data.pp.as_ref().unwrap();
+            assert!((expected..=expected + 1e-4).contains(&found[0]), "{found}");
+            assert_eq!((found[1], data.pp_pred), (0.0, Some(data.x_pred)));
+            assert_eq!(data.status, Status::Found);
+        }
+    }
+}
+
+#[test]
+fn a_positive_stays_between_nothing_and_the_instance() {
+    // p(0.5) is 0.525: no point of [0, 0.5] has a margin of 0.3.
+    let model = Logistic::new(&[2.0], -0.9);
+    for data in both(&positives(0.3), &model, &array![0.5]) {
+        assert_eq!((data.pp, data.status), (None, Status::RangeInfeasible));
+        assert!(data.nearest_miss.is_some());
+    }
+    let reference = CemParams { semantics: Semantics::Reference, ..positives(0.3) };
+    let beyond = both(&reference, &model, &array![0.5])[0].pp.clone().unwrap();
+    assert!(0.5 < beyond[0], "the reference takes more than the instance has");
+}
+
+#[test]
+fn nothing_at_all_may_be_a_positive() {
+    let model = Logistic::new(&[2.0, -1.0], 0.5);
+    for data in both(&positives(0.0), &model, &array![1.0, 0.5]) {
+        assert_eq!(data.status, Status::EmptyPp);
+        assert_eq!(data.pp.unwrap(), array![0.0, 0.0]);
+        assert!(data.changes.is_empty());
+        assert_eq!(data.route, Some(Route::Start));
+    }
+}
+
+#[test]
+fn constraints_decide_what_may_change() {
+    let rule = |change| Constraint { change, ..Default::default() };
+    let constraints = |rules: [Direction; 2]| Constraints {
+        features: [(0.into(), rule(rules[0])), (1.into(), rule(rules[1]))].into(),
+        max_changes: None,
+    };
+    let model = Logistic::new(&[2.0, -1.0], 0.5);
+    let x = array![1.0, 0.5];
+    let free =
+        CemParams { no_info_val: Some(PerFeature::Each(vec![1.0, 0.5])), ..Default::default() };
+    let params =
+        CemParams { constraints: constraints([Direction::None, Direction::Any]), ..free.clone() };
+    for data in both(&params, &model, &x) {
+        let found = data.pn.unwrap();
+        assert_eq!(found[0], 1.0);
+        assert!((2.5..=2.5 + 1e-4).contains(&found[1]), "{found}");
+    }
+    let params =
+        CemParams { constraints: constraints([Direction::Up, Direction::None]), ..free.clone() };
+    for data in both(&params, &model, &x) {
+        assert_eq!((data.pn, data.status), (None, Status::RangeInfeasible));
+    }
+    // A range: the first feature stops at its end, the second does the rest: 2 * 0.9 - x1 + 0.5 = 0.
+    let params = CemParams {
+        feature_range: (PerFeature::Each(vec![0.9, -10.0]), PerFeature::Each(vec![2.0, 10.0])),
+        ..free.clone()
+    };
+    for data in both(&params, &model, &x) {
+        let found = data.pn.unwrap();
+        assert_eq!(found[0], 0.9);
+        assert!((2.3..=2.3 + 1e-4).contains(&found[1]), "{found}");
+    }
+    // At most one feature: the one that needs less, z = 0 at x0 = 0 or x1 = 2.5.
+    let constraints = Constraints { max_changes: Some(1), ..Default::default() };
+    for data in both(&CemParams { constraints, ..free.clone() }, &model, &x) {
+        let found = data.pn.unwrap();
+        assert_eq!(found[1], 0.5);
+        assert!((-1e-4..=0.0).contains(&found[0]), "{found}");
+    }
+    // Whole steps of a quarter.
+    let quarter = Constraint { step: Some(0.25), ..Default::default() };
+    let features = [(0.into(), quarter.clone()), (1.into(), quarter)].into();
+    let constraints = Constraints { features, max_changes: None };
+    for data in both(&CemParams { constraints, ..free }, &model, &x) {
+        let found = data.pn.unwrap();
+        assert!(found.iter().all(|value| (4.0 * value).fract() == 0.0), "{found}");
+        assert!(2.0 * found[0] - found[1] + 0.5 < 0.0, "{found}");
+    }
+}
+
+#[test]
+fn crossing_the_value_without_information() {
+    // z = 1 - x: negative beyond 1. From 0.2 with nothing at 0.5 only less is more, unless the other side counts.
+    let model = Logistic::new(&[-1.0], 1.0);
+    let params = CemParams { no_info_val: Some(PerFeature::All(0.5)), ..Default::default() };
+    for data in both(&params, &model, &array![0.2]) {
+        assert_eq!(data.status, Status::RangeInfeasible);
+    }
+    for data in both(&CemParams { crossing: true, ..params }, &model, &array![0.2]) {
+        let found = data.pn.unwrap();
+        assert!((1.0..=1.0 + 1e-4).contains(&found[0]), "{found}");
+    }
+}
+
+#[test]
+fn a_flat_model_is_given_up_soon() {
+    let flat = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        Ok(Array2::from_shape_fn((batch.nrows(), 2), |(_, class)| 0.4 + 0.2 * class as f64))
+    };
+    let data = build(upwards(), 3)
+        .explain(&CemModel::black_box(&flat), &array![0.1, 0.2, 0.3], Run::seeded(0))
+        .unwrap()
+        .data;
+    assert_eq!((data.status, data.pn), (Status::GradientVanished, None));
+    assert!(data.trials.iter().all(|trial| trial.n_steps <= 5), "{:?}", data.trials);
+}
+
+#[test]
+fn a_step_has_no_gradient_and_is_found_all_the_same() {
+    let step = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+        Ok(Array2::from_shape_fn((batch.nrows(), 2), |(row, class)| {
+            f64::from(u8::from((0.0 <= batch[[row, 0]]) == (class == 1)))
+        }))
+    };
+    let params = CemParams {
+        no_info_val: Some(PerFeature::All(-2.0)),
+        feature_range: (PerFeature::All(-2.0), PerFeature::All(2.0)),
+        ..Default::default()
+    };
+    let data = build(params, 2)
+        .explain(&CemModel::black_box(&step), &array![-0.7, 0.3], Run::seeded(0))
+        .unwrap()
+        .data;
+    assert_eq!((data.status, data.route), (Status::Found, Some(Route::Sweep)));
+    let found = data.pn.unwrap();
+    assert_eq!(found[1], 0.3);
+    // Each pass takes up to fifteen sixteenths of what is too much.
+    assert!((0.0..0.05).contains(&found[0]), "{found}");
+}
+
+#[test]
+fn a_score_is_brought_into_an_interval() {
+    let model = Linear::new(&[1.0, 3.0], 0.0);
+    let params = CemParams {
+        target_interval: Some(Interval { output: 0, min: Some(5.0), max: None }),
+        no_info_val: Some(PerFeature::All(0.0)),
+        ..Default::default()
+    };
+    for data in both(&params, &model, &array![0.5, 0.5]) {
+        let found = data.pn.unwrap();
+        assert!((5.0..5.01).contains(&(found[0] + 3.0 * found[1])), "{found}");
+        assert_eq!(data.x_pred, Prediction::Value(2.0));
+    }
+}
+
+#[test]
+fn gradients_are_those_at_the_result() {
+    let model = Logistic::new(&[2.0, -1.0], 0.5);
+    let [white, black] = both(&upwards(), &model, &array![1.0, 0.5]);
+    for data in [&white, &black] {
+        let found = data.pn.as_ref().unwrap();
+        let best = data.trials.iter().filter_map(|trial| Some((trial.distance?, trial.c)));
+        let c = best.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1;
+        let p = data.outputs.as_ref().unwrap()[0];
+        // d(p1 - p0) / dx = 2 p (1 - p) w.
+        let attack = array![2.0, -1.0] * (2.0 * p * (1.0 - p) * c);
+        let attack = attack.mapv(|slope: f64| slope.clamp(-100.0, 100.0));
+        let plain = (found - &data.x) * 2.0;
+        let (graph, num) = (data.grads_graph.as_ref().unwrap(), data.grads_num.as_ref().unwrap());
+        let sum = graph + num;
+        for k in 0..2 {
+            // A central difference of step 0.02 of a sigmoid: its third derivative is below 1/8 * 2^3.
+            near(sum[k], (plain[k] + attack[k]).clamp(-100.0, 100.0), c * 2e-4);
+        }
+    }
+    assert_eq!(white.grads_num.unwrap(), array![0.0, 0.0]);
+}
+
+#[test]
+fn figures_are_tables_and_maps() {
+    let model = Logistic::new(&[2.0, -1.0, 0.0, 0.0], 0.5);
+    let x = array![1.0, 0.5, 0.0, 0.0];
+    let table = both(&upwards(), &model, &x)[0].figure();
+    assert!(matches!(&table.panels[..], [Panel::Table(table)] if table.rows.len() == 1));
+    let params = CemParams { shape: Some(vec![2, 2]), ..upwards() };
+    let maps = both(&params, &model, &x)[0].figure();
+    let [Panel::HeatMap(_), Panel::HeatMap(change), Panel::HeatMap(_)] = &maps.panels[..] else {
+        panic!("{maps:?}")
+    };
+    assert_eq!((change.height, change.width), (2, 2));
+    assert_eq!((change.values[0], change.limit), (0.0, change.values[1]));
+}

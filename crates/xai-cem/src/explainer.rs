@@ -247,9 +247,9 @@ impl Cem {
     fn data(
         &self,
         contrast: &Contrast<'_>,
-        (index, answer, hinge): (usize, &Row, &Hinge),
+        (index, answer): (usize, &Row),
         outcome: Outcome,
-        gradients: Option<(Array1<f64>, Array1<f64>)>,
+        gradients: Option<Gradients>,
         n_queries: u64,
     ) -> CemData {
         let input = |point: &Row| {
@@ -282,7 +282,6 @@ impl Cem {
             Distances { l1, l2, elastic_net: found.distance }
         });
         let (grads_graph, grads_num) = gradients.unzip();
-        let _ = hinge;
         CemData {
             mode: self.params.mode,
             status,
@@ -343,7 +342,7 @@ impl Cem {
         asker: Asker<'_>,
         outcomes: &[Outcome],
         runs: &mut [Run<'_>],
-    ) -> Result<Vec<Option<(Array1<f64>, Array1<f64>)>>> {
+    ) -> Result<Vec<Option<Gradients>>> {
         let mut gradients = vec![None; outcomes.len()];
         let with_autoencoder = 0.0 < self.params.gamma;
         let mut questions: Vec<Question> = Vec::new();
@@ -392,6 +391,9 @@ impl Cem {
         Ok(gradients)
     }
 }
+
+/// The gradient of the graph and the numeric one, each of shape `(n_columns,)`.
+type Gradients = (Array1<f64>, Array1<f64>);
 
 /// The middle of a column, or the mean of the two in the middle.
 fn median(column: &Row) -> f64 {
@@ -463,6 +465,37 @@ impl Explainer for Cem {
         for Warning { code, message } in &self.warnings {
             runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
         }
+        let answers = self.instances_outputs(model, inputs, runs)?;
+        let mut hinges = Vec::with_capacity(inputs.len());
+        for (answer, run) in answers.iter().zip(runs.iter_mut()) {
+            hinges.push(self.hinge(answer, run)?);
+        }
+        let mut found = self.found(model, (inputs, &answers, &hinges), false, runs)?;
+        if self.params.crossing && self.params.semantics == Semantics::Native {
+            // Beyond the value without information the space falls apart: what is found without going there counts too.
+            let crossed = self.found(model, (inputs, &answers, &hinges), true, runs)?;
+            for ((best, other), run) in found.iter_mut().zip(crossed).zip(&*runs) {
+                let cost =
+                    |data: &CemData| data.distances.map_or(f64::INFINITY, |own| own.elastic_net);
+                if cost(&other) < cost(best) {
+                    *best = other;
+                }
+                best.n_queries = run.queries();
+            }
+        }
+        Ok(found.into_iter().map(Ok).collect())
+    }
+}
+
+impl Cem {
+    /// What is found for instances with these outputs and hinges.
+    fn found(
+        &self,
+        model: &CemModel<'_>,
+        (inputs, answers, hinges): (&[&Row], &[Array1<f64>], &[Hinge]),
+        crossing: bool,
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<CemData>> {
         let Derived { constraints, lower, upper, eps } = &self.derived;
         let origins: Vec<Array1<f64>> = inputs.iter().map(|&x| x.to_owned()).collect();
         let contrast = Contrast {
@@ -471,31 +504,25 @@ impl Explainer for Cem {
             semantics: self.params.semantics,
             origins,
             no_info: &self.no_info_val,
-            crossing: self.params.crossing && self.params.mode == Mode::PertinentNegative,
+            crossing: crossing && self.params.mode == Mode::PertinentNegative,
             range: (lower.clone(), upper.clone()),
             gamma: self.params.gamma,
             autoencoder: model.autoencoder,
         };
-        let answers = self.instances_outputs(model, inputs, runs)?;
-        let mut instances = Vec::with_capacity(inputs.len());
-        for (index, (answer, run)) in answers.iter().zip(runs.iter_mut()).enumerate() {
-            let hinge = self.hinge(answer, run)?;
-            instances.push(self.instance(&contrast, index, hinge));
-        }
+        let instance =
+            |(index, hinge): (usize, &Hinge)| self.instance(&contrast, index, hinge.clone());
+        let instances: Vec<Instance> = hinges.iter().enumerate().map(instance).collect();
         let asker = Asker { access: model.model, problem: &contrast, instances: &instances };
         let outcomes = search(asker, &self.search_params(), runs)?;
         let gradients = self.gradients(asker, &outcomes, runs)?;
-        let mut results = Vec::with_capacity(inputs.len());
-        for (index, (outcome, gradients)) in outcomes.into_iter().zip(gradients).enumerate() {
-            let own = (index, &*answers[index], &instances[index].hinge);
+        let both = outcomes.into_iter().zip(gradients).enumerate();
+        let data = both.map(|(index, (outcome, gradients))| {
             let queries = runs[index].queries();
-            results.push(Ok(self.data(&contrast, own, outcome, gradients, queries)));
-        }
-        Ok(results)
+            self.data(&contrast, (index, &answers[index]), outcome, gradients, queries)
+        });
+        Ok(data.collect())
     }
-}
 
-impl Cem {
     /// The model's outputs for the instances.
     fn instances_outputs(
         &self,

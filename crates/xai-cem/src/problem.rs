@@ -45,6 +45,7 @@ impl Contrast<'_> {
 
     /// The value as far from that without information as the instance's, on its other side. `None` where a feature may
     /// not be there.
+    #[allow(clippy::float_cmp, reason = "a feature says nothing when it is the very number")]
     pub(crate) fn mirror(&self, index: usize, column: usize) -> Option<f64> {
         let (own, nothing) = (self.origins[index][column], self.no_info[column]);
         let mirror = 2.0 * nothing - own;

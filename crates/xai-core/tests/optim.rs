@@ -127,9 +127,9 @@ fn closest(model: &Softmax, x: &Array1<f64>, params: &SearchParams) -> Candidate
 #[test]
 fn schedules() {
     near(polynomial_decay(0.01, 0, 1000), 0.01, 0.0);
-    near(polynomial_decay(0.01, 500, 1000), 0.007_071_067_811_865_475, 1e-17);
+    near(polynomial_decay(0.01, 500, 1000), 0.007_071_067_811_865_475, 1e-16);
     near(polynomial_decay(0.01, 999, 1000), 3.162_277_660_168_379e-4, 1e-16);
-    near(linear_decay(0.1, 250, 1000), 0.075, 1e-17);
+    near(linear_decay(0.1, 250, 1000), 0.075, 1e-16);
     for (i, weight) in [0.25, 0.4, 0.5, 4.0 / 7.0].into_iter().enumerate() {
         assert_eq!(momentum(i), weight);
     }
@@ -166,14 +166,14 @@ fn a_grid_of_weights_covers_decades_and_then_the_first_success() {
 #[test]
 fn shrinking() {
     let check = |y, expected| {
-        near(shrink_one_sided(y, 0.0, 0.1, (-1.0, 0.1)), expected, 1e-16);
+        near(shrink_one_sided(y, 0.0, 0.1, (-1.0, 0.1)), expected, 1e-15);
     };
     check(0.25, 0.1);
     check(-0.25, -0.15);
     check(0.1, 0.0);
     check(-2.0, -1.0);
     assert_eq!((shrink(0.05, 0.1), shrink(-0.05, 0.1)), (0.0, 0.0));
-    near(shrink(-0.3, 0.1), -0.2, 1e-16);
+    near(shrink(-0.3, 0.1), -0.2, 1e-15);
 }
 
 #[test]

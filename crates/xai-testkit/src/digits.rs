@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Array3, Array4, ArrayView1};
 use serde::Deserialize;
 use xai_core::{BoxError, Differentiable, Predictor, Row, Rows};
 
-use crate::network::{Activation, Head, Layer, Network, read, tensors};
+use crate::network::{Activation, Head, Layer, Network, Tensor, read, tensors};
 
 /// Height and width of an image.
 const SIDE: usize = 8;
@@ -152,7 +152,7 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn read(tensors: &dyn Fn(&str) -> (Vec<usize>, Vec<f64>), name: &str) -> Self {
+    fn read(tensors: &dyn Fn(&str) -> Tensor, name: &str) -> Self {
         let (shape, values) = tensors(&format!("{name}.weight"));
         let shape = (shape[0], shape[1], shape[2], shape[3]);
         let weight = Array4::from_shape_vec(shape, values).expect("a full tensor");

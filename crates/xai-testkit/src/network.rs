@@ -86,8 +86,11 @@ impl Fixture {
     }
 }
 
+/// A tensor: its shape and its numbers in row-major order.
+pub(crate) type Tensor = (Vec<usize>, Vec<f64>);
+
 /// The tensors of a file by name, in float64.
-pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> (Vec<usize>, Vec<f64>) {
+pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> Tensor {
     let tensors = SafeTensors::deserialize(bytes).expect("a safetensors file");
     move |name| {
         let tensor = tensors.tensor(name).expect("the tensor is there");
@@ -103,7 +106,7 @@ pub(crate) fn tensors(bytes: &[u8]) -> impl Fn(&str) -> (Vec<usize>, Vec<f64>) {
 impl Layer {
     /// The layer `name`, stored as (outputs, inputs).
     pub(crate) fn read(
-        tensors: &dyn Fn(&str) -> (Vec<usize>, Vec<f64>),
+        tensors: &dyn Fn(&str) -> Tensor,
         name: &str,
         activation: Activation,
     ) -> Self {

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::problem::{Instance, Problem};
 use crate::error::Result;
-use crate::model::{Access, Row, Rows};
+use crate::model::{Access, Row};
 use crate::run::{Batch, Run};
 
 /// A point of an instance that the model is asked about.
@@ -153,31 +153,8 @@ impl Asker<'_> {
             Ok(())
         };
         Run::ask_together(runs, self.access, batch, fill, along, fold)?;
-        let answered = |answer: Option<Answer>| answer.expect("every question has a row");
-        Ok(answers.into_iter().map(answered).collect())
-    }
-
-    /// Outputs at points, one for each of `instances`, shape `(n_points, n_outputs)`.
-    ///
-    /// # Errors
-    /// As [`ask`](Self::ask).
-    ///
-    /// # Cost
-    /// One query for each point.
-    pub fn outputs(
-        &self,
-        runs: &mut [Run<'_>],
-        instances: &[usize],
-        points: &Rows,
-    ) -> Result<Vec<Array1<f64>>> {
-        let question = |(&instance, point): (&usize, ndarray::ArrayView1<'_, f64>)| Question {
-            instance,
-            point: point.to_owned(),
-            gradient: false,
-        };
-        let questions: Vec<Question> = instances.iter().zip(points.rows()).map(question).collect();
-        let answers = self.ask(runs, &questions, &|_, _| None)?;
-        Ok(answers.into_iter().map(|answer| answer.outputs).collect())
+        // Every question has a row, and every row is folded.
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Whether the budget of a run covers questions that cost this much and one row more, with which a search checks

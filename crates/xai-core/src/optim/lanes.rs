@@ -35,6 +35,10 @@ pub(crate) struct Lane {
     since_better: usize,
     /// Steps in a row that led nowhere.
     still: usize,
+    /// Calls since the smallest hinge became notably smaller.
+    since_closer: usize,
+    /// Rounds of calls.
+    n_calls: usize,
     done: bool,
 }
 
@@ -66,6 +70,8 @@ impl Lane {
             recorded: vec![start.clone()],
             since_better: 0,
             still: 0,
+            since_closer: 0,
+            n_calls: 0,
             done: false,
         }
     }
@@ -176,7 +182,7 @@ impl Descent<'_> {
     fn needs_slope(&self, lane: &Lane) -> bool {
         let is_due = match self.asker.access {
             Access::WhiteBox(_) => true,
-            Access::BlackBox(_) => lane.steps % self.params.update_num_grad == 0,
+            Access::BlackBox(_) => lane.steps.is_multiple_of(self.params.update_num_grad),
         };
         self.params.attack && lane.steps < self.params.max_iterations && is_due
     }
@@ -267,6 +273,8 @@ impl Descent<'_> {
         for (place, asked) in asked {
             let lane = &mut lanes[*place];
             lane.since_better += 1;
+            lane.since_closer += 1;
+            lane.n_calls += 1;
             let Some(check) = asked.check else { continue };
             let instance = &self.asker.instances[lane.instance];
             let (point, outputs) = (&questions[check].point, &answers[check].outputs);
@@ -275,6 +283,9 @@ impl Descent<'_> {
             let candidate =
                 || Candidate { point: point.clone(), outputs: outputs.clone(), distance };
             let hinge = instance.hinge.value(outputs);
+            if hinge < lane.smallest_hinge * (1.0 - GAIN) || lane.smallest_hinge.is_infinite() {
+                lane.since_closer = 0;
+            }
             lane.smallest_hinge = lane.smallest_hinge.min(hinge);
             if !instance.hinge.accepts(outputs) {
                 progress[lane.instance].miss(hinge, candidate);
@@ -329,11 +340,17 @@ impl Descent<'_> {
             && lane.y == lane.a
             && 2 <= lane.still
             && lane.a == self.asker.instances[lane.instance].start;
+        // What hovers without coming closer has too little weight; the longer wait is for flat stretches.
         let has_settled = patience.is_some_and(|patience| match lane.best {
             Some(_) => patience <= lane.since_better,
-            None => patience <= lane.still,
+            None => patience <= lane.still || 2 * patience <= lane.since_closer,
         });
-        lane.done |= (max_iterations <= lane.steps && !lane.waits) || is_stuck || has_settled;
+        // A round that only brings the gradient counts as well, so that a lane has as many calls as steps.
+        let is_over = match self.params.semantics {
+            Semantics::Native => max_iterations <= lane.n_calls,
+            Semantics::Reference => max_iterations <= lane.steps,
+        };
+        lane.done |= is_over || is_stuck || has_settled;
     }
 }
 

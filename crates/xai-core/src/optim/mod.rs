@@ -26,6 +26,7 @@ mod refine;
 mod rows;
 mod search;
 mod step;
+mod support;
 mod weights;
 
 pub use ask::{Answer, Asker, Question};

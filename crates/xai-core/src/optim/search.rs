@@ -195,22 +195,19 @@ pub fn search(
 }
 
 /// What is known of all instances of a call.
-struct Searched {
-    progress: Vec<Progress>,
+pub(super) struct Searched {
+    pub(super) progress: Vec<Progress>,
     /// Accepted points by instance, the cheapest first.
-    found: Vec<Vec<Candidate>>,
-    route: Vec<Option<Route>>,
+    pub(super) found: Vec<Vec<Candidate>>,
+    pub(super) route: Vec<Option<Route>>,
     trials: Vec<Vec<Trial>>,
 }
 
 /// Points of an instance that are polished, at most.
 const POLISHED: usize = 3;
 
-/// Sets of groups that are tried where too many change, at most.
-const ATTEMPTS: usize = 4;
-
 impl Searched {
-    fn new(n_instances: usize) -> Self {
+    pub(super) fn new(n_instances: usize) -> Self {
         Searched {
             progress: (0..n_instances).map(|_| Progress::new()).collect(),
             found: vec![Vec::new(); n_instances],
@@ -230,7 +227,7 @@ impl Searched {
         }
     }
 
-    fn find(
+    pub(super) fn find(
         &mut self,
         refiner: &Refiner<'_>,
         params: &SearchParams,
@@ -370,7 +367,7 @@ impl Searched {
     }
 
     /// Keeps an accepted point, the cheapest first.
-    fn keep(&mut self, instance: usize, candidate: Candidate) {
+    pub(super) fn keep(&mut self, instance: usize, candidate: Candidate) {
         let found = &mut self.found[instance];
         if found.iter().all(|own| own.point != candidate.point) {
             let place = found.partition_point(|own| own.distance <= candidate.distance);
@@ -445,131 +442,17 @@ impl Searched {
         Ok(())
     }
 
-    /// Searches again among few groups where too many change.
-    fn thin_out(
-        &mut self,
-        refiner: &Refiner<'_>,
-        params: &SearchParams,
-        runs: &mut [Run<'_>],
-    ) -> Result<()> {
-        let mut crowded: Vec<(usize, usize, Vec<Candidate>)> = Vec::new();
-        for (instance, own) in refiner.asker.instances.iter().enumerate() {
-            let Some(most) = own.max_changes else { continue };
-            let few = |candidate: &Candidate| {
-                let own = Owned { instance, candidate: candidate.clone() };
-                refiner.changes(&own).len() <= most
-            };
-            let (few, many): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.found[instance]).into_iter().partition(few);
-            self.found[instance] = few;
-            if self.found[instance].is_empty() && !many.is_empty() {
-                crowded.push((instance, most, many));
-            }
-        }
-        if crowded.is_empty() {
-            return Ok(());
-        }
-        let supports = self.supports(refiner, runs, &crowded)?;
-        for attempt in 0..ATTEMPTS {
-            let mut instances = refiner.asker.instances.to_vec();
-            // Only the instances of this attempt are searched for; the others are closed.
-            let mut inner = Searched::new(instances.len());
-            let mut any = false;
-            for (index, progress) in inner.progress.iter_mut().enumerate() {
-                let own = crowded.iter().position(|(instance, ..)| *instance == index);
-                let support = own.and_then(|own| supports[own].get(attempt));
-                let wanted = self.found[index].is_empty() && self.progress[index].is_open();
-                let Some(support) = support.filter(|_| wanted) else {
-                    progress.stop = Some(Stop::Converged);
-                    continue;
-                };
-                any = true;
-                let instance = &mut instances[index];
-                for k in 0..instance.start.len() {
-                    if !support.contains(&refiner.asker.problem.group(k)) {
-                        (instance.lower[k], instance.upper[k]) =
-                            (instance.start[k], instance.start[k]);
-                    }
-                }
-            }
-            if !any {
-                return Ok(());
-            }
-            let asker = Asker { instances: &instances, ..refiner.asker };
-            let result = inner.find(&Refiner { asker, ..*refiner }, params, runs);
-            for (index, found) in inner.found.into_iter().enumerate() {
-                if found.is_empty() {
-                    continue;
-                }
-                self.route[index] = inner.route[index];
-                found.into_iter().for_each(|candidate| self.keep(index, candidate));
-            }
-            for (own, inner) in self.progress.iter_mut().zip(inner.progress) {
-                own.stop = own.stop.or(inner.stop.filter(|&stop| stop != Stop::Converged));
-            }
-            result?;
-        }
-        Ok(())
-    }
-
-    /// Groups to which the changes of an instance may be confined, in the order in which they are tried: those that
-    /// gain most in the linear margin of its best point, then those that change most in its best points.
-    fn supports(
-        &mut self,
-        refiner: &Refiner<'_>,
-        runs: &mut [Run<'_>],
-        crowded: &[(usize, usize, Vec<Candidate>)],
-    ) -> Result<Vec<Vec<Vec<usize>>>> {
-        let asker = &refiner.asker;
-        let question = |(instance, _, many): &(usize, usize, Vec<Candidate>)| Question {
-            instance: *instance,
-            point: many[0].point.clone(),
-            gradient: true,
-        };
-        let questions: Vec<Question> = crowded.iter().map(question).collect();
-        let kept = refiner.affordable(runs, &mut self.progress, &questions);
-        let asked: Vec<Question> =
-            questions.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(own, _)| own).collect();
-        let answers = asker.ask(runs, &asked, &|index, outputs| {
-            let hinge = &asker.instances[asked[index].instance].hinge;
-            Some(hinge.log_margin(outputs).cotangent)
-        })?;
-        let mut supports = Vec::with_capacity(crowded.len());
-        for (instance, most, many) in crowded {
-            let mut own: Vec<Vec<usize>> = Vec::new();
-            let slope = asked.iter().zip(&answers).find(|(asked, _)| asked.instance == *instance);
-            if let Some(gradient) = slope.and_then(|(_, answer)| answer.gradient.as_ref()) {
-                let center = &asker.instances[*instance].center;
-                let gains = (&many[0].point - center) * gradient;
-                let n_groups =
-                    1 + (0..gains.len()).map(|k| asker.problem.group(k)).max().unwrap_or(0);
-                let mut by_group: Vec<(usize, f64)> =
-                    (0..n_groups).map(|group| (group, 0.0)).collect();
-                for (k, gain) in gains.iter().enumerate() {
-                    by_group[asker.problem.group(k)].1 += gain;
-                }
-                by_group.sort_by(|a, b| b.1.total_cmp(&a.1));
-                own.push(by_group.iter().take(*most).map(|(group, _)| *group).collect());
-            }
-            for candidate in many {
-                let owned = Owned { instance: *instance, candidate: candidate.clone() };
-                let changes = refiner.changes(&owned);
-                let largest: Vec<usize> =
-                    changes.iter().rev().take(*most).map(|(group, _)| *group).collect();
-                if !own.contains(&largest) {
-                    own.push(largest);
-                }
-            }
-            supports.push(own);
-        }
-        Ok(supports)
-    }
-
     /// Asks for what is returned once more, and says how every search ended.
     fn outcomes(mut self, refiner: &Refiner<'_>, runs: &mut [Run<'_>]) -> Result<Vec<Outcome>> {
         let n = self.found.len();
         let mut confirmed: Vec<Option<Candidate>> = vec![None; n];
         let mut next = vec![0; n];
+        for (own, run) in runs.iter().enumerate() {
+            // Without a query left the answer that a point was accepted for has to do.
+            if run.queries_left() == Some(0) {
+                confirmed[own] = self.found[own].first().cloned();
+            }
+        }
         loop {
             let pending: Vec<usize> = (0..n)
                 .filter(|&own| confirmed[own].is_none() && next[own] < self.found[own].len())

@@ -115,9 +115,8 @@ impl CounterfactualData {
     /// changed.
     #[must_use]
     pub fn figure(&self) -> Figure {
-        let cells = |Change { feature, from, to }: &Change| {
-            vec![feature.clone(), from.clone(), to.clone()]
-        };
+        let cells =
+            |Change { feature, from, to }: &Change| vec![feature.clone(), from.clone(), to.clone()];
         let table = Panel::Table(Table {
             title: self.reason.clone(),
             columns: ["feature", "instance", "counterfactual"].map(str::to_owned).to_vec(),
@@ -152,7 +151,8 @@ impl CounterfactualData {
             }
             _ if self.feature_names.len() == change.len() => {
                 let mut bars: Vec<Bar> = Vec::new();
-                for (column, &value) in change.iter().enumerate().filter(|(_, value)| **value != 0.0)
+                for (column, &value) in
+                    change.iter().enumerate().filter(|(_, value)| **value != 0.0)
                 {
                     let label = self.feature_names[column].clone();
                     let detail = cf.x[column].to_string();

@@ -404,9 +404,8 @@ impl Writer<'_> {
             outputs: hit.outputs.clone(),
             distance: hit.distance,
         };
-        let record = |hit: &reference::Hit| {
-            self.record(&candidate(hit), Some(hit.lambda), Some(hit.index))
-        };
+        let record =
+            |hit: &reference::Hit| self.record(&candidate(hit), Some(hit.lambda), Some(hit.index));
         let cf = found.best.as_ref().map(record);
         let status = match (&cf, found.stop) {
             (Some(_), _) => Status::Found,
@@ -477,9 +476,8 @@ impl Writer<'_> {
     fn changes(&self, to: &Row) -> Vec<Change> {
         let features = &self.explainer.features;
         let names = features.names();
-        let differs = |feature: &usize| {
-            features.columns(*feature).any(|column| self.x[column] != to[column])
-        };
+        let differs =
+            |feature: &usize| features.columns(*feature).any(|column| self.x[column] != to[column]);
         let change = |feature: usize| Change {
             feature: names[feature].clone(),
             from: features.describe(feature, self.x),

@@ -171,11 +171,7 @@ impl Descent<'_> {
     }
 
     /// Asks for the instances themselves, which may reach the target already.
-    fn start(
-        &self,
-        runs: &mut [Run<'_>],
-        trails: &mut [Trail],
-    ) -> Result<Vec<Option<Answer>>> {
+    fn start(&self, runs: &mut [Run<'_>], trails: &mut [Trail]) -> Result<Vec<Option<Answer>>> {
         let mut questions = Vec::new();
         for (instance, own) in self.asker.instances.iter().enumerate() {
             let question = Question { instance, point: own.start.clone(), gradient: true };
@@ -290,13 +286,7 @@ impl Descent<'_> {
     }
 
     /// What a lane asks for; a lane that is where another one of its instance is shares its answers.
-    fn questions(
-        &self,
-        lane: &Lane,
-        place: usize,
-        first: usize,
-        round: &mut Round,
-    ) -> Asked {
+    fn questions(&self, lane: &Lane, place: usize, first: usize, round: &mut Round) -> Asked {
         let (instance, questions) = (lane.instance, &mut round.questions);
         let slope = questions.len();
         let mut asked = Asked { instance, lane: place, slope, check: None, leader: None };
@@ -354,8 +344,7 @@ impl Descent<'_> {
         lane.stalled = if falls && lane.n_hits == 0 { 0 } else { lane.stalled + 1 };
         let CounterfactualParams { early_stop, max_iter, .. } = *self.params;
         let patience = if has_hits { early_stop.div_ceil(10) } else { early_stop };
-        lane.done |=
-            max_iter <= lane.steps || early_stop <= lane.found || patience <= lane.stalled;
+        lane.done |= max_iter <= lane.steps || early_stop <= lane.found || patience <= lane.stalled;
     }
 
     fn lowest_but(&self, lowest: f64) -> f64 {

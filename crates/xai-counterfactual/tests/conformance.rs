@@ -18,8 +18,7 @@ fn rows(n: usize, offset: f64) -> Array2<f64> {
 
 /// Three classes of a plane each.
 fn model() -> Network {
-    let weights =
-        array![[1.0, -2.0, 0.5], [-1.0, 2.0, -0.5], [0.3, 0.1, -1.2], [0.7, -0.4, 0.2]];
+    let weights = array![[1.0, -2.0, 0.5], [-1.0, 2.0, -0.5], [0.3, 0.1, -1.2], [0.7, -0.4, 0.2]];
     Network::tanh(vec![(weights, Array1::zeros(3))]).softmax()
 }
 

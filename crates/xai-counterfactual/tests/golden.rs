@@ -68,11 +68,8 @@ fn params(settings: &Settings) -> CounterfactualParams {
 fn explain(case: &Case, model: &dyn Differentiable) -> CounterfactualData {
     let x = Array1::from(case.instance.clone());
     let explainer = params(&case.params).build(Features::unnamed(x.len()).unwrap()).unwrap();
-    let access = if case.params.white_box {
-        Access::WhiteBox(model)
-    } else {
-        Access::BlackBox(model)
-    };
+    let access =
+        if case.params.white_box { Access::WhiteBox(model) } else { Access::BlackBox(model) };
     explainer.explain(&access, &x, Run::seeded(0)).unwrap().data
 }
 
@@ -104,8 +101,19 @@ fn is_closer(cases: &[Case]) {
         assert_eq!(data.orig_class, case.stats.orig_class, "{}", case.name);
         reaches(case, &*model, &cf.x);
         let ratio = cf.distance / case.stats.l1;
-        println!("{:45} {:.4} vs {:.4}: {ratio:.4} {:?} {:?} queries {} lanes {:?}", case.name, cf.distance, case.stats.l1, cf.lambda, data.route, data.n_queries, data.lambdas.iter().map(|l| (l.n_steps, l.n_hits)).collect::<Vec<_>>());
-        if std::env::var("STRICT").is_ok() { assert!(ratio <= 1.02, "{}: {} against {}", case.name, cf.distance, case.stats.l1); }
+        println!(
+            "{:45} {:.4} vs {:.4}: {ratio:.4} {:?} {:?} queries {} lanes {:?}",
+            case.name,
+            cf.distance,
+            case.stats.l1,
+            cf.lambda,
+            data.route,
+            data.n_queries,
+            data.lambdas.iter().map(|l| (l.n_steps, l.n_hits)).collect::<Vec<_>>()
+        );
+        if std::env::var("STRICT").is_ok() {
+            assert!(ratio <= 1.02, "{}: {} against {}", case.name, cf.distance, case.stats.l1);
+        }
         log += ratio.ln();
     }
     assert!(log < 0.0, "no closer on the mean");

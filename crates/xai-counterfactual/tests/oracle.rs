@@ -1,6 +1,10 @@
 //! Closed forms: the closest row of a linear model is that of its steepest feature, up to the limits of that feature.
 
-#![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a test fails by panicking; exact values")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; exact values"
+)]
 
 use ndarray::{Array1, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
@@ -37,7 +41,11 @@ fn both(model: &dyn Differentiable) -> [Access<'_>; 2] {
     [Access::WhiteBox(model), Access::BlackBox(model)]
 }
 
-fn explain(params: CounterfactualParams, model: &Access<'_>, x: &Array1<f64>) -> CounterfactualData {
+fn explain(
+    params: CounterfactualParams,
+    model: &Access<'_>,
+    x: &Array1<f64>,
+) -> CounterfactualData {
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
     explainer.explain(model, x, Run::seeded(0)).unwrap().data
 }
@@ -63,7 +71,11 @@ fn moves_the_steepest(target_proba: f64, expected: f64) {
         let cf = data.cf.unwrap();
         assert_eq!(data.status, Status::Found);
         assert_eq!(cf.class, 0);
-        assert!(-change - ROUNDING <= cf.distance && cf.distance <= -change * 1.001, "{}", cf.distance);
+        assert!(
+            -change - ROUNDING <= cf.distance && cf.distance <= -change * 1.001,
+            "{}",
+            cf.distance
+        );
         assert_eq!(cf.x[1], 0.5, "the other feature stays");
         assert!((target_proba - 0.05..=target_proba + 0.05).contains(&cf.proba[0]));
         let loss = (cf.proba[0] - target_proba).powi(2) + cf.lambda.unwrap() * cf.distance;
@@ -91,7 +103,11 @@ fn squared_changes_go_along_the_weights() {
     for model in both(&logistic()) {
         let params = CounterfactualParams { distance_fn: DistanceFn::L2, ..Default::default() };
         let cf = explain(params, &model, &instance()).cf.unwrap();
-        assert!(least - ROUNDING <= cf.distance && cf.distance <= least * 1.001, "{} {least}", cf.distance);
+        assert!(
+            least - ROUNDING <= cf.distance && cf.distance <= least * 1.001,
+            "{} {least}",
+            cf.distance
+        );
     }
 }
 
@@ -114,7 +130,11 @@ fn deviations_of_the_training_rows_scale_changes() {
     // Slope over deviation: 2 against 10, so the second feature moves, by logit(0.95) + 2, a tenth of which counts.
     let least = (logit(0.95) + 2.0) / 10.0;
     let cf = explained.data.cf.unwrap();
-    assert!(least - ROUNDING <= cf.distance && cf.distance <= least * 1.001, "{} {least}", cf.distance);
+    assert!(
+        least - ROUNDING <= cf.distance && cf.distance <= least * 1.001,
+        "{} {least}",
+        cf.distance
+    );
     assert_eq!((cf.x[0], cf.x[2]), (1.0, 3.0));
     assert_eq!(explained.meta.warnings[0].code, "counterfactual.no_deviation");
 }
@@ -178,8 +198,13 @@ fn the_reference_is_repeated_for_a_target_of_0_6() {
 #[test]
 fn the_reference_is_repeated_for_three_classes() {
     let params = CounterfactualParams { max_iter: 200, target_proba: 0.9, ..Default::default() };
-    let expected =
-        Expected { x: &[0.85095, 0.50032, 3.95878], l1: 4.40815, lambda: None, index: 925, hits: None };
+    let expected = Expected {
+        x: &[0.85095, 0.50032, 3.95878],
+        l1: 4.40815,
+        lambda: None,
+        index: 925,
+        hits: None,
+    };
     reference_finds(params, &Access::BlackBox(&three_classes()), &expected);
 }
 
@@ -266,8 +291,7 @@ fn a_constant_model_has_no_gradient() {
 #[test]
 fn a_step_is_found_by_other_ways() {
     let stump = Elementwise(|row: &[f64]| if row[0] < 0.0 { 0.0 } else { 1.0 });
-    let data =
-        explain(CounterfactualParams::default(), &Access::BlackBox(&stump), &instance());
+    let data = explain(CounterfactualParams::default(), &Access::BlackBox(&stump), &instance());
     let cf = data.cf.unwrap();
     assert_eq!((data.status, data.route), (Status::Found, Some(Route::Sweep)));
     assert!(cf.x[0] < 0.0 && cf.x[1] == 0.5, "{}", cf.x);

@@ -31,7 +31,8 @@ fn outputs(model: &dyn Differentiable, row: &Row) -> Array1<f64> {
 }
 
 fn argmax(outputs: &Array1<f64>) -> usize {
-    (0..outputs.len()).fold(0, |best, class| if outputs[best] < outputs[class] { class } else { best })
+    (0..outputs.len())
+        .fold(0, |best, class| if outputs[best] < outputs[class] { class } else { best })
 }
 
 /// A hundred small networks: nearly all are flipped, and what is returned flips as it stands.
@@ -77,7 +78,11 @@ fn instance(seed: u64) -> Array1<f64> {
     x[2] = (4.0 * draw()).floor();
     x[3] = (3.0 * draw()).floor();
     let hot = 4.0 + (3.0 * draw()).floor();
-    x.iter_mut().enumerate().for_each(|(k, value)| if k as f64 == hot { *value = 1.0 });
+    x.iter_mut().enumerate().for_each(|(k, value)| {
+        if k as f64 == hot {
+            *value = 1.0
+        }
+    });
     x
 }
 
@@ -91,16 +96,19 @@ fn direction() -> impl Strategy<Value = Direction> {
 }
 
 fn constraints() -> impl Strategy<Value = Constraints> {
-    let quantity = || (direction(), prop::option::of(0.1..1.0_f64), prop::bool::ANY).prop_map(
-        |(change, step, bounded)| Constraint {
-            change,
-            step,
-            min: bounded.then_some(-1.5),
-            max: bounded.then_some(1.5),
-            ..Default::default()
-        },
-    );
-    let count = direction().prop_map(|change| Constraint { change, integer: true, ..Default::default() });
+    let quantity = || {
+        (direction(), prop::option::of(0.1..1.0_f64), prop::bool::ANY).prop_map(
+            |(change, step, bounded)| Constraint {
+                change,
+                step,
+                min: bounded.then_some(-1.5),
+                max: bounded.then_some(1.5),
+                ..Default::default()
+            },
+        )
+    };
+    let count =
+        direction().prop_map(|change| Constraint { change, integer: true, ..Default::default() });
     let category = |names: [&'static str; 2]| {
         (direction(), prop::bool::ANY).prop_map(move |(change, few)| Constraint {
             change,
@@ -111,7 +119,10 @@ fn constraints() -> impl Strategy<Value = Constraints> {
     let parts = (quantity(), quantity(), count, category(["x", "z"]), category(["red", "blue"]));
     (parts, prop::option::of(1..5_usize)).prop_map(|((a, b, count, code, color), max_changes)| {
         let features = [("a", a), ("b", b), ("count", count), ("code", code), ("color", color)];
-        Constraints { features: features.map(|(name, rule)| (name.into(), rule)).into(), max_changes }
+        Constraints {
+            features: features.map(|(name, rule)| (name.into(), rule)).into(),
+            max_changes,
+        }
     })
 }
 
@@ -167,9 +178,8 @@ fn a_row_gets_the_same_bytes_alone_and_beside_others_on_any_threads() {
     let shuffled = rows.select(Axis(0), &order);
     let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
     for access in [Access::WhiteBox(&model), Access::BlackBox(&model)] {
-        let alone: Vec<String> = (0..8)
-            .flat_map(|row| bytes(&params, &access, &rows.select(Axis(0), &[row])))
-            .collect();
+        let alone: Vec<String> =
+            (0..8).flat_map(|row| bytes(&params, &access, &rows.select(Axis(0), &[row]))).collect();
         for threads in [1, 2, 8] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert_eq!(pool.install(|| bytes(&params, &access, &rows)), alone, "{threads} threads");

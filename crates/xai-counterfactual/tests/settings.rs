@@ -43,14 +43,20 @@ fn settings_outside_their_ranges_are_refused() {
     for size in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         refused("lam_init", CounterfactualParams { lam_init: size, ..params() });
         refused("tol", CounterfactualParams { tol: size, ..params() });
-        refused("learning_rate_init", CounterfactualParams { learning_rate_init: size, ..params() });
+        refused(
+            "learning_rate_init",
+            CounterfactualParams { learning_rate_init: size, ..params() },
+        );
         refused("eps", CounterfactualParams { eps: PerFeature::All(size), ..params() });
     }
     let nan = (PerFeature::All(f64::NAN), PerFeature::All(1.0));
     refused("feature_range", CounterfactualParams { feature_range: nan, ..params() });
     for least in [-0.1, 0.8, f64::NAN] {
         let params = CounterfactualParams { target_proba: 0.7, ..params() };
-        refused("min_target_proba", CounterfactualParams { min_target_proba: Some(least), ..params });
+        refused(
+            "min_target_proba",
+            CounterfactualParams { min_target_proba: Some(least), ..params },
+        );
     }
     for shape in [vec![4], vec![2, 0], vec![1, 1, 1, 4]] {
         refused("shape", CounterfactualParams { shape: Some(shape), ..params() });
@@ -60,7 +66,10 @@ fn settings_outside_their_ranges_are_refused() {
     let rule = Constraint { change: Direction::Up, ..Default::default() };
     let constraints = Constraints { features: [(0.into(), rule)].into(), max_changes: None };
     refused("constraints", CounterfactualParams { constraints, ..reference.clone() });
-    refused("min_target_proba", CounterfactualParams { min_target_proba: Some(0.5), ..reference.clone() });
+    refused(
+        "min_target_proba",
+        CounterfactualParams { min_target_proba: Some(0.5), ..reference.clone() },
+    );
     refused("require_argmax", CounterfactualParams { require_argmax: Some(true), ..reference });
 }
 

@@ -32,6 +32,9 @@ const SHRINKAGE: f64 = 4.0;
 /// How often it shrinks at most.
 const SHRINKAGES: i32 = 5;
 
+/// Points that cost more than this times the cheapest of their instance are not polished any closer.
+const PROMISING: f64 = 1.1;
+
 /// How a point is being polished.
 #[derive(Clone, Copy)]
 struct Trust {
@@ -126,6 +129,14 @@ impl Refiner<'_> {
                 }
                 let has_gained = found[owner].candidate.distance < before * (1.0 - GAIN);
                 trusts[owner].next(has_gained, reaches[owner]);
+            }
+            for owner in 0..found.len() {
+                let own = &found[owner];
+                let rivals = found.iter().filter(|other| other.instance == own.instance);
+                let least =
+                    rivals.fold(f64::INFINITY, |least, other| other.candidate.distance.min(least));
+                let is_promising = own.candidate.distance <= PROMISING * least;
+                trusts[owner].is_open &= trusts[owner].radius.is_none() || is_promising;
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::params::CounterfactualParams;
 const GAIN: f64 = 1e-3;
 
 /// Rows that differ by less than this part of `eps` in every coordinate share their answers.
-const SHARED: f64 = 0.5;
+const SHARED: f64 = 1.0;
 
 /// A step that reached the target.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::run::Run;
 const ROUNDS: usize = 10;
 
 /// Linearisations at most that are trusted nearby alone, after those that were not.
-const CLOSE_ROUNDS: usize = 20;
+const CLOSE_ROUNDS: usize = 14;
 
 /// A polish ends with a relative gain below this.
 const GAIN: f64 = 1e-5;
@@ -30,10 +30,10 @@ const RESERVES: [f64; 4] = [0.0, 0.02, 0.1, 0.3];
 const SHRINKAGE: f64 = 4.0;
 
 /// How often it shrinks at most.
-const SHRINKAGES: i32 = 5;
+const SHRINKAGES: i32 = 4;
 
 /// Points that cost more than this times the cheapest of their instance are not polished any closer.
-const PROMISING: f64 = 1.1;
+const PROMISING: f64 = 1.05;
 
 /// How a point is being polished.
 #[derive(Clone, Copy)]
@@ -74,7 +74,7 @@ impl Refiner<'_> {
     /// nearby alone.
     ///
     /// # Cost
-    /// For each round of a point a gradient and 20 queries, later 8; 10 and 20 rounds at the most.
+    /// For each round of a point a gradient and 20 queries, later 8; 10 and 14 rounds at the most.
     pub(crate) fn polish(
         &self,
         runs: &mut [Run<'_>],

@@ -119,7 +119,18 @@ impl Counterfactual {
             require(low <= high, "feature_range", "from a least to a largest value", (low, high))?;
         }
         let eps = params.eps.expand("eps", n)?;
-        let constraints = params.constraints.bind(&features)?;
+        params.constraints.bind(&features)?;
+        // Whole numbers and steps are rounded, which must not lead out of the range.
+        let mut rules = params.constraints.clone();
+        for (key, rule) in &mut rules.features {
+            let Some(feature) = features.find(key) else { continue };
+            if rule.integer || rule.step.is_some() {
+                let column = features.columns(feature).start;
+                rule.min = Some(rule.min.unwrap_or(f64::NEG_INFINITY).max(lower[column]));
+                rule.max = Some(rule.max.unwrap_or(f64::INFINITY).min(upper[column]));
+            }
+        }
+        let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Counterfactual { params, features, scales, warnings, derived })
     }

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mode = Mode::PertinentPositive;
     let explainer = CemParams { mode, ..params.clone() }.build(features.clone())?;
     let positive = explainer.explain(&view, &x, Run::seeded(0))?.data;
-    // Without debt half of the income, and a while at work, are enough.
+    // Without debt less than half of the income, and the time at work, are enough.
     assert!(positive.pp.as_ref().is_some_and(|pp| pp[0] < x[0] && pp[1] == 0.0));
     // ANCHOR_END: positive
     for change in &positive.changes {

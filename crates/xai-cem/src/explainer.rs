@@ -471,23 +471,42 @@ impl Explainer for Cem {
             hinges.push(self.hinge(answer, run)?);
         }
         let mut found = self.found(model, (inputs, &answers, &hinges), false, runs)?;
-        if self.params.crossing && self.params.semantics == Semantics::Native {
-            // Beyond the value without information the space falls apart: what is found without going there counts too.
-            let crossed = self.found(model, (inputs, &answers, &hinges), true, runs)?;
-            for ((best, other), run) in found.iter_mut().zip(crossed).zip(&*runs) {
-                let cost =
-                    |data: &CemData| data.distances.map_or(f64::INFINITY, |own| own.elastic_net);
+        for (index, best) in found.iter_mut().enumerate() {
+            let own = index..=index;
+            if !self.crosses(inputs[index]) {
+                continue;
+            }
+            // Beyond the value without information the space falls apart: what was found without going there counts too.
+            let own_outputs = (&inputs[own.clone()], &answers[own.clone()], &hinges[own.clone()]);
+            let crossed = self.found(model, own_outputs, true, &mut runs[own])?;
+            let cost = |data: &CemData| data.distances.map_or(f64::INFINITY, |own| own.elastic_net);
+            for other in crossed {
                 if cost(&other) < cost(best) {
                     *best = other;
                 }
-                best.n_queries = run.queries();
             }
+            best.n_queries = runs[index].queries();
         }
         Ok(found.into_iter().map(Ok).collect())
     }
 }
 
 impl Cem {
+    /// Whether some feature of an instance may pass its value without information.
+    #[allow(clippy::float_cmp, reason = "a feature says nothing when it is the very number")]
+    fn crosses(&self, x: &Row) -> bool {
+        let params = &self.params;
+        let searched = params.crossing
+            && params.mode == Mode::PertinentNegative
+            && params.semantics == Semantics::Native;
+        searched
+            && (0..x.len()).any(|k| {
+                let mirror = 2.0 * self.no_info_val[k] - x[k];
+                let inside = (self.derived.lower[k]..=self.derived.upper[k]).contains(&mirror);
+                inside && mirror != x[k]
+            })
+    }
+
     /// What is found for instances with these outputs and hinges.
     fn found(
         &self,

@@ -53,7 +53,7 @@ pub struct CemParams {
     /// How [`fit`](Self::fit) takes that value from the training rows. Default `"median"`.
     pub no_info_type: NoInfo,
     /// Whether a pertinent negative may also lie beyond the value without information, where it is farther from it than
-    /// the instance; the reference's may. Default false: features only move away from that value.
+    /// the instance; the reference's may. It takes a second search. Default false: features only move away from that value.
     pub crossing: bool,
     /// The classes one of which a pertinent negative must have, at least one other than the instance's. Default `None`:
     /// any other.

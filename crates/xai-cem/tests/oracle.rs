@@ -279,6 +279,26 @@ fn gradients_are_those_at_the_result() {
 }
 
 #[test]
+fn an_autoencoder_adds_its_gradient() {
+    let model = Logistic::new(&[2.0, -1.0], 0.5);
+    let (x, gamma) = (array![1.0, 0.5], 0.3);
+    // A(q) = M q, and the derivative of |A(q) - q|^2 is 2 (M - 1)^T (M - 1) q.
+    let matrix = array![[0.6, 0.2], [0.1, 0.9]];
+    let autoencoder = Linear::outputs(matrix.clone(), Array1::zeros(2));
+    let params = CemParams { gamma, ..upwards() };
+    let view = CemModel::black_box(&model).with_autoencoder(&autoencoder);
+    let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
+    let found = data.pn.unwrap();
+    assert_eq!(data.status, Status::Found);
+    let defect = &matrix - &Array2::<f64>::eye(2);
+    let expected = (&found - &x) * 2.0 + defect.t().dot(&defect.dot(&found)) * (2.0 * gamma);
+    for (own, expected) in data.grads_graph.unwrap().iter().zip(&expected) {
+        // A dozen roundings of numbers below 10.
+        near(*own, *expected, 1e-14);
+    }
+}
+
+#[test]
 fn figures_are_tables_and_maps() {
     let model = Logistic::new(&[2.0, -1.0, 0.0, 0.0], 0.5);
     let x = array![1.0, 0.5, 0.0, 0.0];

@@ -230,6 +230,5 @@ fn a_batch_costs_the_calls_of_one_search() {
     // T calls for each of two rounds of weights, and around them: the instances, the start, two polishes of ten rounds
     // with two calls each, the changes taken back at once and one by one, the result and its gradient. alibi makes 49,961
     // for one instance.
-    println!("{calls} calls, {asked} rows");
     assert!(calls <= 2 * 1000 + 2 + 2 * 20 + 1 + 32 + 2, "{calls} calls");
 }

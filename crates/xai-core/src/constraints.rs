@@ -353,6 +353,14 @@ impl BoundConstraints {
     #[must_use]
     #[allow(clippy::float_cmp, reason = "a value is kept when it is the same number")]
     pub fn nearest(&self, feature: usize, from: f64, to: f64) -> f64 {
+        let closer = |best: f64, value: f64| {
+            let allowed = self.broken(feature, from, value).is_none();
+            if allowed && (value - to).abs() < (best - to).abs() { value } else { best }
+        };
+        let kind = self.features.iter().nth(feature).map(|feature| &feature.kind);
+        if let Some(Kind::Categorical { categories, .. }) = kind {
+            return (0..categories.len()).map(|code| code as f64).fold(from, closer);
+        }
         if to == from || self.broken(feature, from, to).is_none() {
             return to;
         }
@@ -370,13 +378,6 @@ impl BoundConstraints {
                 candidates.extend(whole);
             }
         }
-        if let Some(codes) = &bound.codes {
-            candidates.extend(codes.iter().map(|&code| code as f64));
-        }
-        let closer = |best: f64, value: f64| {
-            let allowed = self.broken(feature, from, value).is_none();
-            if allowed && (value - to).abs() < (best - to).abs() { value } else { best }
-        };
         candidates.into_iter().fold(from, closer)
     }
 

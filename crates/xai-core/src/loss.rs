@@ -92,6 +92,8 @@ enum Wanted {
         kappa: Vec<f64>,
         /// The least number of a wanted class.
         at_least: Option<f64>,
+        /// The largest number of a wanted class.
+        at_most: Option<f64>,
         /// The instance's class, and what it is to be ahead or behind by.
         own: (usize, f64),
     },
@@ -110,6 +112,12 @@ pub struct Margin {
     pub value: f64,
     /// Its derivative with respect to the outputs, shape `(n_outputs,)`.
     pub cotangent: Array1<f64>,
+}
+
+impl Margin {
+    fn smaller(self, other: Self) -> Self {
+        if other.value < self.value { other } else { self }
+    }
 }
 
 impl Hinge {
@@ -155,7 +163,7 @@ impl Hinge {
         let ahead =
             |(class, &is_wanted): (usize, &bool)| if is_wanted { 0.0 } else { ahead(class) };
         let kappa = wanted.iter().enumerate().map(ahead).collect();
-        let wanted = Wanted::Classes { outputs, wanted, kappa, at_least: None, own };
+        let wanted = Wanted::Classes { outputs, wanted, kappa, at_least: None, at_most: None, own };
         Hinge { wanted, semantics: Semantics::Native }
     }
 
@@ -182,6 +190,15 @@ impl Hinge {
     pub fn at_least(mut self, proba: Option<f64>) -> Self {
         if let Wanted::Classes { at_least, .. } = &mut self.wanted {
             *at_least = proba;
+        }
+        self
+    }
+
+    /// The same hinge with a largest number for the wanted class; for an interval nothing changes.
+    #[must_use]
+    pub fn at_most(mut self, proba: Option<f64>) -> Self {
+        if let Wanted::Classes { at_most, .. } = &mut self.wanted {
+            *at_most = proba;
         }
         self
     }
@@ -234,21 +251,20 @@ impl Hinge {
     #[must_use]
     pub fn margin(&self, answer: &Row) -> Margin {
         match &self.wanted {
-            Wanted::Classes { outputs, at_least, .. } => {
+            Wanted::Classes { outputs, at_least, at_most, .. } => {
                 let values = outputs.classes(answer);
                 let (best, rival, ahead) = self.pair(&values);
+                let slope = |sign: f64| outputs.by_output(unit(&values, best, sign));
                 let gap = Margin {
                     value: values[best] - values[rival] - ahead,
                     cotangent: outputs
                         .by_output(unit(&values, best, 1.0) - unit(&values, rival, 1.0)),
                 };
-                match at_least {
-                    Some(least) if values[best] - least < gap.value => Margin {
-                        value: values[best] - least,
-                        cotangent: outputs.by_output(unit(&values, best, 1.0)),
-                    },
-                    _ => gap,
-                }
+                let above = at_least
+                    .map(|least| Margin { value: values[best] - least, cotangent: slope(1.0) });
+                let below = at_most
+                    .map(|most| Margin { value: most - values[best], cotangent: slope(-1.0) });
+                [above, below].into_iter().flatten().fold(gap, Margin::smaller)
             }
             &Wanted::Interval { output, min, max, .. } => {
                 let (above, below) = (answer[output] - min, max - answer[output]);
@@ -258,22 +274,45 @@ impl Hinge {
         }
     }
 
-    /// The margin on a scale on which it is closer to linear: the difference of logarithms, where the numbers are
-    /// above 0 and neither `kappa` nor a least number is asked for; else [`margin`](Self::margin).
+    /// The margin on a scale on which it is closer to linear: a difference of log-odds, or of logarithms, where the
+    /// numbers lie between 0 and 1 and no `kappa` other than 0 matters; else [`margin`](Self::margin).
     ///
     /// A softmax far from its boundary is flat, and its logarithm is not.
     #[must_use]
     pub fn log_margin(&self, answer: &Row) -> Margin {
-        if let Wanted::Classes { outputs, at_least: None, .. } = &self.wanted {
-            let values = outputs.classes(answer);
-            let (best, rival, ahead) = self.pair(&values);
-            let (p, q) = (values[best], values[rival]);
-            if ahead == 0.0 && 0.0 < p && 0.0 < q {
-                let by_class = unit(&values, best, 1.0 / p) - unit(&values, rival, 1.0 / q);
-                return Margin { value: p.ln() - q.ln(), cotangent: outputs.by_output(by_class) };
-            }
+        self.margin_of_logs(answer).unwrap_or_else(|| self.margin(answer))
+    }
+
+    fn margin_of_logs(&self, answer: &Row) -> Option<Margin> {
+        let Wanted::Classes { outputs, at_least, at_most, .. } = &self.wanted else {
+            return None;
+        };
+        let values = outputs.classes(answer);
+        let (best, rival, ahead) = self.pair(&values);
+        let (p, q) = (values[best], values[rival]);
+        let gap = || {
+            let by_class = unit(&values, best, 1.0 / p) - unit(&values, rival, 1.0 / q);
+            Margin { value: p.ln() - q.ln(), cotangent: outputs.by_output(by_class) }
+        };
+        let odds = |limit: f64, sign: f64| {
+            let slope = sign / (p * (1.0 - p));
+            let value = sign * ((p / (1.0 - p)).ln() - (limit / (1.0 - limit)).ln());
+            Margin { value, cotangent: outputs.by_output(unit(&values, best, slope)) }
+        };
+        let limits = || at_least.iter().chain(at_most);
+        let has_odds = limits().all(|&limit| 0.0 < limit && limit < 1.0);
+        let is_inside = 0.0 < p && 0.0 < q && (p < 1.0 || limits().next().is_none());
+        // Being ahead by minus infinity is not asked for at all.
+        let is_ranked = ahead != f64::NEG_INFINITY;
+        if !is_inside || !has_odds || (is_ranked && ahead != 0.0) {
+            return None;
         }
-        self.margin(answer)
+        let parts = [
+            is_ranked.then(gap),
+            at_least.map(|least| odds(least, 1.0)),
+            at_most.map(|most| odds(most, -1.0)),
+        ];
+        parts.into_iter().flatten().reduce(Margin::smaller)
     }
 
     /// Whether the model says what is wanted: the margin is above 0; an interval is closed.

@@ -210,3 +210,21 @@ fn constraints_are_plain_data() {
     let keys: Vec<FeatureKey> = serde_json::from_str(r#"[0, "job"]"#).unwrap();
     assert_eq!(keys, [FeatureKey::from(0), FeatureKey::from("job")]);
 }
+
+/// A grade (feature 2) is one of the codes 0, 1, 2, whatever number a search comes up with.
+#[test]
+fn the_closest_value_of_a_category_is_a_code() {
+    let free = Constraints::default().bind(&table()).unwrap();
+    for (to, code) in [(0.24, 0.0), (0.7, 1.0), (1.6, 2.0), (-3.0, 0.0), (9.0, 2.0)] {
+        assert_eq!(free.nearest(2, 1.0, to), code, "{to}");
+    }
+    let up = Constraint { change: Direction::Up, ..Default::default() };
+    let up = one("grade", up).bind(&table()).unwrap();
+    assert_eq!((up.nearest(2, 1.0, 0.24), up.nearest(2, 1.0, 1.6)), (1.0, 2.0));
+    let ends = Constraint {
+        categories: Some(vec!["low".to_owned(), "high".to_owned()]),
+        ..Default::default()
+    };
+    let ends = one("grade", ends).bind(&table()).unwrap();
+    assert_eq!((ends.nearest(2, 0.0, 0.9), ends.nearest(2, 0.0, 1.1)), (0.0, 2.0));
+}

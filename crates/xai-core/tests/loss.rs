@@ -135,3 +135,32 @@ fn the_squared_error_of_another_class() {
     near(loss.value(&p), 0.0025);
     assert!(loss.accepts(&p, 0.051) && !loss.accepts(&p, 0.049));
 }
+
+/// A probability between two limits: the margin is the smaller way to either, in odds on the scale of logarithms.
+#[test]
+fn a_window_has_two_sides() {
+    let outputs = Outputs::of(&array![0.2, 0.8]).unwrap();
+    let logit = |p: f64| (p / (1.0 - p)).ln();
+    let hinge = Hinge::same(outputs, 1, f64::NEG_INFINITY).at_least(Some(0.6)).at_most(Some(0.7));
+    for (p, value, slope) in
+        [(0.5, -0.1, 1.0), (0.62, 0.02, 1.0), (0.69, 0.01, -1.0), (0.8, -0.1, -1.0)]
+    {
+        let answer = array![1.0 - p, p];
+        let margin = hinge.margin(&answer);
+        // Differences of numbers below 1.
+        assert!((margin.value - value).abs() <= 2.0 * f64::EPSILON, "{p}: {}", margin.value);
+        assert_eq!(margin.cotangent, array![0.0, slope]);
+        assert_eq!(hinge.accepts(&answer), 0.0 < value);
+        let logs = hinge.log_margin(&answer);
+        let limit = if slope < 0.0 { 0.7 } else { 0.6 };
+        let expected = slope * (logit(p) - logit(limit));
+        assert!((logs.value - expected).abs() <= 1e-14, "{p}: {}", logs.value);
+        let expected = slope / (p * (1.0 - p));
+        assert!((logs.cotangent[1] - expected).abs() <= 1e-13, "{p}: {}", logs.cotangent);
+    }
+    // Ranked, the class must also be ahead: at 0.4 it is 0.2 behind, which is more than the 0.1 to the window.
+    let ranked = Hinge::same(outputs, 1, 0.0).at_least(Some(0.5)).at_most(Some(0.7));
+    assert!((ranked.margin(&array![0.6, 0.4]).value + 0.2).abs() <= 2.0 * f64::EPSILON);
+    let unranked = Hinge::same(outputs, 1, f64::NEG_INFINITY).at_least(Some(0.3));
+    assert!(unranked.accepts(&array![0.6, 0.4]) && !unranked.accepts(&array![0.8, 0.2]));
+}

@@ -10,7 +10,8 @@
 //! - [`Asker`], which asks the model for values and gradients of many points in one round of calls;
 //! - [`Problem`] and [`Instance`], with which a method says what its points mean, where they may go and what they cost;
 //!   [`ConstrainedRows`] is that of rows under [`Constraints`](crate::constraints::Constraints);
-//! - [`search`], the whole way: lanes, polish, reverting of small changes, fallbacks, and the check of what is returned.
+//! - [`search`], the whole way: lanes, polish, reverting of small changes, fallbacks, and the check of what is returned;
+//!   [`complete`] is what is behind the lanes, for methods with lanes of their own.
 //!
 //! # Source
 //! Dhurandhar et al. 2018, "Explanations based on the missing" (the loss and its weight `c`); Beck and Teboulle 2009
@@ -32,7 +33,9 @@ pub use ask::{Answer, Asker, Question};
 pub use problem::{Instance, Problem};
 pub use refine::Cost;
 pub use rows::ConstrainedRows;
-pub use search::{Candidate, Outcome, Route, SearchParams, Status, Trial, search};
+pub use search::{
+    Candidate, Descended, Outcome, Route, SearchParams, Status, Trial, complete, search,
+};
 pub use step::{
     Adam, keep_away, keep_toward, linear_decay, momentum, polynomial_decay, proximal, shrink,
     shrink_one_sided,

@@ -11,6 +11,9 @@ use crate::run::Run;
 /// Linearisations of one point at most.
 const ROUNDS: usize = 10;
 
+/// Linearisations at most that are trusted nearby alone, after those that were not.
+const CLOSE_ROUNDS: usize = 14;
+
 /// A polish ends with a relative gain below this.
 const GAIN: f64 = 1e-5;
 
@@ -20,85 +23,170 @@ const FRACTIONS: u8 = 16;
 /// Steps beyond it, where the model bends away.
 const BEYOND: [f64; 4] = [1.001, 1.01, 1.03, 1.1];
 
+/// Parts of the most that the linear margin can gain nearby, that a point must gain against the bend of the model.
+const RESERVES: [f64; 4] = [0.0, 0.02, 0.1, 0.3];
+
+/// A radius that led nowhere shrinks by this factor, and one that did grows by its square root.
+const SHRINKAGE: f64 = 4.0;
+
+/// How often it shrinks at most.
+const SHRINKAGES: i32 = 4;
+
+/// Points that cost more than this times the cheapest of their instance are not polished any closer.
+const PROMISING: f64 = 1.05;
+
+/// How a point is being polished.
+#[derive(Clone, Copy)]
+struct Trust {
+    is_open: bool,
+    /// The most that a scaled coordinate may move at once; `None` while there is no limit.
+    radius: Option<f64>,
+    /// The radius below which a polish ends.
+    least: f64,
+    rounds: usize,
+}
+
+impl Trust {
+    /// Goes on after a round that gained, or not, and in which the closest point of the linear model was `reach` away.
+    fn next(&mut self, has_gained: bool, reach: f64) {
+        self.rounds += 1;
+        self.radius = match self.radius {
+            None if has_gained && self.rounds < ROUNDS => None,
+            None => {
+                self.least = reach / f64::from(FRACTIONS) / SHRINKAGE.powi(SHRINKAGES);
+                self.rounds = 0;
+                Some(reach / f64::from(FRACTIONS))
+            }
+            Some(radius) if has_gained => Some(radius * SHRINKAGE.sqrt()),
+            Some(radius) => Some(radius / SHRINKAGE),
+        };
+        self.is_open = match self.radius {
+            None => true,
+            Some(radius) => 0.0 < reach && self.least <= radius && self.rounds < CLOSE_ROUNDS,
+        };
+    }
+}
+
 impl Refiner<'_> {
     /// Polishes points in place, all of them in shared calls.
     ///
+    /// The linear model is trusted everywhere first, which gets to the corners of the box; where that leads no further,
+    /// nearby alone.
+    ///
     /// # Cost
-    /// For each round of a point a gradient and 20 queries; 3 to 6 rounds are usual, 10 the most.
+    /// For each round of a point a gradient and 20 queries, later 8; 10 and 14 rounds at the most.
     pub(crate) fn polish(
         &self,
         runs: &mut [Run<'_>],
         state: &mut State,
         found: &mut [Owned],
     ) -> Result<()> {
-        let mut open = vec![true; found.len()];
-        for _ in 0..ROUNDS {
+        let fresh = Trust { is_open: true, radius: None, least: 0.0, rounds: 0 };
+        let mut trusts = vec![fresh; found.len()];
+        loop {
+            let mut open: Vec<bool> = trusts.iter().map(|trust| trust.is_open).collect();
             self.close(state, found, &mut open);
-            let mut owners = Vec::new();
-            let mut questions = Vec::new();
-            for (owner, own) in found.iter().enumerate().filter(|(owner, _)| open[*owner]) {
-                owners.push(owner);
-                let point = own.candidate.point.clone();
-                questions.push(Question { instance: own.instance, point, gradient: true });
-            }
+            let question = |owner: usize| Question {
+                instance: found[owner].instance,
+                point: found[owner].candidate.point.clone(),
+                gradient: true,
+            };
+            let owners: Vec<usize> = (0..found.len()).filter(|&owner| open[owner]).collect();
+            let questions: Vec<Question> = owners.iter().map(|&owner| question(owner)).collect();
             let kept = self.affordable(runs, state, &questions);
-            let mut kept = kept.iter();
-            owners.retain(|_| *kept.next().unwrap_or(&false));
+            let both = owners.into_iter().zip(questions).zip(kept);
+            let (owners, questions): (Vec<usize>, Vec<Question>) =
+                both.filter(|(_, kept)| *kept).map(|(both, _)| both).unzip();
             if owners.is_empty() {
                 return Ok(());
             }
-            let questions: Vec<Question> = owners
-                .iter()
-                .map(|&owner| Question {
-                    instance: found[owner].instance,
-                    point: found[owner].candidate.point.clone(),
-                    gradient: true,
-                })
-                .collect();
             let hinge = |index: usize| &self.asker.instances[questions[index].instance].hinge;
             let answers = self.asker.ask(runs, &questions, &|index, outputs| {
                 Some(hinge(index).log_margin(outputs).cotangent)
             })?;
             let mut proposals = Vec::new();
             let mut limits = vec![f64::NEG_INFINITY; found.len()];
+            let mut reaches = vec![0.0; found.len()];
             for (index, (&owner, answer)) in owners.iter().zip(&answers).enumerate() {
-                open[owner] = false;
-                let instance = &self.asker.instances[found[owner].instance];
-                let point = &found[owner].candidate.point;
                 let value = hinge(index).log_margin(&answer.outputs).value;
                 let Some(gradient) = &answer.gradient else { continue };
-                let own = found[owner].instance;
-                let Some(closest) = self.closest(own, point, gradient, value) else {
-                    continue;
-                };
                 limits[owner] = found[owner].candidate.distance;
-                let along = (1..=FRACTIONS).map(|j| {
-                    let fraction = f64::from(j) / f64::from(FRACTIONS);
-                    point + &((&closest - point) * fraction)
-                });
-                let beyond = BEYOND.iter().map(|&factor| {
-                    let change = (&closest - &instance.center) * factor;
-                    let mut far = &instance.center + &change;
-                    self.keep_discrete(point, &mut far);
-                    far
-                });
-                for mut proposed in along.chain(beyond) {
-                    instance.confine(&mut proposed);
-                    proposals.push(Proposal {
-                        owner,
-                        instance: found[owner].instance,
-                        point: proposed,
-                    });
-                }
+                let (points, reach) =
+                    self.along(&found[owner], gradient, value, trusts[owner].radius);
+                reaches[owner] = reach;
+                let instance = found[owner].instance;
+                proposals.extend(points.into_iter().map(|point| Proposal {
+                    owner,
+                    instance,
+                    point,
+                }));
             }
             let better = self.cheapest(runs, state, proposals, &limits)?;
-            for (owner, better) in better.into_iter().enumerate() {
-                let Some(better) = better else { continue };
-                open[owner] = better.distance < found[owner].candidate.distance * (1.0 - GAIN);
-                found[owner].candidate = better;
+            for &owner in &owners {
+                let before = found[owner].candidate.distance;
+                if let Some(better) = &better[owner] {
+                    found[owner].candidate = better.clone();
+                }
+                let has_gained = found[owner].candidate.distance < before * (1.0 - GAIN);
+                trusts[owner].next(has_gained, reaches[owner]);
+            }
+            for owner in 0..found.len() {
+                let own = &found[owner];
+                let rivals = found.iter().filter(|other| other.instance == own.instance);
+                let least =
+                    rivals.fold(f64::INFINITY, |least, other| other.candidate.distance.min(least));
+                let is_promising = own.candidate.distance <= PROMISING * least;
+                trusts[owner].is_open &= trusts[owner].radius.is_none() || is_promising;
             }
         }
-        Ok(())
+    }
+
+    /// The points that a linear model of the margin proposes, and how far its closest point is.
+    fn along(
+        &self,
+        own: &Owned,
+        gradient: &Row,
+        margin: f64,
+        radius: Option<f64>,
+    ) -> (Vec<Array1<f64>>, f64) {
+        let instance = &self.asker.instances[own.instance];
+        let point = &own.candidate.point;
+        let mut points = Vec::new();
+        let mut reach = 0.0_f64;
+        let mut measure = |closest: &Array1<f64>| {
+            for ((to, from), scale) in closest.iter().zip(point).zip(&instance.scale) {
+                reach = reach.max((scale * (to - from)).abs());
+            }
+        };
+        if let Some(radius) = radius {
+            let most = |k: usize| gradient[k].abs() * radius / instance.scale[k].max(1e-300);
+            let most: f64 = (0..gradient.len())
+                .filter(|&k| instance.lower[k] < instance.upper[k])
+                .map(most)
+                .sum();
+            for reserve in RESERVES {
+                let margin = margin - reserve * most;
+                let closest = self.closest(own.instance, point, gradient, margin, Some(radius));
+                let Some(closest) = closest else { continue };
+                measure(&closest);
+                points.push((point + &closest) * 0.5);
+                points.push(closest);
+            }
+        } else if let Some(closest) = self.closest(own.instance, point, gradient, margin, None) {
+            measure(&closest);
+            points.extend((1..=FRACTIONS).map(|j| {
+                let fraction = f64::from(j) / f64::from(FRACTIONS);
+                point + &((&closest - point) * fraction)
+            }));
+            points.extend(BEYOND.iter().map(|&factor| {
+                let change = (&closest - &instance.center) * factor;
+                let mut far = &instance.center + &change;
+                self.keep_discrete(point, &mut far);
+                far
+            }));
+        }
+        points.iter_mut().for_each(|point| instance.confine(point));
+        (points, reach)
     }
 
     /// Discrete coordinates are not moved by a polish.
@@ -110,14 +198,15 @@ impl Refiner<'_> {
         }
     }
 
-    /// The cheapest point of the box at which the margin, taken as linear around `point`, is not below 0. `None` where
-    /// there is none.
+    /// The cheapest point of the box, and within `radius`, at which the margin, taken as linear around `point`, is not
+    /// below 0. `None` where there is none.
     fn closest(
         &self,
         index: usize,
         point: &Row,
         gradient: &Row,
         margin: f64,
+        radius: Option<f64>,
     ) -> Option<Array1<f64>> {
         let instance = &self.asker.instances[index];
         let piece = |k: usize| self.asker.problem.piece(index, instance, point, k);
@@ -126,11 +215,19 @@ impl Refiner<'_> {
         // g.(v - b) + h >= 0 for the free part of v alone, written for the change from the centre.
         let needed = free.iter().map(|&k| gradient[k] * (point[k] - instance.center[k]));
         let needed = needed.sum::<f64>() - margin;
+        let scale = |k: usize| instance.scale[k].max(f64::MIN_POSITIVE);
+        let far = |k: usize| radius.map_or(f64::INFINITY, |radius| radius / scale(k));
         let part = Linear {
             gradient: free.iter().map(|&k| gradient[k]).collect(),
-            scale: free.iter().map(|&k| instance.scale[k].max(f64::MIN_POSITIVE)).collect(),
-            lower: free.iter().map(|&k| piece(k).0 - instance.center[k]).collect(),
-            upper: free.iter().map(|&k| piece(k).1 - instance.center[k]).collect(),
+            scale: free.iter().map(|&k| scale(k)).collect(),
+            lower: free
+                .iter()
+                .map(|&k| piece(k).0.max(point[k] - far(k)) - instance.center[k])
+                .collect(),
+            upper: free
+                .iter()
+                .map(|&k| piece(k).1.min(point[k] + far(k)) - instance.center[k])
+                .collect(),
         };
         let change = part.solve(needed, self.cost)?;
         let mut closest = point.to_owned();

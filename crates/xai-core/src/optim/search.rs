@@ -14,6 +14,10 @@ use crate::model::Access;
 use crate::params::Semantics;
 use crate::run::Run;
 
+mod complete;
+
+pub use complete::{Descended, complete};
+
 /// Settings of a [`search`]. Methods check them and say their defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchParams {
@@ -457,10 +461,19 @@ impl Searched {
             refiner.polish(runs, &mut self.progress, &mut best)?;
         }
         if params.sparsify {
+            let polished = best.clone();
             refiner.sparsify(runs, &mut self.progress, &mut best)?;
             refiner.descend(runs, &mut self.progress, &mut best)?;
             if params.polish {
-                refiner.polish(runs, &mut self.progress, &mut best)?;
+                // What did not change would be polished to itself.
+                let mut changed = Vec::new();
+                for (own, before) in best.iter().zip(polished) {
+                    if own.candidate.point != before.candidate.point {
+                        changed.push(own.clone());
+                    }
+                }
+                refiner.polish(runs, &mut self.progress, &mut changed)?;
+                best.extend(changed);
             }
         }
         for own in best {

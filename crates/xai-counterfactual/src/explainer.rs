@@ -1,0 +1,568 @@
+//! Gradient counterfactuals.
+
+use ndarray::{Array1, ArrayView1, Axis};
+use serde::{Deserialize, Serialize};
+use xai_core::constraints::BoundConstraints;
+use xai_core::loss::{self, Hinge, Outputs, SquaredError};
+use xai_core::optim::{
+    Asker, Candidate, ConstrainedRows, Cost, Instance, Outcome, Route, SearchParams, Status,
+    complete,
+};
+use xai_core::tabular::Features;
+use xai_core::{
+    About, Access, Batch, Error, Explainer, Input, Result, Row, Rows, Run, Semantics, Stop, Valid,
+    Warning, nested, require, same_shape,
+};
+
+use crate::data::{Change, CounterfactualData, CounterfactualRecord, Lambda};
+use crate::lanes::{self, Descent, Trail};
+use crate::params::{CounterfactualParams, DistanceFn, TargetClass};
+use crate::reference::{self, Search};
+
+/// The closest row to which the model gives a wanted probability of a class. Made by [`CounterfactualParams::build`] or
+/// [`fit`](CounterfactualParams::fit).
+///
+/// The model is a white box or a black box as [`Access`] says.
+///
+/// # Cost
+/// Two queries for the instance, and a gradient. Then at most [`max_iter`](CounterfactualParams::max_iter) rounds of
+/// calls; in each, every lambda that is still running and not beside another one asks for one row and one gradient,
+/// which costs a white box its own price and a black box two rows for each feature that may change. The polish asks for 20
+/// rows and a gradient, at most ten times for each of three rows.
+///
+/// # Source
+/// Wachter, Mittelstadt and Russell 2017, "Counterfactual explanations without opening the black box", arXiv:1711.00399.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct Counterfactual {
+    params: Valid<CounterfactualParams>,
+    features: Features,
+    /// What a change of 1 counts in each column, for distances that training rows scale.
+    #[serde(with = "nested::option")]
+    scales: Option<Array1<f64>>,
+    warnings: Vec<Warning>,
+    #[serde(skip)]
+    derived: Derived,
+}
+
+/// What is kept of an explainer; the rest follows from it.
+#[derive(Deserialize)]
+struct Saved {
+    params: Valid<CounterfactualParams>,
+    features: Features,
+    #[serde(with = "nested::option")]
+    scales: Option<Array1<f64>>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Derived {
+    constraints: BoundConstraints,
+    lower: Array1<f64>,
+    upper: Array1<f64>,
+    eps: Array1<f64>,
+}
+
+impl TryFrom<Saved> for Counterfactual {
+    type Error = Error;
+
+    fn try_from(saved: Saved) -> Result<Self> {
+        let Saved { params, features, scales, warnings } = saved;
+        Counterfactual::assemble(params, features, scales, warnings)
+    }
+}
+
+impl Counterfactual {
+    pub(crate) fn new(
+        params: Valid<CounterfactualParams>,
+        features: Features,
+        train_data: Option<&Rows>,
+    ) -> Result<Self> {
+        let mut warnings = Vec::new();
+        if let Some(rows) = train_data {
+            let shape = [rows.nrows().max(1), features.n_columns()];
+            same_shape("the training rows", &shape, rows.shape())?;
+            xai_core::input::all_finite("the training rows", rows)?;
+            features.check("the training rows", rows)?;
+        }
+        let scales = match (params.distance_fn, train_data) {
+            (DistanceFn::L1Mad, Some(rows)) => Some(scales(rows, &mut warnings)),
+            _ => None,
+        };
+        Counterfactual::assemble(params, features, scales, warnings)
+    }
+
+    fn assemble(
+        params: Valid<CounterfactualParams>,
+        features: Features,
+        scales: Option<Array1<f64>>,
+        warnings: Vec<Warning>,
+    ) -> Result<Self> {
+        let n = features.n_columns();
+        let is_scaled = params.distance_fn == DistanceFn::L1Mad;
+        let rule = "one that needs no training rows, unless `fit` gives it some";
+        require(!is_scaled || scales.is_some(), "distance_fn", rule, params.distance_fn)?;
+        if let Some(scales) = &scales {
+            same_shape("the scales of the distance", &[n], scales.shape())?;
+            for &scale in scales {
+                let allowed = 0.0 < scale && scale < f64::INFINITY;
+                require(allowed, "scales", "finite and above 0", scale)?;
+            }
+        }
+        if let Some(shape) = &params.shape {
+            let rule = format!("the shape of an image of {n} pixels");
+            require(shape.iter().product::<usize>() == n, "shape", rule, shape)?;
+        }
+        let lower = params.feature_range.0.expand("feature_range", n)?;
+        let upper = params.feature_range.1.expand("feature_range", n)?;
+        for (low, high) in lower.iter().zip(&upper) {
+            require(low <= high, "feature_range", "from a least to a largest value", (low, high))?;
+        }
+        let eps = params.eps.expand("eps", n)?;
+        params.constraints.bind(&features)?;
+        // Whole numbers and steps are rounded, which must not lead out of the range.
+        let mut rules = params.constraints.clone();
+        for (key, rule) in &mut rules.features {
+            let Some(feature) = features.find(key) else { continue };
+            if rule.integer || rule.step.is_some() {
+                let column = features.columns(feature).start;
+                rule.min = Some(rule.min.unwrap_or(f64::NEG_INFINITY).max(lower[column]));
+                rule.max = Some(rule.max.unwrap_or(f64::INFINITY).min(upper[column]));
+            }
+        }
+        let constraints = rules.bind(&features)?;
+        let derived = Derived { constraints, lower, upper, eps };
+        Ok(Counterfactual { params, features, scales, warnings, derived })
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn params(&self) -> &CounterfactualParams {
+        &self.params
+    }
+
+    /// The table it was made for.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    fn cost(&self) -> Cost {
+        match self.params.distance_fn {
+            DistanceFn::L1 | DistanceFn::L1Mad => Cost::ABSOLUTE,
+            DistanceFn::L2 => Cost { squares: 1.0, absolute: 0.0 },
+        }
+    }
+
+    fn search_params(&self) -> SearchParams {
+        let params = &self.params;
+        SearchParams {
+            cost: self.cost(),
+            learning_rate_init: params.learning_rate_init,
+            max_iterations: params.max_iter,
+            c_init: 1.0 / params.lam_init,
+            c_steps: params.max_lam_steps,
+            clip: (f64::NEG_INFINITY, f64::INFINITY),
+            update_num_grad: 1,
+            patience: Some(params.early_stop),
+            momentum: false,
+            attack: true,
+            polish: params.polish,
+            sparsify: params.sparsify,
+            fallback: params.fallback,
+            semantics: Semantics::Native,
+        }
+    }
+
+    /// What is wanted of an instance whose outputs are these, and the loss that leads there.
+    fn target(&self, answer: &Row, run: &mut Run<'_>) -> Result<(Hinge, SquaredError)> {
+        let params = &self.params;
+        let outputs = Outputs::of(answer)?;
+        let is_proba = answer.iter().all(|value| (0.0..=1.0).contains(value));
+        if 1 < answer.len() && !(is_proba && (answer.sum() - 1.0).abs() <= 1e-3) {
+            let message = "the outputs are no probabilities; `target_proba` and `tol` count in their own unit";
+            run.warn("counterfactual.not_probabilities", message);
+        }
+        let own = outputs.class(answer);
+        let class = match params.target_class {
+            TargetClass::Other => loss::TargetClass::Other(own),
+            TargetClass::Same => loss::TargetClass::Fixed(own),
+            TargetClass::Class(class) => {
+                let rule = format!("a class of the model, below {}", outputs.n_classes());
+                require(class < outputs.n_classes(), "target_class", rule, class)?;
+                loss::TargetClass::Fixed(class)
+            }
+        };
+        let is_ranked = params.require_argmax.unwrap_or(params.target_class != TargetClass::Same);
+        // Behind by any distance is enough where the rank does not matter.
+        let ahead = if is_ranked { 0.0 } else { f64::NEG_INFINITY };
+        let hinge = match class {
+            loss::TargetClass::Other(own) => Hinge::other(outputs, own, ahead),
+            loss::TargetClass::Fixed(class) => Hinge::same(outputs, class, ahead),
+        };
+        let (least, most) = self.window();
+        let hinge = hinge.at_least(Some(least).filter(|&least| 0.0 < least));
+        let hinge = hinge.at_most(Some(most).filter(|&most| most < 1.0));
+        Ok((hinge, SquaredError { outputs, class, target_proba: params.target_proba }))
+    }
+
+    /// The probabilities that reach the target.
+    fn window(&self) -> (f64, f64) {
+        let CounterfactualParams { target_proba, tol, min_target_proba, .. } = *self.params;
+        let least = (target_proba - tol).max(min_target_proba.unwrap_or(f64::NEG_INFINITY));
+        (least, target_proba + tol)
+    }
+
+    /// Where an instance may go.
+    fn instance(&self, rows: &ConstrainedRows<'_>, index: usize, hinge: Hinge) -> Instance {
+        let limits = (&*self.derived.lower, &*self.derived.upper);
+        let mut instance = rows.instance(index, hinge, limits);
+        if let Some(scales) = &self.scales {
+            instance.scale *= scales;
+        }
+        instance
+    }
+
+    /// The model's outputs for the instances.
+    fn outputs(
+        &self,
+        model: Access<'_>,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Array1<f64>>> {
+        let sizes = vec![1; inputs.len()];
+        let gradients = vec![0; inputs.len()];
+        let n_features = self.features.n_columns();
+        let mut answers = Vec::with_capacity(inputs.len());
+        Run::ask_together(
+            runs,
+            Access::BlackBox(model.predictor()),
+            Batch { sizes: &sizes, gradients: &gradients, n_features },
+            |run, _, cells| cells.assign(inputs[run]),
+            |_, _, _| None,
+            |_, _, outputs, _| {
+                answers.push(outputs.to_owned());
+                Ok(())
+            },
+        )?;
+        Ok(answers)
+    }
+
+    /// All instances in shared calls.
+    fn natively(
+        &self,
+        model: Access<'_>,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<CounterfactualData>> {
+        let Derived { constraints, eps, .. } = &self.derived;
+        let origins: Vec<Array1<f64>> = inputs.iter().map(|&x| x.to_owned()).collect();
+        let rows = ConstrainedRows::new(constraints, origins, eps.clone());
+        let answers = self.outputs(model, inputs, runs)?;
+        let (mut instances, mut losses) = (Vec::new(), Vec::new());
+        for (index, (answer, run)) in answers.iter().zip(runs.iter_mut()).enumerate() {
+            let (hinge, loss) = self.target(answer, run)?;
+            instances.push(self.instance(&rows, index, hinge));
+            losses.push(loss);
+        }
+        let asker = Asker { access: model, problem: &rows, instances: &instances };
+        let (params, cost) = (&*self.params, self.cost());
+        let trails = Descent { asker, params, losses: &losses, cost, eps }.run(runs)?;
+        let descended = trails.iter().map(Trail::descended).collect();
+        let outcomes = complete(asker, &self.search_params(), runs, descended)?;
+        let mut data = Vec::with_capacity(inputs.len());
+        for (index, (outcome, trail)) in outcomes.into_iter().zip(&trails).enumerate() {
+            let writer = Writer { explainer: self, x: inputs[index], loss: &losses[index] };
+            let queries = runs[index].queries();
+            data.push(writer.native(&answers[index], outcome, trail, queries));
+        }
+        Ok(data)
+    }
+
+    /// One instance in the reference's order.
+    fn as_the_reference(
+        &self,
+        model: Access<'_>,
+        x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<CounterfactualData> {
+        let answer = run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?;
+        let (_, loss) = self.target(&answer.row(0), run)?;
+        let Derived { lower, upper, eps, .. } = &self.derived;
+        let params = &*self.params;
+        let range = (&**lower, &**upper);
+        let search = Search { access: model, params, loss: loss.clone(), x, range, eps };
+        let found = search.run(run)?;
+        let writer = Writer { explainer: self, x, loss: &loss };
+        Ok(writer.reference(&answer.row(0), found, run.queries()))
+    }
+}
+
+/// One over the median absolute deviation of each column.
+fn scales(rows: &Rows, warnings: &mut Vec<Warning>) -> Array1<f64> {
+    /// The mean absolute deviation of a normal distribution is the standard deviation over this.
+    const OF_MEAN: f64 = 1.253_314_137_315_500_3;
+    let mut replaced = Vec::new();
+    let mut scales = Array1::ones(rows.ncols());
+    for (index, column) in rows.columns().into_iter().enumerate() {
+        let middle = median(&column);
+        let deviations = column.mapv(|value| (value - middle).abs());
+        let own = median(&deviations.view());
+        let mean = OF_MEAN * deviations.sum() / deviations.len() as f64;
+        if own == 0.0 {
+            replaced.push(index.to_string());
+        }
+        let spread = if 0.0 < own { own } else { mean };
+        if 0.0 < spread && (1.0 / spread).is_finite() {
+            scales[index] = 1.0 / spread;
+        }
+    }
+    if !replaced.is_empty() {
+        let message = format!(
+            "the median absolute deviation of columns {} is 0; their mean absolute deviation, or 1, takes its place",
+            replaced.join(", ")
+        );
+        warnings.push(Warning { code: "counterfactual.no_deviation".to_owned(), message });
+    }
+    scales
+}
+
+/// The middle of a column, or the mean of the two in the middle.
+fn median(column: &ArrayView1<'_, f64>) -> f64 {
+    let mut values = column.to_vec();
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
+}
+
+/// Writes what was found for one instance.
+struct Writer<'a> {
+    explainer: &'a Counterfactual,
+    x: &'a Row,
+    loss: &'a SquaredError,
+}
+
+impl Writer<'_> {
+    fn record(
+        &self,
+        candidate: &Candidate,
+        lambda: Option<f64>,
+        index: Option<usize>,
+    ) -> CounterfactualRecord {
+        let outputs = self.loss.outputs;
+        let proba = outputs.classes(&candidate.outputs);
+        let class = outputs.class(&candidate.outputs);
+        let error = match self.explainer.params.semantics {
+            Semantics::Native => self.loss.value(&candidate.outputs),
+            Semantics::Reference => (proba[class] - self.loss.target_proba).powi(2),
+        };
+        let distance = candidate.distance;
+        let loss = error + lambda.map_or(0.0, |lambda| lambda * distance);
+        let x = candidate.point.clone();
+        CounterfactualRecord { x, distance, lambda, index, class, proba, loss }
+    }
+
+    fn native(
+        &self,
+        answer: &Row,
+        outcome: Outcome,
+        trail: &Trail,
+        n_queries: u64,
+    ) -> CounterfactualData {
+        let max_iter = self.explainer.params.max_iter;
+        let place = |lane: usize, step: usize| Some(lane * max_iter + step);
+        let is_descent = outcome.route == Some(Route::Descent);
+        let cf = outcome.found.as_ref().map(|found| {
+            let closest = lanes::closest(trail, &found.point.view()).filter(|_| is_descent);
+            let index = closest.and_then(|(lane, _, hit)| place(lane, hit.step));
+            self.record(found, closest.map(|(_, lambda, _)| lambda), index)
+        });
+        let mut data = self.data(answer, cf, outcome.status, outcome.stop, n_queries);
+        for (j, lane) in trail.lanes.iter().enumerate() {
+            let best = lane.best.as_ref();
+            let hits = if self.explainer.params.trace == 0 {
+                best.into_iter().collect::<Vec<_>>()
+            } else {
+                lane.trace.iter().collect()
+            };
+            let record = |hit: &lanes::Hit| {
+                self.record(&hit.candidate, Some(lane.lambda), place(j, hit.step))
+            };
+            data.all.insert(j, hits.into_iter().map(record).collect());
+            data.lambdas.push(Lambda {
+                lambda: lane.lambda,
+                n_steps: lane.steps,
+                n_hits: lane.n_hits,
+                distance: best.map(|hit| hit.candidate.distance),
+            });
+        }
+        data.route = outcome.route;
+        if outcome.route == Some(Route::Start) {
+            "Found: the instance itself reaches the target.".clone_into(&mut data.reason);
+        }
+        data.nearest_miss = outcome.nearest_miss.map(|miss| self.record(&miss, None, None));
+        data
+    }
+
+    fn reference(
+        &self,
+        answer: &Row,
+        found: reference::Found,
+        n_queries: u64,
+    ) -> CounterfactualData {
+        let candidate = |hit: &reference::Hit| Candidate {
+            point: hit.point.clone(),
+            outputs: hit.outputs.clone(),
+            distance: hit.distance,
+        };
+        let record =
+            |hit: &reference::Hit| self.record(&candidate(hit), Some(hit.lambda), Some(hit.index));
+        let cf = found.best.as_ref().map(record);
+        let status = match (&cf, found.stop) {
+            (Some(_), _) => Status::Found,
+            (None, Some(_)) => Status::Budget,
+            (None, None) => Status::TargetNotReached,
+        };
+        let mut data = self.data(answer, cf, status, found.stop, n_queries);
+        data.success = found.began.then_some(true);
+        data.route = data.cf.as_ref().map(|_| Route::Descent);
+        if status == Status::TargetNotReached && !found.began {
+            let reason = "Not found: fewer than two lambdas of the sweep reached the target.";
+            reason.clone_into(&mut data.reason);
+        }
+        for (step, tried) in found.tried.iter().enumerate() {
+            let hits = if self.explainer.params.trace == 0 {
+                tried.best.iter().map(record).collect()
+            } else {
+                tried.trace.iter().map(record).collect()
+            };
+            data.all.insert(step, hits);
+            data.lambdas.push(Lambda {
+                lambda: tried.lambda,
+                n_steps: tried.n_steps,
+                n_hits: tried.n_hits,
+                distance: tried.best.as_ref().map(|hit| hit.distance),
+            });
+        }
+        if data.cf.is_none() {
+            data.nearest_miss = found.nearest.map(|(_, point, outputs)| {
+                let distance = (&point - &self.x.view()).mapv(f64::abs).sum();
+                self.record(&Candidate { point, outputs, distance }, None, None)
+            });
+        }
+        data
+    }
+
+    fn data(
+        &self,
+        answer: &Row,
+        cf: Option<CounterfactualRecord>,
+        status: Status,
+        stop: Option<Stop>,
+        n_queries: u64,
+    ) -> CounterfactualData {
+        let proba = self.loss.outputs.classes(answer);
+        let orig_class = self.loss.outputs.class(answer);
+        CounterfactualData {
+            all: std::collections::BTreeMap::new(),
+            orig_class,
+            orig_proba: proba[orig_class],
+            success: Some(cf.is_some()),
+            status,
+            reason: reason(status, stop).to_owned(),
+            route: None,
+            nearest_miss: None,
+            changes: cf.as_ref().map_or_else(Vec::new, |cf| self.changes(&cf.x)),
+            cf,
+            lambdas: Vec::new(),
+            instance: self.x.to_owned(),
+            feature_names: self.explainer.features.names(),
+            shape: self.explainer.params.shape.clone(),
+            n_queries,
+            stop: stop.unwrap_or(Stop::Converged),
+        }
+    }
+
+    #[allow(clippy::float_cmp, reason = "a cell is kept when it is the same number")]
+    fn changes(&self, to: &Row) -> Vec<Change> {
+        let features = &self.explainer.features;
+        let names = features.names();
+        let differs =
+            |feature: &usize| features.columns(*feature).any(|column| self.x[column] != to[column]);
+        let change = |feature: usize| Change {
+            feature: names[feature].clone(),
+            from: features.describe(feature, self.x),
+            to: features.describe(feature, to),
+        };
+        (0..names.len()).filter(differs).map(change).collect()
+    }
+}
+
+fn reason(status: Status, stop: Option<Stop>) -> &'static str {
+    match (status, stop) {
+        (Status::Found, None) => "Found.",
+        (Status::Found, Some(_)) => "The best that was found before the search was stopped.",
+        (Status::GradientVanished, _) => {
+            "Not found: the model is flat around the instance, and other ways found nothing."
+        }
+        (Status::RangeInfeasible, _) => {
+            "Not found: only changes that are not allowed would lead closer."
+        }
+        (Status::Budget, _) => "Not found before the search was stopped.",
+        _ => "Not found: the search did not reach the target.",
+    }
+}
+
+impl Explainer for Counterfactual {
+    type Input = Row;
+    type Model<'m> = Access<'m>;
+    type Data = CounterfactualData;
+    const ABOUT: About =
+        About { name: "Counterfactual", kind: &["blackbox", "whitebox"], scope: &["local"] };
+    const TOGETHER: usize = 16;
+
+    fn params(&self) -> &impl Serialize {
+        &self.params
+    }
+
+    fn check_input(&self, x: &Row) -> Result<()> {
+        same_shape("the input", &[self.features.n_columns()], x.shape())?;
+        x.check()?;
+        self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
+        if self.params.semantics == Semantics::Native && !self.params.widen_range {
+            for (k, &value) in x.iter().enumerate() {
+                let (low, high) = (self.derived.lower[k], self.derived.upper[k]);
+                let rule =
+                    format!("around the instance's {value} in column {k}, or `widen_range` set");
+                require((low..=high).contains(&value), "feature_range", rule, (low, high))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compute(
+        &self,
+        model: &Access<'_>,
+        x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<CounterfactualData> {
+        let results = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+        results.into_iter().next().expect("one result for one input")
+    }
+
+    fn compute_together(
+        &self,
+        model: &Access<'_>,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<CounterfactualData>>> {
+        for Warning { code, message } in &self.warnings {
+            runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
+        }
+        if self.params.semantics == Semantics::Native {
+            return Ok(self.natively(*model, inputs, runs)?.into_iter().map(Ok).collect());
+        }
+        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.as_the_reference(*model, x, run);
+        Ok(inputs.iter().zip(runs.iter_mut()).map(alone).collect())
+    }
+}

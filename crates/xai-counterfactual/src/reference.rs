@@ -1,0 +1,241 @@
+//! The reference's search: ten lambdas after one another, then a bisection between two of them.
+
+use ndarray::{Array1, Array2, Axis, s};
+use xai_core::loss::{SquaredError, TargetClass};
+use xai_core::optim::{Adam, linear_decay};
+use xai_core::{Access, Error, Event, Result, Row, Run, Stop};
+
+use crate::params::CounterfactualParams;
+
+/// Lambdas of the sweep.
+const DECADES: i32 = 10;
+
+/// Hits that make a lambda of the bisection a success.
+const ENOUGH: usize = 5;
+
+/// A row that reached the target.
+#[derive(Clone, Debug)]
+pub(crate) struct Hit {
+    pub(crate) point: Array1<f64>,
+    pub(crate) outputs: Array1<f64>,
+    pub(crate) distance: f64,
+    pub(crate) lambda: f64,
+    pub(crate) index: usize,
+}
+
+/// A lambda of the bisection.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    pub(crate) lambda: f64,
+    pub(crate) n_steps: usize,
+    pub(crate) n_hits: usize,
+    /// The closest hit.
+    pub(crate) best: Option<Hit>,
+    pub(crate) trace: Vec<Hit>,
+}
+
+/// How far the search came.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// The closest hit of all.
+    pub(crate) best: Option<Hit>,
+    pub(crate) tried: Vec<Tried>,
+    /// Whether the bisection began.
+    pub(crate) began: bool,
+    pub(crate) stop: Option<Stop>,
+    /// The row whose probability came closest to the target without reaching it: the squared error, the row, its outputs.
+    pub(crate) nearest: Option<(f64, Array1<f64>, Array1<f64>)>,
+}
+
+pub(crate) struct Search<'a> {
+    pub(crate) access: Access<'a>,
+    pub(crate) params: &'a CounterfactualParams,
+    pub(crate) loss: SquaredError,
+    pub(crate) x: &'a Row,
+    pub(crate) range: (&'a Row, &'a Row),
+    pub(crate) eps: &'a Row,
+}
+
+/// Where a search stands.
+#[derive(Clone)]
+struct Place {
+    point: Array1<f64>,
+    outputs: Array1<f64>,
+    /// The derivative of the squared error.
+    gradient: Array1<f64>,
+}
+
+impl Search<'_> {
+    pub(crate) fn run(&self, run: &mut Run<'_>) -> Result<Found> {
+        let mut found = Found::default();
+        match self.both_phases(run, &mut found) {
+            Err(Error::Stopped(stop)) => found.stop = Some(stop),
+            other => other?,
+        }
+        Ok(found)
+    }
+
+    fn both_phases(&self, run: &mut Run<'_>, found: &mut Found) -> Result<()> {
+        let total = Some(u64::from(DECADES.unsigned_abs()) + self.params.max_lam_steps as u64);
+        let mut done = 0;
+        let mut report = |run: &mut Run<'_>| {
+            done += 1;
+            match run.report(Event::Step { done, total }).break_value() {
+                Some(stop) => Err(Error::Stopped(stop)),
+                None => Ok(()),
+            }
+        };
+        let start = self.at(self.x.to_owned(), run)?;
+        let mut place = start.clone();
+        let mut hits = Vec::new();
+        for decade in 0..DECADES {
+            let lambda = self.params.lam_init / 10.0_f64.powi(decade);
+            hits.push((lambda, self.sweep(lambda, &mut place, run, found)?));
+            report(run)?;
+        }
+        let Some(&(lower, _)) = hits.iter().filter(|(_, count)| 0 < *count).nth(1) else {
+            return Ok(());
+        };
+        found.began = true;
+        let last_miss = hits.iter().rev().find(|(_, count)| *count == 0);
+        let upper = last_miss.map_or(self.params.lam_init, |(lambda, _)| *lambda);
+        let (mut lower, mut upper) = (lower, upper);
+        let mut lambda = f64::midpoint(lower, upper);
+        place = start;
+        for step in 0..self.params.max_lam_steps {
+            self.descend((step, lambda), &mut place, run, found)?;
+            if found.tried.last().is_some_and(|tried| ENOUGH <= tried.n_hits) {
+                lower = lower.max(lambda);
+                lambda = if upper < 1e9 { f64::midpoint(lower, upper) } else { lambda * 10.0 };
+            } else {
+                upper = upper.min(lambda);
+                lambda = if 0.0 < lower { f64::midpoint(lower, upper) } else { lambda / 10.0 };
+            }
+            report(run)?;
+        }
+        Ok(())
+    }
+
+    /// A tenth of the steps with one lambda; says how many of them reached the target.
+    fn sweep(
+        &self,
+        lambda: f64,
+        place: &mut Place,
+        run: &mut Run<'_>,
+        found: &mut Found,
+    ) -> Result<usize> {
+        let mut adam = Adam::new(self.x.len());
+        let mut n_hits = 0;
+        for step in 0..self.params.max_iter / 10 {
+            self.step((step, lambda), &mut adam, place, run)?;
+            n_hits += usize::from(self.reaches(place, found));
+        }
+        Ok(n_hits)
+    }
+
+    /// Steps with one lambda of the bisection, until many in a row reach the target or many in a row miss it.
+    fn descend(
+        &self,
+        (outer, lambda): (usize, f64),
+        place: &mut Place,
+        run: &mut Run<'_>,
+        found: &mut Found,
+    ) -> Result<()> {
+        let mut adam = Adam::new(self.x.len());
+        let (mut in_row, mut missed) = (0, 0);
+        found.tried.push(Tried { lambda, n_steps: 0, n_hits: 0, best: None, trace: Vec::new() });
+        for step in 0..self.params.max_iter {
+            self.step((step, lambda), &mut adam, place, run)?;
+            let hit = self.reaches(place, found);
+            (in_row, missed) = if hit { (in_row + 1, 0) } else { (0, missed + 1) };
+            let tried = &mut found.tried[outer];
+            tried.n_steps += 1;
+            if hit {
+                tried.n_hits += 1;
+                let index = outer * self.params.max_iter + step;
+                let distance = (&place.point - &self.x.view()).mapv(f64::abs).sum();
+                let (point, outputs) = (place.point.clone(), place.outputs.clone());
+                let hit = Hit { point, outputs, distance, lambda, index };
+                if tried.trace.len() < self.params.trace {
+                    tried.trace.push(hit.clone());
+                }
+                for best in [&mut tried.best, &mut found.best] {
+                    if best.as_ref().is_none_or(|best| distance < best.distance) {
+                        *best = Some(hit.clone());
+                    }
+                }
+            }
+            if self.params.early_stop <= in_row || self.params.early_stop <= missed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn reaches(&self, place: &Place, found: &mut Found) -> bool {
+        if self.loss.accepts(&place.outputs, self.params.tol) {
+            return true;
+        }
+        let error = self.loss.value(&place.outputs);
+        if found.nearest.as_ref().is_none_or(|(smallest, ..)| error < *smallest) {
+            found.nearest = Some((error, place.point.clone(), place.outputs.clone()));
+        }
+        false
+    }
+
+    fn step(
+        &self,
+        (step, lambda): (usize, f64),
+        adam: &mut Adam,
+        place: &mut Place,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let CounterfactualParams { learning_rate_init, max_iter, decay, .. } = *self.params;
+        let mut gradient = place.gradient.clone();
+        let mut point = place.point.clone();
+        for (k, slope) in gradient.iter_mut().enumerate() {
+            let change = point[k] - self.x[k];
+            *slope += lambda * if change == 0.0 { 0.0 } else { change.signum() };
+        }
+        let rate = match decay {
+            true => linear_decay(learning_rate_init, step, max_iter),
+            false => learning_rate_init,
+        };
+        adam.step(&mut point, &gradient, rate);
+        for (k, value) in point.iter_mut().enumerate() {
+            *value = value.max(self.range.0[k]).min(self.range.1[k]);
+        }
+        *place = self.at(point, run)?;
+        Ok(())
+    }
+
+    /// Outputs and gradient at a point; the rows of a numeric gradient are in the call of the point.
+    fn at(&self, point: Array1<f64>, run: &mut Run<'_>) -> Result<Place> {
+        let model = match self.access {
+            Access::WhiteBox(model) => {
+                let row = point.view().insert_axis(Axis(0));
+                let along = |_, outputs: &Row| Some(self.loss.cotangent(outputs));
+                let (outputs, gradients) = run.value_and_vjp(model, &row, along)?;
+                let (outputs, gradient) = (outputs.row(0).to_owned(), gradients.row(0).to_owned());
+                return Ok(Place { point, outputs, gradient });
+            }
+            Access::BlackBox(model) => model,
+        };
+        let n = point.len();
+        let mut rows = Array2::zeros((2 * n + 1, n));
+        rows.rows_mut().into_iter().for_each(|mut row| row.assign(&point));
+        for k in 0..n {
+            rows[[1 + k, k]] += self.eps[k];
+            rows[[1 + n + k, k]] -= self.eps[k];
+        }
+        let outputs = run.predict(model, &rows)?;
+        // The class of the difference quotients is that of the first row that is moved.
+        let class = self.loss.class(&outputs.row(1));
+        let fixed = SquaredError { class: TargetClass::Fixed(class), ..self.loss.clone() };
+        let proba = outputs.map_axis(Axis(1), |row| fixed.proba(&row));
+        let slope = 2.0 * (self.loss.proba(&outputs.row(0)) - self.loss.target_proba);
+        let change = &proba.slice(s![1..=n]) - &proba.slice(s![n + 1..]);
+        let gradient = change / (&self.eps.view() * 2.0) * slope;
+        Ok(Place { point, outputs: outputs.row(0).to_owned(), gradient })
+    }
+}

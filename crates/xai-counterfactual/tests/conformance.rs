@@ -1,0 +1,81 @@
+//! The rules every explainer keeps to, as a white box, as a black box and in both semantics.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ndarray::{Array1, Array2, array};
+use xai_core::constraints::{Constraint, Constraints};
+use xai_core::tabular::Features;
+use xai_core::{Access, PerFeature, Semantics};
+use xai_counterfactual::{CounterfactualParams, DistanceFn};
+use xai_testkit::{Network, Probe, Suite};
+
+fn rows(n: usize, offset: f64) -> Array2<f64> {
+    // Distinct in every cell: multiples of an irrational number, modulo 1.
+    Array2::from_shape_fn((n, 4), |(i, j)| {
+        ((i * 4 + j) as f64 * 0.618_033_988_749_895 + offset).fract() * 2.0 - 1.0
+    })
+}
+
+/// Three classes of a plane each.
+fn model() -> Network {
+    let weights = array![[1.0, -2.0, 0.5], [-1.0, 2.0, -0.5], [0.3, 0.1, -1.2], [0.7, -0.4, 0.2]];
+    Network::tanh(vec![(weights, Array1::zeros(3))]).softmax()
+}
+
+/// A view has to be borrowed from something; the suite runs once.
+fn white_box<'p>(probe: &'p Probe<'p>) -> &'p Access<'p> {
+    Box::leak(Box::new(Access::WhiteBox(probe)))
+}
+
+fn black_box<'p>(probe: &'p Probe<'p>) -> &'p Access<'p> {
+    Box::leak(Box::new(Access::BlackBox(probe)))
+}
+
+#[track_caller]
+fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> &'p Access<'p>) {
+    let params = CounterfactualParams { max_iter: 40, max_lam_steps: 3, ..params };
+    let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
+    Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
+}
+
+#[test]
+fn a_white_box_conforms() {
+    conforms(CounterfactualParams::default(), white_box);
+}
+
+#[test]
+fn a_black_box_conforms() {
+    conforms(CounterfactualParams::default(), black_box);
+}
+
+#[test]
+fn the_references_search_conforms() {
+    let semantics = Semantics::Reference;
+    let params = CounterfactualParams { semantics, ..Default::default() };
+    conforms(params.clone(), white_box);
+    conforms(params, black_box);
+}
+
+#[test]
+fn a_search_that_finds_nothing_conforms() {
+    // Three classes of which none can be more than twice as likely as the others in so narrow a range.
+    let params = CounterfactualParams {
+        feature_range: (PerFeature::All(-0.1), PerFeature::All(0.1)),
+        widen_range: true,
+        ..Default::default()
+    };
+    conforms(params, white_box);
+}
+
+#[test]
+fn a_constrained_search_conforms() {
+    let step = Constraint { step: Some(0.5), ..Default::default() };
+    let params = CounterfactualParams {
+        target_proba: 0.8,
+        distance_fn: DistanceFn::L1Mad,
+        constraints: Constraints { features: [(0.into(), step)].into(), max_changes: Some(2) },
+        trace: 3,
+        ..Default::default()
+    };
+    conforms(params, black_box);
+}

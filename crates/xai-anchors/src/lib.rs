@@ -8,6 +8,8 @@ mod interval;
 mod output;
 mod search;
 mod tabular;
+#[cfg(feature = "text")]
+mod text;
 
 pub use bandit::Exploration;
 pub use certificate::Certificate;
@@ -18,4 +20,10 @@ pub use tabular::{
     AnchorTabular, AnchorTabularData, AnchorTabularParams, Candidate, CoverageSet,
     DistributedAnchorTabular, Examples, Missing, Operator, Pick, Predicate, Raw, Rule,
     RuleCondition, RuleReport, Sampling, class_balanced_weights, submodular_pick,
+};
+#[cfg(feature = "text")]
+pub use text::{
+    AnchorText, AnchorTextData, AnchorTextParams, EnglishAnalyzer, Filling, Join, Pos,
+    RuleTokenizer, SamplingStrategy, TextAnalyzer, TextCandidate, TextExamples, TextPredicate,
+    TextRaw, TextResources, Token, VectorsError, WordVectors,
 };

@@ -171,3 +171,140 @@ impl Perturber for Similarity<'_> {
         Ok(draws.iter().map(&mut one).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use xai_core::Seed;
+
+    use super::*;
+    use crate::text::{Pos, RuleTokenizer};
+
+    /// Adjectives, but for the words named here.
+    struct Tags;
+
+    impl TextAnalyzer for Tags {
+        fn analyze(&self, text: &str) -> Vec<Token> {
+            let mut tokens = RuleTokenizer.analyze(text);
+            for token in &mut tokens {
+                let (tag, pos) = match token.text.as_str() {
+                    "film" => ("NN", Pos::Noun),
+                    "her" => ("PRP$", Pos::Pron),
+                    _ => ("JJ", Pos::Adj),
+                };
+                (token.tag, token.pos) = (Some(tag.to_owned()), Some(pos));
+            }
+            tokens
+        }
+
+        fn knows_tags(&self) -> bool {
+            true
+        }
+    }
+
+    const WORDS: [&str; 6] = ["bad", "fine", "good", "film", "great", "Good"];
+
+    /// Cosines to `good`: bad -1, fine 0.6, film 1, great 0.8, Good 1.
+    fn vectors() -> WordVectors {
+        let vectors =
+            array![[-2.0, 0.0], [3.0, 4.0], [1.0, 0.0], [7.0, 0.0], [4.0, 3.0], [1.0, 0.0]];
+        WordVectors::new(WORDS.map(str::to_owned).to_vec(), &vectors).unwrap()
+    }
+
+    fn pool_of(params: &AnchorTextParams, word: &str) -> Option<Pool> {
+        let vectors = vectors();
+        pools(params, (&vectors, &Tags), &Tags.analyze(word)).remove(0)
+    }
+
+    fn names(pool: Option<Pool>) -> Vec<&'static str> {
+        pool.map_or(Vec::new(), |pool| pool.words.iter().map(|&word| WORDS[word]).collect())
+    }
+
+    type P = AnchorTextParams;
+
+    #[test]
+    fn neighbours_are_ordered_by_cosine_and_filtered() {
+        let base = P::default();
+        assert_eq!(names(pool_of(&base, "good")), ["great", "fine", "bad"]);
+        let all = P { same_tag: false, ..base.clone() };
+        assert_eq!(names(pool_of(&all, "good")), ["film", "great", "fine", "bad"]);
+        assert_eq!(names(pool_of(&P { top_n: 2, ..base.clone() }, "good")), ["great", "fine"]);
+        // The word itself, film and great are the three nearest.
+        assert_eq!(names(pool_of(&P { n_nearest: 3, ..base.clone() }, "good")), ["great"]);
+        // Nobody else is capitalised, a noun or in the vocabulary.
+        assert!(["Good", "film", "nice"].iter().all(|word| pool_of(&base, word).is_none()));
+    }
+
+    #[test]
+    fn settings_say_what_may_change() {
+        let base = P { same_tag: false, ..P::default() };
+        let may = |params: &P, word: &str| may_change(params, &Tags.analyze(word)[0]);
+        assert!(may(&base, "good") && !may(&base, "be"));
+        assert!(!may(&base, "her"));
+        let any = P { perturbed_pos: Vec::new(), ..base.clone() };
+        assert!(!may(&any, "her"));
+        assert!(may(&P { forbidden_tags: Vec::new(), ..any }, "her"));
+        assert!(!may(&P { perturbed_pos: vec![Pos::Noun], ..base.clone() }, "good"));
+        let mut token = Tags.analyze("good").remove(0);
+        token.lemma = Some("well".to_owned());
+        assert!(!may_change(&P { forbidden_lemmas: vec!["well".to_owned()], ..base }, &token));
+    }
+
+    /// Weights are `exp(similarity / temperature)`: the ratio of great to fine is `exp(0.2 / temperature)`.
+    #[test]
+    fn the_softmax_is_exact_and_never_overflows() {
+        for temperature in [1e-9, 0.1, 1.0, 50.0] {
+            let params = P { use_proba: true, temperature, ..P::default() };
+            let sums = pool_of(&params, "good").unwrap().sums.unwrap();
+            let weights = [1.0, f64::exp(-0.2 / temperature), f64::exp(-1.8 / temperature)];
+            let mut sum = 0.0;
+            for (own, weight) in sums.iter().zip(weights) {
+                sum += weight;
+                assert!((own - sum).abs() < 1e-12, "{own} and {sum}");
+            }
+        }
+    }
+
+    /// Shares of 40,000 samples, each within five standard errors of its probability.
+    #[test]
+    fn replacements_are_drawn_as_often_as_they_should_be() {
+        let vectors = vectors();
+        let text = "a good film";
+        for (use_proba, weights) in [(false, [1.0, 1.0]), (true, [1.0, f64::exp(-0.4)])] {
+            let temperature = 0.5;
+            let params = P { use_proba, temperature, top_n: 2, sample_proba: 0.3, ..P::default() };
+            let tokens = Tags.analyze(text);
+            let mut similarity = Similarity::new(&params, (&vectors, &Tags), text, &tokens);
+            assert_eq!(similarity.words().len(), 1);
+            let draw = Draw { held: &[], n: 40_000, seed: Seed::new(3) };
+            let samples = similarity.sample(&[draw]).unwrap().remove(0);
+            let total: f64 = weights.iter().sum();
+            let expected = [0.7, 0.3 * weights[0] / total, 0.3 * weights[1] / total];
+            let written = ["a good film", "a great film", "a fine film"];
+            for (text, expected) in written.iter().zip(expected) {
+                let share =
+                    samples.texts.iter().filter(|own| *own == text).count() as f64 / 40_000.0;
+                let error = (expected * (1.0 - expected) / 40_000.0_f64).sqrt();
+                assert!((share - expected).abs() < 5.0 * error, "{text}: {share}");
+            }
+            let kept = samples.texts.iter().filter(|own| *own == text).count();
+            assert_eq!(samples.kept[0].count(), kept);
+            let held = similarity.sample(&[Draw { held: &[0], ..draw }]).unwrap().remove(0);
+            assert!(held.texts.iter().all(|own| own == text));
+        }
+    }
+
+    /// With the reference semantics words that never change are predicates, too.
+    #[test]
+    fn reference_semantics_keep_all_tokens() {
+        let (vectors, text) = (vectors(), "a  good film.");
+        let params = P { semantics: Semantics::Reference, ..P::default() };
+        let tokens = Tags.analyze(text);
+        let similarity = Similarity::new(&params, (&vectors, &Tags), text, &tokens);
+        assert_eq!(similarity.words().len(), 4);
+        assert_eq!(similarity.unperturbed(), "a good film .");
+        let covered = similarity.coverage(100, Seed::new(0));
+        let counts: Vec<usize> = covered.iter().map(Bits::count).collect();
+        assert!(counts[1] < 100 && [0, 2, 3].iter().all(|&word| counts[word] == 100));
+    }
+}

@@ -21,6 +21,8 @@ pub enum Panel {
     Bars(Bars),
     /// Cells of text.
     Table(Table),
+    /// A text with marked parts.
+    Text(Text),
 }
 
 /// Signed bars with error bars.
@@ -56,4 +58,26 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Rows, each as long as `columns`.
     pub rows: Vec<Vec<String>>,
+}
+
+/// A text, parts of which are marked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Text {
+    /// One line above the text.
+    pub title: String,
+    /// The text.
+    pub text: String,
+    /// The marked parts, ascending and apart from each other.
+    pub marks: Vec<Mark>,
+}
+
+/// A marked part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// Where it begins, in characters from 0.
+    pub start: usize,
+    /// Where it ends, in characters; the first that does not belong to it.
+    pub end: usize,
+    /// What it is marked as.
+    pub label: String,
 }

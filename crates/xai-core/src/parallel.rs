@@ -2,9 +2,22 @@
 //! `map_with` also gives each thread a state to work in, which must not reach the results.
 
 #[cfg(not(feature = "rayon"))]
-pub(crate) use serial::{map, map_with, width};
+use serial as threads;
+#[cfg(not(feature = "rayon"))]
+pub(crate) use serial::{map_with, width};
 #[cfg(feature = "rayon")]
-pub(crate) use with_rayon::{map, map_with, width};
+use with_rayon as threads;
+#[cfg(feature = "rayon")]
+pub(crate) use with_rayon::{map_with, width};
+
+/// One function over a range, on the threads of the rayon pool that it is called from; the results are in order.
+/// Without the feature `rayon`, one after the other.
+pub fn map<T: Send>(
+    range: std::ops::Range<usize>,
+    f: impl Fn(usize) -> T + Sync + Send,
+) -> Vec<T> {
+    threads::map(range, f)
+}
 
 #[cfg(feature = "rayon")]
 mod with_rayon {

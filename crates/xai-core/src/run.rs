@@ -175,20 +175,27 @@ impl<'o> Run<'o> {
     /// One query per row.
     pub fn predict(&mut self, model: &dyn Predictor, x: &Rows) -> Result<Array2<f64>> {
         self.queries += self.admit(model, x.dim(), 1)?;
-        let size = rows_per_call(model, x.ncols());
-        let starts: Vec<usize> = (0..x.nrows()).step_by(size).collect();
-        let blocks = parallel::map(0..starts.len(), |call| {
-            let end = (starts[call] + size).min(x.nrows());
-            call_model(model, &x.slice(s![starts[call]..end, ..]), starts[call])
-        });
-        let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
-        let n_outputs = blocks.first().map_or(0, Array2::ncols);
-        let mut outputs = Array2::zeros((x.nrows(), n_outputs));
-        for (start, block) in starts.iter().zip(&blocks) {
-            same_shape("the model's output", &[block.nrows(), n_outputs], block.shape())?;
-            outputs.slice_mut(s![*start..start + block.nrows(), ..]).assign(block);
-        }
-        Ok(outputs)
+        in_calls(x.nrows(), rows_per_call(model, x.ncols()), |rows| {
+            call_model(model, &x.slice(s![rows.clone(), ..]), rows)
+        })
+    }
+
+    /// Outputs for texts, shape `(texts.len(), n_outputs)`, checked and counted.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), without those of the batch's shape.
+    ///
+    /// # Cost
+    /// One query per text, in calls of [`Predictor::max_batch`] texts.
+    pub fn predict_texts(
+        &mut self,
+        model: &dyn Predictor<[String]>,
+        texts: &[String],
+    ) -> Result<Array2<f64>> {
+        self.charge(texts.len() as u64)?;
+        in_calls(texts.len(), model.max_batch().max(1), |rows| {
+            call_model(model, &texts[rows.clone()], rows)
+        })
     }
 
     /// Counts rows whose outputs are known from another run of the same call, as if the model had been asked for them
@@ -197,6 +204,11 @@ impl<'o> Run<'o> {
     /// # Errors
     /// [`Error::Stopped`] when the budget forbids so many rows.
     pub fn recall(&mut self, n_rows: u64) -> Result<()> {
+        self.charge(n_rows)
+    }
+
+    /// Counts rows that the budget allows.
+    fn charge(&mut self, n_rows: u64) -> Result<()> {
         if self.queries_left().is_some_and(|left| left < n_rows) {
             return Err(Error::Stopped(Stop::Budget));
         }
@@ -304,7 +316,7 @@ impl<'o> Run<'o> {
                     let first = parts.starts[part] + own.start - rows.start;
                     fill(part, own.start, &mut buffer.slice_mut(s![first..first + own.len(), ..]));
                 }
-                call_model(model, &buffer.slice(s![..rows.len(), ..]), rows.start)
+                call_model(model, &buffer.slice(s![..rows.len(), ..]), rows)
             });
             for (call, outputs) in outputs.into_iter().enumerate() {
                 let outputs = outputs?;
@@ -453,13 +465,36 @@ pub(crate) fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
     model.max_batch().clamp(1, fitting.max(1))
 }
 
-/// One call; `first` is the place of the batch in the whole, for messages.
+/// The outputs of all rows, asked for side by side in calls of `size` rows.
+fn in_calls(
+    n_rows: usize,
+    size: usize,
+    call: impl Fn(Range<usize>) -> Result<Array2<f64>> + Sync + Send,
+) -> Result<Array2<f64>> {
+    let rows = |index: usize| index * size..((index + 1) * size).min(n_rows);
+    let blocks = parallel::map(0..n_rows.div_ceil(size), |index| call(rows(index)));
+    let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
+    let n_outputs = blocks.first().map_or(0, Array2::ncols);
+    let mut outputs = Array2::zeros((n_rows, n_outputs));
+    for (index, block) in blocks.iter().enumerate() {
+        same_shape("the model's output", &[block.nrows(), n_outputs], block.shape())?;
+        outputs.slice_mut(s![rows(index), ..]).assign(block);
+    }
+    Ok(outputs)
+}
+
+/// One call; `rows` are the places of the batch in the whole, for messages.
 #[allow(clippy::disallowed_methods, reason = "this is the door")]
-fn call_model(model: &dyn Predictor, x: &Rows, first: usize) -> Result<Array2<f64>> {
+fn call_model<X: ?Sized>(
+    model: &dyn Predictor<X>,
+    batch: &X,
+    rows: Range<usize>,
+) -> Result<Array2<f64>> {
+    let n_rows = rows.len();
     let outputs =
-        model.predict(x).map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
-    same_shape("the model's output", &[x.nrows(), outputs.ncols().max(1)], outputs.shape())?;
-    finite_from(first, "the model's output", &outputs)?;
+        model.predict(batch).map_err(|source| Error::Predictor { rows: n_rows, source })?;
+    same_shape("the model's output", &[n_rows, outputs.ncols().max(1)], outputs.shape())?;
+    finite_from(rows.start, "the model's output", &outputs)?;
     Ok(outputs)
 }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use xai_core::{Error, Result, Stream, require};
 
 use super::interface::LanguageModel;
-use super::params::LanguageModelParams;
 use super::words::{failed, is_punctuation};
+use crate::text::AnchorTextParams;
 
 /// The most answers of the language model to remember: a few MB with the default `top_n`.
 const MOST_REMEMBERED: usize = 1 << 13;
@@ -34,7 +34,7 @@ impl Pool {
     fn of(
         logits: &[f32],
         admissible: &[u32],
-        params: &LanguageModelParams,
+        params: &AnchorTextParams,
     ) -> Result<Self> {
         let score = |token: usize| f64::from(logits[admissible[token] as usize]);
         let refused = (0..admissible.len()).find(|&token| !(score(token) < f64::INFINITY));
@@ -79,7 +79,7 @@ impl Pool {
 /// A language model as a source of words.
 pub(super) struct Fillers<'m> {
     model: &'m dyn LanguageModel,
-    params: LanguageModelParams,
+    params: AnchorTextParams,
     /// The tokens that may fill a word, ascending.
     admissible: Vec<u32>,
     /// The same as text.
@@ -91,7 +91,7 @@ pub(super) struct Fillers<'m> {
 }
 
 impl<'m> Fillers<'m> {
-    pub(super) fn new(model: &'m dyn LanguageModel, params: &LanguageModelParams) -> Result<Self> {
+    pub(super) fn new(model: &'m dyn LanguageModel, params: &AnchorTextParams) -> Result<Self> {
         let special: BTreeSet<u32> = model.special_ids().into_iter().chain([model.mask_id()]).collect();
         let n_vocabulary = u32::try_from(model.n_vocabulary()).unwrap_or(u32::MAX);
         let (mut admissible, mut texts) = (Vec::new(), Vec::new());

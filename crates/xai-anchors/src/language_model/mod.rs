@@ -5,13 +5,10 @@ mod encoder;
 mod fillers;
 mod interface;
 mod loader;
-mod params;
 mod sampler;
 mod weights;
 mod words;
 
 pub use interface::{LanguageModel, TextToken};
 pub use loader::{CandleLanguageModel, LanguageModelError};
-pub use params::{Filling, LanguageModelParams};
 pub use sampler::{FilledTexts, LanguageModelSampler};
-pub use words::Word;

@@ -1,15 +1,17 @@
 //! Texts in which some words are filled in by a language model.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use ndarray::Array2;
-use xai_core::{Result, Seed, Semantics, Valid, require};
+use xai_core::{Error, Result, Run, Seed, Semantics, Valid, require};
 
 use super::fillers::{Fillers, Masked};
 use super::interface::LanguageModel;
-use super::params::{Filling, LanguageModelParams};
-use super::words::{Head, Word};
+use super::words::Head;
 use crate::bits::Bits;
+use crate::text::perturber::{Draw, Perturber, Samples, Word};
+use crate::text::{AnchorTextParams, Filling};
 
 /// Labels of the seeds below that of a request.
 const HIDDEN: u64 = 0;
@@ -22,8 +24,10 @@ const FILLED: u64 = 1;
 pub struct LanguageModelSampler<'a> {
     text: &'a str,
     mask_id: u32,
-    params: LanguageModelParams,
+    params: AnchorTextParams,
     head: Head,
+    /// The words of the head, for the explanation.
+    words: Vec<Word>,
     fillers: Fillers<'a>,
 }
 
@@ -37,20 +41,9 @@ pub struct FilledTexts {
     pub kept: Array2<bool>,
 }
 
-/// Samples wanted of an anchor.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'r> {
-    /// The words that must stay, by number.
-    pub anchor: &'r [usize],
-    /// How many.
-    pub n_samples: usize,
-    /// The seed of this request alone.
-    pub seed: Seed,
-}
-
 /// Samples that are not written out yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Filled {
+struct Filled {
     /// The words hidden in each template, ascending.
     templates: Vec<Vec<usize>>,
     /// For each sample its template, and the token that fills each word hidden there.
@@ -59,7 +52,7 @@ pub(crate) struct Filled {
 
 impl Filled {
     /// The samples in which a word was left as it is.
-    pub(crate) fn kept(&self, word: usize) -> Bits {
+    fn kept(&self, word: usize) -> Bits {
         let hidden: Vec<bool> =
             self.templates.iter().map(|words| words.binary_search(&word).is_ok()).collect();
         Bits::from_fn(self.samples.len(), |sample| !hidden[self.samples[sample].0])
@@ -70,27 +63,42 @@ impl<'a> LanguageModelSampler<'a> {
     /// Takes a text apart.
     ///
     /// # Errors
-    /// [`Error::Param`] when the text is empty or its first word longer than the model has room for, or when no token of
-    /// the vocabulary may fill a word; [`Error::Predictor`] when the tokenizer fails.
+    /// [`Error::Empty`] when the text is; [`Error::Param`] when its first word is longer than the model has room for, and
+    /// when no token of the vocabulary may fill a word; [`Error::Predictor`] when the tokenizer fails.
     ///
     /// # Cost
     /// One decoding of each token of the vocabulary.
     pub fn new(
         model: &'a dyn LanguageModel,
-        params: &Valid<LanguageModelParams>,
+        params: &Valid<AnchorTextParams>,
         text: &'a str,
     ) -> Result<Self> {
-        require(!text.trim().is_empty(), "text", "more than white space", text)?;
+        if text.trim().is_empty() {
+            return Err(Error::Empty { what: "the text" });
+        }
         let head = Head::of(model, params, text)?;
         let fillers = Fillers::new(model, params)?;
-        let (mask_id, params) = (model.mask_id(), LanguageModelParams::clone(params));
-        Ok(LanguageModelSampler { text, mask_id, params, head, fillers })
+        let (mut byte, mut n_chars) = (0, 0);
+        let mut chars = |until: usize| {
+            n_chars += text[byte..until].chars().count();
+            byte = until;
+            n_chars
+        };
+        let word = |word: &super::words::HeadWord| Word {
+            text: text[word.bytes.clone()].to_owned(),
+            chars: [chars(word.bytes.start), chars(word.bytes.end)],
+            bytes: [word.bytes.start, word.bytes.end],
+            position: word.tokens.start,
+        };
+        let words = head.words.iter().map(word).collect();
+        let (mask_id, params) = (model.mask_id(), AnchorTextParams::clone(params));
+        Ok(LanguageModelSampler { text, mask_id, params, head, words, fillers })
     }
 
-    /// The words that may be hidden, from left to right.
+    /// The bytes of the words that may be hidden, from left to right; their places in this list are their numbers.
     #[must_use]
-    pub fn words(&self) -> &[Word] {
-        &self.head.words
+    pub fn spans(&self) -> Vec<Range<usize>> {
+        self.head.words.iter().map(|word| word.bytes.clone()).collect()
     }
 
     /// The byte from which on the text is longer than the model has room for, so that it never changes; `None` when the
@@ -107,7 +115,8 @@ impl<'a> LanguageModelSampler<'a> {
         self.fillers.passes()
     }
 
-    /// Texts that keep the words of an anchor, given by number.
+    /// Texts that keep the words of an anchor, given by number; those of [`AnchorText`](crate::text::AnchorText) are
+    /// made so.
     ///
     /// # Errors
     /// [`Error::Param`] when a number of the anchor is none of a word; [`Error::Predictor`] when the language model
@@ -122,11 +131,11 @@ impl<'a> LanguageModelSampler<'a> {
         n_samples: usize,
         seed: impl Into<Seed>,
     ) -> Result<FilledTexts> {
-        let n_words = self.words().len();
+        let n_words = self.words.len();
         let unknown = anchor.iter().find(|&&word| n_words <= word);
         require(unknown.is_none(), "anchor", format!("numbers of {n_words} words"), anchor)?;
-        let wanted = Wanted { anchor, n_samples, seed: seed.into() };
-        let filled = self.fill(&[wanted])?.pop().expect("one request, one answer");
+        let draw = Draw { held: anchor, n: n_samples, seed: seed.into() };
+        let filled = self.fill(&[draw])?.pop().expect("one draw, one answer");
         let texts = (0..n_samples).map(|sample| self.write(&filled, sample)).collect();
         let mut kept = Array2::from_elem((n_samples, n_words), true);
         for (mut kept, (template, _)) in kept.rows_mut().into_iter().zip(&filled.samples) {
@@ -135,35 +144,24 @@ impl<'a> LanguageModelSampler<'a> {
         Ok(FilledTexts { texts, kept })
     }
 
-    /// Draws what several requests want; the language model reads for all of them together.
-    pub(crate) fn fill(&mut self, wanted: &[Wanted<'_>]) -> Result<Vec<Filled>> {
-        let mut filled: Vec<Filled> = wanted.iter().map(|wanted| self.hide(wanted)).collect();
+    /// Makes several draws; the language model reads for all of them together.
+    fn fill(&mut self, draws: &[Draw<'_>]) -> Result<Vec<Filled>> {
+        let hide = |draw: &Draw<'_>| self.hide(draw, self.n_templates(draw.n));
+        let mut filled: Vec<Filled> = draws.iter().map(hide).collect();
         match self.params.filling {
-            Filling::Parallel => self.fill_at_once(wanted, &mut filled)?,
-            Filling::Autoregressive => self.fill_one_by_one(wanted, &mut filled)?,
+            Filling::Parallel => self.fill_at_once(draws, &mut filled)?,
+            Filling::Autoregressive => self.fill_one_by_one(draws, &mut filled)?,
         }
         Ok(filled)
     }
 
-    /// The samples of the coverage set in which each word is left as it is. The language model reads nothing.
-    pub(crate) fn coverage(&self, n_samples: usize, seed: Seed) -> Vec<Bits> {
-        let wanted = Wanted { anchor: &[], n_samples, seed };
-        let n_templates = match self.params.semantics {
-            // A template costs nothing here, so that each sample may have its own.
-            Semantics::Native => n_samples,
-            Semantics::Reference => self.n_templates(n_samples),
-        };
-        let filled = self.hide_in(&wanted, n_templates);
-        (0..self.words().len()).map(|word| filled.kept(word)).collect()
-    }
-
     /// A sample as text.
-    pub(crate) fn write(&self, filled: &Filled, sample: usize) -> String {
+    fn write(&self, filled: &Filled, sample: usize) -> String {
         let (template, tokens) = &filled.samples[sample];
         let mut text = String::with_capacity(self.text.len());
         let mut written = 0;
         for (&word, &token) in filled.templates[*template].iter().zip(tokens) {
-            let bytes = &self.words()[word].bytes;
+            let bytes = &self.head.words[word].bytes;
             text.push_str(&self.text[written..bytes.start]);
             text.push_str(self.fillers.text(token));
             written = bytes.end;
@@ -174,7 +172,7 @@ impl<'a> LanguageModelSampler<'a> {
 
     /// How many templates a request of samples has.
     fn n_templates(&self, n_samples: usize) -> usize {
-        let LanguageModelParams { filling, frac_mask_templates, sample_proba, .. } = self.params;
+        let AnchorTextParams { filling, frac_mask_templates, sample_proba, .. } = self.params;
         match filling {
             Filling::Autoregressive => n_samples,
             // All templates would be the same.
@@ -188,15 +186,10 @@ impl<'a> LanguageModelSampler<'a> {
         }
     }
 
-    fn hide(&self, wanted: &Wanted<'_>) -> Filled {
-        self.hide_in(wanted, self.n_templates(wanted.n_samples))
-    }
-
     /// Chooses the words to hide in each template, and shares the samples out among the templates.
-    fn hide_in(&self, wanted: &Wanted<'_>, n_templates: usize) -> Filled {
-        let Wanted { anchor, n_samples, seed } = *wanted;
-        let free: Vec<usize> =
-            (0..self.words().len()).filter(|word| !anchor.contains(word)).collect();
+    fn hide(&self, draw: &Draw<'_>, n_templates: usize) -> Filled {
+        let Draw { held, n: n_samples, seed } = *draw;
+        let free: Vec<usize> = (0..self.words.len()).filter(|word| !held.contains(word)).collect();
         let n_templates = n_templates.min(n_samples);
         let template = |template: usize| {
             let mut stream = seed.child(HIDDEN).child(template as u64).stream();
@@ -220,7 +213,7 @@ impl<'a> LanguageModelSampler<'a> {
         let (mut ids, mut positions) = (Vec::with_capacity(self.head.ids.len()), Vec::new());
         let mut read = 0;
         for &word in hidden {
-            let tokens = &self.words()[word].tokens;
+            let tokens = &self.head.words[word].tokens;
             ids.extend_from_slice(&self.head.ids[read..tokens.start]);
             positions.push(ids.len());
             ids.push(self.mask_id);
@@ -231,21 +224,21 @@ impl<'a> LanguageModelSampler<'a> {
     }
 
     /// Fills all hidden words of each sample independently of each other.
-    fn fill_at_once(&mut self, wanted: &[Wanted<'_>], filled: &mut [Filled]) -> Result<()> {
+    fn fill_at_once(&mut self, draws: &[Draw<'_>], filled: &mut [Filled]) -> Result<()> {
         let templates = filled.iter().flat_map(|filled| &filled.templates);
         let masked: Vec<Masked> = templates
             .filter(|hidden| !hidden.is_empty())
             .map(|hidden| self.masked(hidden))
             .collect();
         let mut pools = self.fillers.pools(&masked)?.into_iter();
-        for (wanted, filled) in wanted.iter().zip(filled) {
+        for (draw, filled) in draws.iter().zip(filled) {
             let of_template: Vec<Option<Rc<_>>> = filled
                 .templates
                 .iter()
                 .map(|hidden| (!hidden.is_empty()).then(|| pools.next().expect("one for each")))
                 .collect();
             for (sample, (template, tokens)) in filled.samples.iter_mut().enumerate() {
-                let mut stream = wanted.seed.child(FILLED).child(sample as u64).stream();
+                let mut stream = draw.seed.child(FILLED).child(sample as u64).stream();
                 let pools = of_template[*template].iter().flat_map(|pools| pools.iter());
                 tokens.extend(pools.map(|pool| pool.draw(&mut stream)));
             }
@@ -254,7 +247,7 @@ impl<'a> LanguageModelSampler<'a> {
     }
 
     /// Fills the hidden words of each sample from left to right, each in the context of those before it.
-    fn fill_one_by_one(&mut self, wanted: &[Wanted<'_>], filled: &mut [Filled]) -> Result<()> {
+    fn fill_one_by_one(&mut self, draws: &[Draw<'_>], filled: &mut [Filled]) -> Result<()> {
         struct Open<'f> {
             masked: Masked,
             positions: Vec<usize>,
@@ -262,11 +255,11 @@ impl<'a> LanguageModelSampler<'a> {
             tokens: &'f mut Vec<usize>,
         }
         let mut open = Vec::new();
-        for (wanted, Filled { templates, samples }) in wanted.iter().zip(filled) {
+        for (draw, Filled { templates, samples }) in draws.iter().zip(filled) {
             for (sample, (template, tokens)) in samples.iter_mut().enumerate() {
                 let Masked { ids, positions } = self.masked(&templates[*template]);
                 let masked = Masked { ids, positions: Vec::new() };
-                let stream = wanted.seed.child(FILLED).child(sample as u64).stream();
+                let stream = draw.seed.child(FILLED).child(sample as u64).stream();
                 open.push(Open { masked, positions, stream, tokens });
             }
         }
@@ -286,5 +279,47 @@ impl<'a> LanguageModelSampler<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Perturber for LanguageModelSampler<'_> {
+    fn words(&self) -> &[Word] {
+        &self.words
+    }
+
+    fn unperturbed(&self) -> &str {
+        self.text
+    }
+
+    fn coverage(&self, n: usize, seed: Seed) -> Vec<Bits> {
+        let n_templates = match self.params.semantics {
+            // A template costs nothing here, so that each sample may have its own.
+            Semantics::Native => n,
+            Semantics::Reference => self.n_templates(n),
+        };
+        let filled = self.hide(&Draw { held: &[], n, seed }, n_templates);
+        (0..self.words.len()).map(|word| filled.kept(word)).collect()
+    }
+
+    fn sample(&mut self, draws: &[Draw<'_>]) -> Result<Vec<Samples>> {
+        let filled = self.fill(draws)?;
+        let samples = |filled: &Filled| Samples {
+            texts: (0..filled.samples.len()).map(|sample| self.write(filled, sample)).collect(),
+            kept: (0..self.words.len()).map(|word| filled.kept(word)).collect(),
+        };
+        Ok(filled.iter().map(samples).collect())
+    }
+
+    fn warn(&self, run: &mut Run<'_>) {
+        if let Some(tail) = self.tail() {
+            let n_chars = self.text[..tail].chars().count();
+            run.warn(
+                "anchors.longer_than_the_language_model",
+                format!("the text from character {n_chars} on never changes: the language model has no room for it"),
+            );
+        }
+        if self.words.is_empty() {
+            run.warn("anchors.no_words", "no word of the text can be replaced");
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use xai_core::{BoxError, Error, Result, Semantics, require};
 
 use super::interface::{LanguageModel, TextToken};
-use super::params::LanguageModelParams;
+use crate::text::AnchorTextParams;
 
 /// A word that may be hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub(super) struct HeadWord {
     /// Its place in the text, in bytes.
     pub bytes: Range<usize>,
     /// Its tokens, counted from the start of the text.
@@ -22,7 +22,7 @@ pub(super) struct Head {
     /// The tokens of the head.
     pub ids: Vec<u32>,
     /// The words that may be hidden, from left to right.
-    pub words: Vec<Word>,
+    pub words: Vec<HeadWord>,
     /// The byte of the text where the tail begins, which the model never reads; `None` when it reads all.
     pub tail: Option<usize>,
 }
@@ -47,7 +47,7 @@ impl Head {
     /// Splits a text into the part that the model has room for and the rest, between words.
     pub(super) fn of(
         model: &dyn LanguageModel,
-        params: &LanguageModelParams,
+        params: &AnchorTextParams,
         text: &str,
     ) -> Result<Self> {
         let start = text.len() - text.trim_start().len();
@@ -75,12 +75,12 @@ impl Head {
         }
         let n_read = n_read(model, &roles)?;
         let tail = (n_read < tokens.len()).then(|| surfaces[n_read].start);
-        let mut words: Vec<Word> = Vec::new();
+        let mut words: Vec<HeadWord> = Vec::new();
         for place in 0..n_read {
             let surface = surfaces[place].clone();
             match (roles[place], words.last_mut()) {
                 (Role::Start, _) => {
-                    words.push(Word { bytes: surface, tokens: place..place + 1 });
+                    words.push(HeadWord { bytes: surface, tokens: place..place + 1 });
                 }
                 (Role::Tail, Some(word)) if word.tokens.end == place => {
                     word.bytes.end = word.bytes.end.max(surface.end);
@@ -119,7 +119,7 @@ fn surfaces(text: &str, tokens: &[TextToken]) -> Result<Vec<Range<usize>>> {
 }
 
 /// What a token is that the vocabulary writes as the tail of a word.
-fn role_of_tail(params: &LanguageModelParams, before: Option<Role>) -> Role {
+fn role_of_tail(params: &AnchorTextParams, before: Option<Role>) -> Role {
     match before {
         // The first token of a text continues nothing, whatever it looks like.
         None => Role::Start,
@@ -131,7 +131,7 @@ fn role_of_tail(params: &LanguageModelParams, before: Option<Role>) -> Role {
 }
 
 /// Whether a token of this text is punctuation.
-pub(super) fn is_punctuation(params: &LanguageModelParams, text: &str) -> bool {
+pub(super) fn is_punctuation(params: &AnchorTextParams, text: &str) -> bool {
     let counts = |character| params.punctuation.contains(character);
     match params.semantics {
         Semantics::Native => !text.is_empty() && text.chars().all(counts),

@@ -76,8 +76,11 @@ fn main() -> std::result::Result<(), BoxError> {
 
     std::fs::create_dir_all(&folder)?;
     tokenizer.save(folder.join("tokenizer.json"), false)?;
-    let weights: HashMap<&str, Tensor> =
-        model.variables.iter().map(|(name, weight)| (&name[..], weight.as_tensor().clone())).collect();
+    let weights: HashMap<&str, Tensor> = model
+        .variables
+        .iter()
+        .map(|(name, weight)| (&name[..], weight.as_tensor().clone()))
+        .collect();
     candle_core::safetensors::save(&weights, folder.join("model.safetensors"))?;
     let config = serde_json::json!({
         "architectures": ["BertForMaskedLM"],
@@ -114,10 +117,8 @@ fn tokenizer(text: &str) -> std::result::Result<Tokenizer, BoxError> {
         vocabulary.entry(token).or_insert(id);
     }
     let id = |token: &str| vocabulary[token];
-    let around = BertProcessing::new(
-        ("[SEP]".to_owned(), id("[SEP]")),
-        ("[CLS]".to_owned(), id("[CLS]")),
-    );
+    let around =
+        BertProcessing::new(("[SEP]".to_owned(), id("[SEP]")), ("[CLS]".to_owned(), id("[CLS]")));
     let vocabulary = vocabulary.into_iter().collect();
     let pieces = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".to_owned()).build()?;
     let mut tokenizer = Tokenizer::new(pieces);
@@ -257,7 +258,9 @@ impl Model {
         let (n_rows, length) = batch.ids.dims2()?;
         let of = |name: &str| self.weight(&format!("bert.embeddings.{name}_embeddings.weight"));
         let words = of("word").index_select(&batch.ids.flatten_all()?, 0)?;
-        let positions = of("position").narrow(0, 0, length)?.broadcast_add(&of("token_type").narrow(0, 0, 1)?)?;
+        let positions = of("position")
+            .narrow(0, 0, length)?
+            .broadcast_add(&of("token_type").narrow(0, 0, 1)?)?;
         let x = words.reshape((n_rows, length, HIDDEN))?.broadcast_add(&positions)?;
         let mut x = self.normalized("bert.embeddings.LayerNorm", &x)?;
         for layer in 0..LAYERS {
@@ -281,7 +284,8 @@ impl Model {
         let x = x.reshape((n_rows * length, HIDDEN))?.index_select(&batch.places, 0)?;
         let x = self.linear("cls.predictions.transform.dense", &x)?.gelu_erf()?;
         let x = self.normalized("cls.predictions.transform.LayerNorm", &x)?;
-        let logits = x.matmul(&of("word").t()?)?.broadcast_add(self.weight("cls.predictions.bias"))?;
+        let logits =
+            x.matmul(&of("word").t()?)?.broadcast_add(self.weight("cls.predictions.bias"))?;
         candle_nn::loss::cross_entropy(&logits.to_dtype(DType::F32)?, &batch.targets)
     }
 }

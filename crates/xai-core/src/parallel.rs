@@ -12,10 +12,7 @@ pub(crate) use with_rayon::{map_with, width};
 
 /// One function over a range, on the threads of the rayon pool that it is called from; the results are in order.
 /// Without the feature `rayon`, one after the other.
-pub fn map<T: Send>(
-    range: std::ops::Range<usize>,
-    f: impl Fn(usize) -> T + Sync + Send,
-) -> Vec<T> {
+pub fn map<T: Send>(range: std::ops::Range<usize>, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
     threads::map(range, f)
 }
 

@@ -207,8 +207,7 @@ impl Encoder {
             let projected = linear.forward(states)?.reshape((length, self.n_heads, of_head))?;
             projected.transpose(0, 1)?.contiguous()
         };
-        let (query, key, value) =
-            (heads(&layer.query)?, heads(&layer.key)?, heads(&layer.value)?);
+        let (query, key, value) = (heads(&layer.query)?, heads(&layer.key)?, heads(&layer.value)?);
         let scale = 1.0 / (of_head as f64).sqrt();
         let weights = softmax_last_dim(&(query.matmul(&key.t()?)? * scale)?)?;
         weights.matmul(&value)?.transpose(0, 1)?.reshape((length, size))

@@ -31,11 +31,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// The `top_n` most likely of the admissible tokens.
-    fn of(
-        logits: &[f32],
-        admissible: &[u32],
-        params: &AnchorTextParams,
-    ) -> Result<Self> {
+    fn of(logits: &[f32], admissible: &[u32], params: &AnchorTextParams) -> Result<Self> {
         let score = |token: usize| f64::from(logits[admissible[token] as usize]);
         let refused = (0..admissible.len()).find(|&token| !(score(token) < f64::INFINITY));
         if let Some(token) = refused {
@@ -92,7 +88,8 @@ pub(super) struct Fillers<'m> {
 
 impl<'m> Fillers<'m> {
     pub(super) fn new(model: &'m dyn LanguageModel, params: &AnchorTextParams) -> Result<Self> {
-        let special: BTreeSet<u32> = model.special_ids().into_iter().chain([model.mask_id()]).collect();
+        let special: BTreeSet<u32> =
+            model.special_ids().into_iter().chain([model.mask_id()]).collect();
         let n_vocabulary = u32::try_from(model.n_vocabulary()).unwrap_or(u32::MAX);
         let (mut admissible, mut texts) = (Vec::new(), Vec::new());
         for id in 0..n_vocabulary {
@@ -138,8 +135,11 @@ impl<'m> Fillers<'m> {
         for masked in wanted {
             answers.entry(masked).or_insert_with(|| self.known.get(masked).map(Rc::clone));
         }
-        let new: Vec<&Masked> =
-            answers.iter().filter(|(_, pools)| pools.is_none()).map(|(&masked, _)| masked).collect();
+        let new: Vec<&Masked> = answers
+            .iter()
+            .filter(|(_, pools)| pools.is_none())
+            .map(|(&masked, _)| masked)
+            .collect();
         for batch in new.chunks(self.params.batch_size_lm) {
             for (&masked, pools) in batch.iter().zip(self.read(batch)?) {
                 let pools = Rc::new(pools);

@@ -53,8 +53,7 @@ pub trait LanguageModel: Sync {
     ///
     /// # Errors
     /// Whatever stops the model.
-    fn logits_at(&self, rows: &[&[u32]], positions: &[&[usize]])
-    -> Result<Array2<f32>, BoxError>;
+    fn logits_at(&self, rows: &[&[u32]], positions: &[&[usize]]) -> Result<Array2<f32>, BoxError>;
 }
 
 /// A token of a text, and where it stands.

@@ -106,8 +106,7 @@ impl CandleLanguageModel {
         let directory = directory.as_ref();
         let config = Config::read(&directory.join("config.json"))?;
         let path = directory.join("tokenizer.json");
-        let refuse =
-            |reason: String| LanguageModelError::Tokenizer { path: path.clone(), reason };
+        let refuse = |reason: String| LanguageModelError::Tokenizer { path: path.clone(), reason };
         let refused = |error: BoxError| refuse(error.to_string());
         let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(refused)?;
         // Rows are cut between words, and each is read in its own length.
@@ -121,7 +120,9 @@ impl CandleLanguageModel {
             .collect();
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0) as usize;
         if n_tokens <= largest {
-            return Err(refuse(format!("its ids go up to {largest}, the model's below {n_tokens}")));
+            return Err(refuse(format!(
+                "its ids go up to {largest}, the model's below {n_tokens}"
+            )));
         }
         let mask_id = ["[MASK]", "<mask>"]
             .iter()
@@ -225,11 +226,7 @@ impl LanguageModel for CandleLanguageModel {
         Some(self.max_tokens)
     }
 
-    fn logits_at(
-        &self,
-        rows: &[&[u32]],
-        positions: &[&[usize]],
-    ) -> Result<Array2<f32>, BoxError> {
+    fn logits_at(&self, rows: &[&[u32]], positions: &[&[usize]]) -> Result<Array2<f32>, BoxError> {
         if rows.len() != positions.len() {
             let (rows, lists) = (rows.len(), positions.len());
             return Err(format!("{rows} rows need as many lists of positions, got {lists}").into());

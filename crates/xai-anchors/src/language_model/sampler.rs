@@ -115,7 +115,7 @@ impl<'a> LanguageModelSampler<'a> {
         self.fillers.passes()
     }
 
-    /// Texts that keep the words of an anchor, given by number; those of [`AnchorText`](crate::text::AnchorText) are
+    /// Texts that keep the words of an anchor, given by number; those of [`AnchorText`](crate::AnchorText) are
     /// made so.
     ///
     /// # Errors
@@ -315,11 +315,20 @@ impl Perturber for LanguageModelSampler<'_> {
             let n_chars = self.text[..tail].chars().count();
             run.warn(
                 "anchors.longer_than_the_language_model",
-                format!("the text from character {n_chars} on never changes: the language model has no room for it"),
+                format!("the text never changes from character {n_chars} on, for which the language model has no room"),
             );
         }
-        if self.words.is_empty() {
-            run.warn("anchors.no_words", "no word of the text can be replaced");
+        let params = &self.params;
+        let shares = params.filling == Filling::Parallel && params.frac_mask_templates < 1.0;
+        if shares && 0 < params.final_samples {
+            run.warn(
+                "anchors.shared_masks",
+                "samples that hide the same words are not independent, so that the bounds are too narrow; frac_mask_templates = 1 has none",
+            );
         }
+    }
+
+    fn language_model_passes(&self) -> Option<u64> {
+        Some(self.passes())
     }
 }

@@ -174,9 +174,8 @@ impl Weights {
         size: usize,
         epsilon: f64,
     ) -> Result<LayerNorm, LanguageModelError> {
-        let tensor = |name: &str, old: &str| {
-            self.tensor(&[name.to_owned(), old.to_owned()], &[size])
-        };
+        let tensor =
+            |name: &str, old: &str| self.tensor(&[name.to_owned(), old.to_owned()], &[size]);
         let weight = tensor(&format!("{name}.weight"), &format!("{name}.gamma"))?;
         let bias = tensor(&format!("{name}.bias"), &format!("{name}.beta"))?;
         Ok(LayerNorm::new(weight, bias, epsilon))

@@ -51,8 +51,7 @@ impl Head {
         text: &str,
     ) -> Result<Self> {
         let start = text.len() - text.trim_start().len();
-        let mut tokens =
-            model.tokenize(text.trim()).map_err(|source| failed(1, source))?;
+        let mut tokens = model.tokenize(text.trim()).map_err(|source| failed(1, source))?;
         for token in &mut tokens {
             token.bytes = token.bytes.start + start..token.bytes.end + start;
         }
@@ -91,7 +90,8 @@ impl Head {
         }
         if let Some(pair) = words.windows(2).find(|pair| pair[1].bytes.start < pair[0].bytes.end) {
             let (one, next) = (&pair[0].bytes, &pair[1].bytes);
-            let source = format!("its tokenizer lets the words at bytes {one:?} and {next:?} overlap");
+            let source =
+                format!("its tokenizer lets the words at bytes {one:?} and {next:?} overlap");
             return Err(failed(1, source.into()));
         }
         let stopwords: Vec<String> =

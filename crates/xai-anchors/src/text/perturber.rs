@@ -5,6 +5,7 @@
 
 use xai_core::{Result, Run, Seed};
 
+use super::analyzer::Token;
 use crate::bits::Bits;
 
 /// One way to perturb one text.
@@ -36,6 +37,11 @@ pub(crate) trait Perturber {
     fn warn(&self, run: &mut Run<'_>) {
         let _ = run;
     }
+
+    /// Texts that a language model has read so far. Default `None`: there is no language model.
+    fn language_model_passes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A word that an anchor can hold.
@@ -50,6 +56,14 @@ pub(crate) struct Word {
     /// What alibi reports as its position: where it begins in characters for `unknown` and `similarity`, the index of
     /// its first token for `language_model`.
     pub position: usize,
+}
+
+impl Word {
+    /// A token as a word, its position that of its first character.
+    pub(crate) fn of(token: &Token) -> Self {
+        let Token { text, chars, bytes, .. } = token;
+        Word { text: text.clone(), chars: *chars, bytes: *bytes, position: chars[0] }
+    }
 }
 
 /// Perturbations wanted.

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use ndarray::Array2;
+use xai_anchors::AnchorTextParams;
 use xai_anchors::language_model::{LanguageModel, LanguageModelSampler, TextToken};
-use xai_anchors::text::AnchorTextParams;
 use xai_core::{BoxError, Params, Valid};
 
 pub(crate) const VOCABULARY: [&str; 12] =
@@ -100,11 +100,7 @@ impl LanguageModel for Fake {
         self.max_tokens
     }
 
-    fn logits_at(
-        &self,
-        rows: &[&[u32]],
-        positions: &[&[usize]],
-    ) -> Result<Array2<f32>, BoxError> {
+    fn logits_at(&self, rows: &[&[u32]], positions: &[&[usize]]) -> Result<Array2<f32>, BoxError> {
         self.calls.lock().unwrap().push(rows.iter().map(|row| row.to_vec()).collect());
         let scores = rows.iter().zip(positions).flat_map(|(row, positions)| {
             positions.iter().flat_map(|&position| (self.scores)(row, position))
@@ -130,7 +126,11 @@ pub(crate) fn sampler<'a>(
 
 /// What stands in a sample for each word of the text, where all between the words is as in the text.
 #[track_caller]
-pub(crate) fn fills<'s>(sampler: &LanguageModelSampler<'_>, text: &str, sample: &'s str) -> Vec<&'s str> {
+pub(crate) fn fills<'s>(
+    sampler: &LanguageModelSampler<'_>,
+    text: &str,
+    sample: &'s str,
+) -> Vec<&'s str> {
     let spans = sampler.spans();
     let mut rest = sample.strip_prefix(&text[..spans[0].start]).expect("the same beginning");
     let mut fills = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xai_anchors::language_model::LanguageModelSampler;
-use xai_anchors::text::{AnchorTextParams, Filling};
+use xai_anchors::{AnchorTextParams, Filling};
 use xai_core::Error;
 
 use super::fake::{FILLERS, Fake, MASK, checked, fills, id, sampler};

@@ -1,12 +1,13 @@
 //! Which words are hidden, how often, and what becomes of the rest of the text.
 
-use xai_anchors::text::{AnchorTextParams, Filling};
+use xai_anchors::{AnchorTextParams, Filling};
 use xai_core::{Semantics, Valid};
 
 use super::fake::{FILLERS, Fake, MASK, REAL, fills, id, sampler};
 
 /// Twenty words: that two templates hide the same of them has a chance of one in a million.
-const LONG: &str = "the film was good the film was bad a film was good a film was bad the film was a film";
+const LONG: &str =
+    "the film was good the film was bad a film was good a film was bad the film was a film";
 
 /// Lengths of runs of equal rows.
 fn runs(kept: &ndarray::Array2<bool>) -> Vec<usize> {
@@ -37,7 +38,8 @@ fn a_share_of_the_samples_has_templates_of_its_own() {
 
 #[test]
 fn one_by_one_each_sample_has_a_template_of_its_own() {
-    let params = AnchorTextParams { filling: Filling::Autoregressive, ..AnchorTextParams::default() };
+    let params =
+        AnchorTextParams { filling: Filling::Autoregressive, ..AnchorTextParams::default() };
     let model = Fake::indifferent();
     let filled = sampler(&model, params, LONG).sample(&[], 50, 0).unwrap();
     assert_eq!(runs(&filled.kept), [1; 50]);
@@ -57,7 +59,9 @@ fn the_tails_of_a_hidden_word_go_with_it() {
     }
     // What is not hidden keeps its tails.
     let model = Fake::indifferent();
-    super::fake::sampler(&model, AnchorTextParams::default(), text).sample(&[0, 1, 2, 3], 5, 0).unwrap();
+    super::fake::sampler(&model, AnchorTextParams::default(), text)
+        .sample(&[0, 1, 2, 3], 5, 0)
+        .unwrap();
     assert_eq!(model.rows(), [[id("the"), id("un"), REAL, id("film"), id("was"), MASK]]);
 }
 
@@ -78,7 +82,8 @@ fn stopwords_and_punctuation_are_never_hidden() {
 fn all_but_the_hidden_words_keeps_its_bytes() {
     let text = " \u{a0}The  film,\twas UNREAL...a\r\n bad one ".replace("one", "film");
     for filling in [Filling::Parallel, Filling::Autoregressive] {
-        let params = AnchorTextParams { filling, frac_mask_templates: 1.0, ..AnchorTextParams::default() };
+        let params =
+            AnchorTextParams { filling, frac_mask_templates: 1.0, ..AnchorTextParams::default() };
         let model = Fake::indifferent();
         let mut sampler = sampler(&model, params, &text);
         let own: Vec<&str> = sampler.spans().into_iter().map(|span| &text[span]).collect();
@@ -109,8 +114,11 @@ fn an_anchor_of_all_words_gives_copies() {
 fn words_are_hidden_with_their_probability() {
     let (n, text) = (20_000, "the film was");
     for sample_proba in [0.2, 0.5, 0.9] {
-        let params =
-            AnchorTextParams { sample_proba, frac_mask_templates: 1.0, ..AnchorTextParams::default() };
+        let params = AnchorTextParams {
+            sample_proba,
+            frac_mask_templates: 1.0,
+            ..AnchorTextParams::default()
+        };
         let model = Fake::indifferent();
         let filled = sampler(&model, params, text).sample(&[], n, 1).unwrap();
         let expected = sample_proba + (1.0_f64 - sample_proba).powi(3) / 3.0;
@@ -127,9 +135,11 @@ fn a_draw_depends_on_its_seed_and_anchor_alone() {
     for filling in [Filling::Parallel, Filling::Autoregressive] {
         let draw = |batch_size_lm: usize, before: bool| {
             let params = AnchorTextParams { filling, batch_size_lm, ..AnchorTextParams::default() };
-            let model = Fake::new(|row, position| std::array::from_fn(|token| {
-                (token as u32 * 7 + row[position.saturating_sub(1)] * 5) as f32 % 11.0
-            }));
+            let model = Fake::new(|row, position| {
+                std::array::from_fn(|token| {
+                    (token as u32 * 7 + row[position.saturating_sub(1)] * 5) as f32 % 11.0
+                })
+            });
             let mut sampler = sampler(&model, params, LONG);
             if before {
                 sampler.sample(&[1, 2], 30, 5).unwrap();

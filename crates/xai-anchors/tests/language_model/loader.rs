@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use xai_anchors::AnchorTextParams;
 use xai_anchors::language_model::{CandleLanguageModel, LanguageModel, LanguageModelError};
-use xai_anchors::text::AnchorTextParams;
 
 use super::fake::{fills, sampler};
 
@@ -54,7 +54,8 @@ fn scores_are_those_of_transformers() {
         let logits = model.logits_at(&rows, &positions).unwrap();
         let expected: Vec<&Vec<f64>> = reference.iter().flat_map(|own| &own.logits).collect();
         assert_eq!(logits.dim(), (expected.len(), model.n_vocabulary()));
-        let largest = expected.iter().flat_map(|row| row.iter()).fold(1.0, |a: f64, b| a.max(b.abs()));
+        let largest =
+            expected.iter().flat_map(|row| row.iter()).fold(1.0, |a: f64, b| a.max(b.abs()));
         // Five decimals are recorded; on the way are two layers of some twenty operations each, on sums of up to
         // twelve terms, so that a hundred roundings of single precision on each side is much.
         let tolerance = 5e-6 + 200.0 * f64::from(f32::EPSILON) * largest;
@@ -83,7 +84,13 @@ fn tokens_are_known_for_what_they_are() {
         assert_eq!(model.token(u32::MAX), None);
         // As many tokens as there is room for, and no more.
         let full = vec![7; room + 1];
-        assert!(model.logits_at(&[&full[1..]], &[&[0, room - 1]]).unwrap().iter().all(|x| x.is_finite()));
+        assert!(
+            model
+                .logits_at(&[&full[1..]], &[&[0, room - 1]])
+                .unwrap()
+                .iter()
+                .all(|x| x.is_finite())
+        );
         let error = model.logits_at(&[&full], &[&[0]]).unwrap_err().to_string();
         assert!(error.contains("there is room for"), "{error}");
         let error = model.logits_at(&[&[7, 7]], &[&[2]]).unwrap_err().to_string();
@@ -105,7 +112,8 @@ fn words_are_the_same_for_all_vocabularies() {
         assert_eq!(own, expected);
         let filled = sampler.sample(&[1, 2], 100, 0).unwrap();
         for (sample, kept) in filled.texts.iter().zip(filled.kept.rows()) {
-            for ((fill, own), kept) in fills(&sampler, text, sample).iter().zip(expected).zip(kept) {
+            for ((fill, own), kept) in fills(&sampler, text, sample).iter().zip(expected).zip(kept)
+            {
                 let is_word = !fill.is_empty() && !fill.contains(char::is_whitespace);
                 assert!(if *kept { *fill == own } else { is_word }, "{sample}");
             }
@@ -118,8 +126,9 @@ fn words_are_the_same_for_all_vocabularies() {
 fn rows_do_not_see_each_other() {
     for architecture in ARCHITECTURES {
         let model = load(architecture);
-        let rows: Vec<Vec<u32>> =
-            (1..20).map(|length| (0..length).map(|place| (7 * place + length) % 100).collect()).collect();
+        let rows: Vec<Vec<u32>> = (1..20)
+            .map(|length| (0..length).map(|place| (7 * place + length) % 100).collect())
+            .collect();
         let rows: Vec<&[u32]> = rows.iter().map(|row| &row[..]).collect();
         let positions = vec![&[0_usize][..]; rows.len()];
         let together = || model.logits_at(&rows, &positions).unwrap();
@@ -184,7 +193,12 @@ fn configurations_are_checked() {
     };
     check("architecture", "model_type", json!("gpt2"), "unknown variant `gpt2`");
     check("activation", "hidden_act", json!("swish"), "unknown variant `swish`");
-    check("heads", "num_attention_heads", json!(3), "3 attention heads do not share a hidden size of 8");
+    check(
+        "heads",
+        "num_attention_heads",
+        json!(3),
+        "3 attention heads do not share a hidden size of 8",
+    );
     check("no-heads", "num_attention_heads", json!(0), "0 attention heads");
     check("relative", "position_embedding_type", json!("relative_key"), "`relative_key` position");
     check("no-positions", "max_position_embeddings", json!(0), "leave no room");
@@ -224,7 +238,10 @@ fn tensors_are_checked() {
 
     let (_, bytes) = check("shape", |tensors| {
         let transposed = tensors["bert.encoder.layer.1.output.dense.weight"].t().unwrap();
-        tensors.insert("bert.encoder.layer.1.output.dense.weight".to_owned(), transposed.contiguous().unwrap());
+        tensors.insert(
+            "bert.encoder.layer.1.output.dense.weight".to_owned(),
+            transposed.contiguous().unwrap(),
+        );
     });
     let error = refused("shape", "model.safetensors", Some(&bytes));
     let is_expected = matches!(&error, LanguageModelError::Shape { name, expected, got, .. }

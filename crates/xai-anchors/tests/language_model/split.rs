@@ -1,7 +1,7 @@
 //! Texts that are longer than the language model has room for.
 
 use xai_anchors::language_model::LanguageModelSampler;
-use xai_anchors::text::{AnchorTextParams, Filling};
+use xai_anchors::{AnchorTextParams, Filling};
 
 use super::fake::{Fake, checked, fills, sampler};
 

@@ -7,6 +7,7 @@
     reason = "tests; probabilities of 0 and 1 are exact; the tokenizers want hash maps"
 )]
 
+mod explanation;
 mod fake;
 mod fills;
 mod hidden_words;

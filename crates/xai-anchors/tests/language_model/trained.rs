@@ -4,7 +4,7 @@ use std::path::Path;
 
 use xai_anchors::language_model::{CandleLanguageModel, LanguageModel};
 
-fn load() -> CandleLanguageModel {
+pub(crate) fn load() -> CandleLanguageModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/language_model");
     CandleLanguageModel::from_directory(folder).unwrap()
 }

@@ -5,6 +5,8 @@ mod bits;
 mod certificate;
 mod data;
 mod interval;
+#[cfg(feature = "language-model")]
+pub mod language_model;
 mod output;
 mod search;
 mod tabular;

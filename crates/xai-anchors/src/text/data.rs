@@ -48,6 +48,10 @@ pub struct AnchorTextData {
     pub candidates: Vec<TextCandidate>,
     /// What the model was asked. Each text is asked once: perturbations that coincide cost nothing.
     pub queries: Queries,
+    /// Texts that the language model has read to fill in words, none of them a query of the model; absent with other
+    /// strategies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_model_passes: Option<u64>,
     /// The steps of the bandit, with `verbose`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<TraceStep>,

@@ -16,6 +16,8 @@ use super::tokenizer::RuleTokenizer;
 use super::unknown::Unknown;
 use super::vectors::WordVectors;
 use crate::data::{Coverage, Estimate, Queries, Status};
+#[cfg(feature = "language-model")]
+use crate::language_model::{LanguageModel, LanguageModelSampler};
 use crate::search::{Outcome, Prefix, SampleId, Search};
 
 /// Why there are no predicates, where there are none.
@@ -26,6 +28,8 @@ const NOTHING_TO_HOLD: &str = "no word of the text can change";
 pub struct TextResources<'r> {
     analyzer: &'r dyn TextAnalyzer,
     vectors: Option<&'r WordVectors>,
+    #[cfg(feature = "language-model")]
+    language_model: Option<&'r dyn LanguageModel>,
     corpus: &'r [String],
 }
 
@@ -33,7 +37,13 @@ impl<'r> TextResources<'r> {
     /// An analyzer, which says where the words of a text are and what is known of them.
     #[must_use]
     pub fn new(analyzer: &'r dyn TextAnalyzer) -> Self {
-        TextResources { analyzer, vectors: None, corpus: &[] }
+        TextResources {
+            analyzer,
+            vectors: None,
+            #[cfg(feature = "language-model")]
+            language_model: None,
+            corpus: &[],
+        }
     }
 
     /// Also word vectors, for the `similarity` strategy.
@@ -41,6 +51,22 @@ impl<'r> TextResources<'r> {
     pub fn with_vectors(mut self, vectors: &'r WordVectors) -> Self {
         self.vectors = Some(vectors);
         self
+    }
+
+    /// Also a masked language model, for the `language_model` strategy, which then cuts texts into words by itself.
+    #[cfg(feature = "language-model")]
+    #[must_use]
+    pub fn with_language_model(mut self, model: &'r dyn LanguageModel) -> Self {
+        self.language_model = Some(model);
+        self
+    }
+
+    /// Whether there is a language model.
+    fn has_language_model(&self) -> bool {
+        #[cfg(feature = "language-model")]
+        return self.language_model.is_some();
+        #[cfg(not(feature = "language-model"))]
+        false
     }
 
     /// Also texts of which explanations say how many contain the words of an anchor, as the analyzer cuts them.
@@ -63,6 +89,7 @@ impl fmt::Debug for TextResources<'_> {
         let n_vectors = self.vectors.map(|vectors| vectors.words().len());
         f.debug_struct("TextResources")
             .field("vectors", &n_vectors)
+            .field("language_model", &self.has_language_model())
             .field("corpus", &self.corpus.len())
             .finish_non_exhaustive()
     }
@@ -109,7 +136,7 @@ impl<'r> AnchorText<'r> {
             }
             SamplingStrategy::LanguageModel => {
                 let rule = "`unknown` or `similarity` without a language model";
-                require(false, "sampling_strategy", rule, strategy)?;
+                require(resources.has_language_model(), "sampling_strategy", rule, strategy)?;
             }
         }
         let corpus = (!resources.corpus.is_empty())
@@ -125,6 +152,12 @@ impl<'r> AnchorText<'r> {
 
     /// How the settings perturb a text.
     fn perturber<'a>(&'a self, text: &'a str) -> Result<Box<dyn Perturber + 'a>> {
+        #[cfg(feature = "language-model")]
+        if let (SamplingStrategy::LanguageModel, Some(model)) =
+            (self.params.sampling_strategy, self.resources.language_model)
+        {
+            return Ok(Box::new(LanguageModelSampler::new(model, &self.params, text)?));
+        }
         let TextResources { analyzer, vectors, .. } = self.resources;
         let tokens = tokens(analyzer, text)?;
         if tokens.is_empty() {
@@ -202,6 +235,7 @@ impl<'r> AnchorText<'r> {
             candidates: candidates.collect(),
             predicates,
             queries,
+            language_model_passes: None,
             certificate: outcome.certificate,
             trace: outcome.trace,
             raw,
@@ -272,6 +306,8 @@ impl Explainer for AnchorText<'_> {
             run.warn("anchors.not_found", message);
         }
         let examples = |ids: &[SampleId]| perturbations.examples(ids);
-        Ok(self.data(x, (&words, decision), (outcome, queries), &examples))
+        let mut data = self.data(x, (&words, decision), (outcome, queries), &examples);
+        data.language_model_passes = perturber.language_model_passes();
+        Ok(data)
     }
 }

@@ -7,7 +7,7 @@ mod english;
 mod explainer;
 mod params;
 mod perturbation;
-mod perturber;
+pub(crate) mod perturber;
 mod rendering;
 mod similarity;
 mod tokenizer;

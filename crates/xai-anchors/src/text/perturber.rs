@@ -37,6 +37,11 @@ pub(crate) trait Perturber {
     fn warn(&self, run: &mut Run<'_>) {
         let _ = run;
     }
+
+    /// Texts that a language model has read so far. Default `None`: there is no language model.
+    fn language_model_passes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A word that an anchor can hold.

@@ -4,6 +4,8 @@ pub mod bandit;
 mod bits;
 mod certificate;
 mod data;
+#[cfg(feature = "image")]
+pub mod image;
 mod interval;
 mod output;
 mod search;

@@ -9,7 +9,7 @@ pub mod input;
 pub mod linalg;
 pub mod model;
 pub mod nested;
-mod parallel;
+pub mod parallel;
 pub mod params;
 pub mod rng;
 pub mod run;

@@ -14,6 +14,8 @@ mod tabular;
 pub use bandit::Exploration;
 pub use certificate::Certificate;
 pub use data::{Coverage, Estimate, Queries, Status, TraceStep};
+#[cfg(feature = "image")]
+pub use image::{AnchorImage, AnchorImageData, AnchorImageParams};
 pub use interval::Interval;
 pub use output::Output;
 pub use tabular::{

@@ -23,7 +23,7 @@ METHODS = {
     "felzenszwalb_100_05_50": lambda x: felzenszwalb(x, scale=100, sigma=0.5, min_size=50),
     "felzenszwalb_1_08_20": lambda x: felzenszwalb(x),
     "quickshift_4_200_02": lambda x: quickshift(x, kernel_size=4, max_dist=200, ratio=0.2),
-    "quickshift_2_6_1": lambda x: quickshift(x, kernel_size=2, max_dist=6, ratio=1, sigma=0.7),
+    "quickshift_3_20_1": lambda x: quickshift(x, kernel_size=3, max_dist=20, ratio=1, sigma=0.7),
 }
 
 

@@ -288,7 +288,9 @@ fn exact_precision(model: &Linear, x: &Row, anchor: &[usize], p_sample: f64) -> 
         p_sample.powi(ones) * (1.0 - p_sample).powi(free - ones)
     };
     let masks = (0..1_usize << N).filter(|mask| mask & held == 0);
-    masks.filter(|&mask| model.says(&perturbed(x, mask)) == decision).map(weight).sum()
+    let agrees = masks.filter(|&mask| model.says(&perturbed(x, mask)) == decision);
+    // Rounding may lift a sum of all weights above 1.
+    agrees.map(weight).sum::<f64>().min(1.0)
 }
 
 /// Samples against the sum over all masks. The bounds of certificates fail in at most a tenth of the cases each, which
@@ -309,14 +311,14 @@ fn precisions_are_those_of_all_masks() {
         let certificate = data.certificate.as_ref().unwrap();
         let error = (exact * (1.0 - exact) / certificate.n_samples as f64).sqrt();
         assert!(
-            (certificate.precision - exact).abs() <= 5.0 * error,
+            (certificate.precision - exact).abs() <= 5.0 * error + 1e-12,
             "{} is far from {exact} of {anchor:?} for model {seed}",
             certificate.precision
         );
         failures += u32::from(exact < certificate.lower_bound);
         let base = exact_precision(&model, &x, &[], p_sample);
         let error = (base * (1.0 - base) / data.base_rate.n_samples as f64).sqrt();
-        assert!((data.base_rate.mean - base).abs() <= 5.0 * error);
+        assert!((data.base_rate.mean - base).abs() <= 5.0 * error + 1e-12);
         let share = (1.0 - p_sample).powi(i32::try_from(anchor.len()).unwrap());
         assert!((data.coverage - share).abs() <= 1e-12);
         sizes[anchor.len()] += 1;
@@ -344,9 +346,12 @@ fn a_conjunction_is_found() {
             anchor.sort_unstable();
             assert_eq!(anchor, [a, b]);
             assert_eq!((data.precision, data.coverage), (1.0, 0.25));
-            assert!(data.predicates[1].gain > 0.4);
             // Half of what keeps the first keeps the second too.
-            assert_eq!(data.precision(Some(1)).unwrap(), data.raw.precision[0]);
+            let first = &data.predicates[0].precision;
+            let error = (0.25 / first.n_samples as f64).sqrt();
+            assert!((first.mean - 0.5).abs() <= 5.0 * error, "{}", first.mean);
+            assert_eq!(data.predicates[1].gain, 1.0 - first.mean);
+            assert_eq!(data.precision(Some(1)).unwrap(), first.mean);
         }
     }
 }
@@ -427,18 +432,16 @@ fn budgets_are_kept() {
     let mut stream = Seed::new(5).stream();
     // Many superpixels, so that hardly a perturbation repeats.
     let x = Array1::from_iter((0..32 * 32 * 3).map(|_| stream.uniform()));
-    let segmentation_fn = Segmentation::Slic(Slic { n_segments: 60, ..Slic::default() });
+    let segmentation_fn =
+        Segmentation::Slic(Slic { n_segments: 60, compactness: 1e6, ..Slic::default() });
     let params = P { image_shape: (32, 32, 3), segmentation_fn, tau: 1e-9, ..P::default() };
-    let model = labels(|image: &Row| image.iter().take(100).sum::<f64>() > 50.0);
+    // As good as a coin: no anchor but the whole image holds it. Means leave the sum as it is, but not the squares.
+    let model = labels(|image: &Row| (1e3 * image.dot(image)).fract() < 0.5);
     let limited = P { max_samples: 2000, ..params.clone() };
-    let explanation = explain(limited.clone(), None, &model, &x, 0);
+    let explanation = explain(limited, None, &model, &x, 0);
     let data = &explanation.data;
-    if data.status == Status::BudgetExhausted {
-        assert_eq!(data.stop, Stop::Budget);
-        assert!(1800 < data.queries.search && data.queries.search <= 2000);
-    } else {
-        assert!(data.queries.search <= 2000);
-    }
+    assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget));
+    assert!(1700 < data.queries.search && data.queries.search <= 2000);
     let explainer = params.build(None).unwrap();
     for queries in [150, 700, 1500] {
         let budget = Budget { queries: Some(queries), ..Budget::default() };

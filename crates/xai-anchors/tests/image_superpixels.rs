@@ -64,6 +64,10 @@ fn by_name(method: &str, image: &Image) -> Array2<usize> {
                 Quickshift { kernel_size: 4.0, max_dist: 200.0, ratio: 0.2, ..Default::default() };
             quickshift(image, &params)
         }
+        "quickshift_5_30_05" => {
+            let params = Quickshift { kernel_size: 5.0, max_dist: 30.0, ratio: 0.5, sigma: 0.0 };
+            quickshift(image, &params)
+        }
         "quickshift_3_20_1" => {
             let params = Quickshift { kernel_size: 3.0, max_dist: 20.0, ratio: 1.0, sigma: 0.7 };
             quickshift(image, &params)
@@ -83,7 +87,8 @@ fn same_partition(a: &Array2<usize>, b: &Array2<usize>) -> bool {
 
 /// SLIC and Felzenszwalb give the same labels, quickshift the same regions under other names: scikit-image numbers them
 /// by the place of their densest pixel, here they are numbered as a reader meets them. scikit-image adds noise of 1e-5
-/// to densities to break ties; in these images no region depends on it.
+/// to densities to break ties; what is recorded is the same for eleven seeds of it, so that no region hangs on a tie and
+/// none may differ.
 #[test]
 fn superpixels_are_those_of_scikit_image() {
     let mut n_compared = 0;
@@ -102,7 +107,7 @@ fn superpixels_are_those_of_scikit_image() {
 }
 
 /// How many labellings are recorded.
-const COMPARED: usize = 64;
+const COMPARED: usize = 69;
 
 fn sizes(labels: &Array2<usize>) -> Vec<usize> {
     let n = labels.iter().max().unwrap() + 1;

@@ -14,7 +14,7 @@ use super::params::{AnchorImageParams, Dtype};
 use super::perturbation::{Perturbations, Source, share_covered};
 use super::picture::{byte, overlay_mask, spread};
 use super::segmentation::{Segmentation, Segments};
-use super::superpixels::{Superpixel, is_identity, replacements, superpixels};
+use super::superpixels::{Superpixel, is_identity, mean_colors, superpixels};
 use crate::data::{Coverage, Estimate, Queries, Status};
 use crate::search::{Outcome, Prefix, Ranked, SampleId, Search};
 
@@ -185,14 +185,14 @@ struct Cut {
 impl AnchorImage {
     fn data(
         &self,
-        cut: Cut,
+        cut: &Cut,
         decision: f64,
         outcome: Outcome,
         queries: Queries,
         examples: &dyn Fn(&[SampleId]) -> Array2<f64>,
     ) -> Result<AnchorImageData> {
         let delta = self.params.delta;
-        let predicates = self.described(&cut, &outcome);
+        let predicates = self.described(cut, &outcome);
         let feature: Vec<usize> = predicates.iter().map(|own| own.superpixel).collect();
         let base_rate = Estimate::new(outcome.base, delta);
         let last = predicates.last();
@@ -207,7 +207,9 @@ impl AnchorImage {
         let anchor = masked.outer_iter().map(|row| {
             row.outer_iter().map(|pixel| pixel.iter().map(|&own| byte(own)).collect()).collect()
         });
-        let held = |row: &Row1| row.iter().map(|label| feature.contains(label)).collect();
+        let mask = labels
+            .outer_iter()
+            .map(|row| row.iter().map(|label| feature.contains(label)).collect());
         let candidate = |one: &Ranked| ImageCandidate {
             feature: one.order.iter().map(|&id| cut.changeable[id]).collect(),
             precision: Estimate::new(one.counts, delta),
@@ -232,7 +234,7 @@ impl AnchorImage {
         Ok(AnchorImageData {
             anchor: anchor.collect(),
             segments: labels.outer_iter().map(|row| row.to_vec()).collect(),
-            mask: labels.outer_iter().map(|row| held(&row)).collect(),
+            mask: mask.collect(),
             precision,
             coverage: coverage_of.coverage,
             status: outcome.status,
@@ -247,7 +249,7 @@ impl AnchorImage {
             images_background: self.background.as_ref().map(shape),
             certificate: outcome.certificate,
             trace: outcome.trace,
-            labels: cut.segments.own_labels,
+            labels: cut.segments.own_labels.clone(),
             predicates,
             raw,
         })
@@ -295,8 +297,6 @@ impl AnchorImage {
     }
 }
 
-type Row1 = ndarray::ArrayRef1<usize>;
-
 impl Cut {
     fn unchangeable(&self) -> Vec<usize> {
         (0..self.segments.len()).filter(|id| !self.changeable.contains(id)).collect()
@@ -329,13 +329,22 @@ impl Explainer for AnchorImage {
         let image = self.image(x);
         let segments = self.generate_superpixels(&image)?;
         let superpixels = superpixels(&segments, self.params.image_shape.2);
-        let replacements = replacements(x, &superpixels, self.background.as_ref(), &self.params);
-        let changes = |&id: &usize| !is_identity(x, &superpixels[id], &replacements);
-        let changeable: Vec<usize> = (0..superpixels.len()).filter(changes).collect();
-        let held: Vec<&Superpixel> = changeable.iter().map(|&id| &superpixels[id]).collect();
+        let means;
+        let replacements = match &self.background {
+            Some(background) => background,
+            None => {
+                means = mean_colors(x, &superpixels, &self.params);
+                &means
+            }
+        };
+        let changes = |&id: &usize| !is_identity(x, &superpixels[id], replacements);
+        let changeable = (0..superpixels.len()).filter(changes).collect();
+        let cut = Cut { image, segments, superpixels, changeable };
+        let held: Vec<&Superpixel> =
+            cut.changeable.iter().map(|&id| &cut.superpixels[id]).collect();
         let source = Source {
             x,
-            replacements: &replacements,
+            replacements,
             held: &held,
             p_sample: self.params.p_sample,
             coverage_samples: self.params.coverage_samples,
@@ -348,13 +357,7 @@ impl Explainer for AnchorImage {
         let outcome = Search::new(&settings, &mut perturbations, run).run()?;
         let queries = outcome.queries(run.queries() - before);
         let examples = |ids: &[SampleId]| perturbations.examples(ids);
-        let cut = Cut {
-            image,
-            segments,
-            superpixels: superpixels.clone(),
-            changeable: changeable.clone(),
-        };
         self.warn(&cut.segments, &cut.unchangeable(), &outcome, run);
-        self.data(cut, decision, outcome, queries, &examples)
+        self.data(&cut, decision, outcome, queries, &examples)
     }
 }

@@ -157,8 +157,7 @@ impl<'a> Perturbations<'a> {
         let Source { x, replacements, held, .. } = self.source;
         image.assign(x);
         let from = replacements.row(mask.replacement);
-        let perturbed = held.iter().enumerate().filter(|(id, _)| !mask.keeps(*id));
-        for (_, own) in perturbed {
+        for (_, own) in held.iter().enumerate().filter(|(id, _)| !mask.keeps(*id)) {
             for span in &own.spans {
                 let span = ndarray::s![span.clone()];
                 image.slice_mut(span).assign(&from.slice(span));

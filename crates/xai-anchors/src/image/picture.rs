@@ -39,7 +39,7 @@ pub fn decode(bytes: &[u8], channels: usize, dtype: Dtype) -> Result<Array3<f64>
     let reader = reader.map_err(|source| unreadable(source.into()))?;
     let decoded = reader.decode().map_err(|source| unreadable(source.into()))?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let values = match dtype {
+    let values: Vec<f64> = match dtype {
         Dtype::U8 => bytes_of(&decoded, channels).into_iter().map(f64::from).collect(),
         Dtype::Float if is_deep(&decoded) => {
             let deep: Vec<u16> = match channels {
@@ -52,8 +52,9 @@ pub fn decode(bytes: &[u8], channels: usize, dtype: Dtype) -> Result<Array3<f64>
             bytes_of(&decoded, channels).into_iter().map(|value| f64::from(value) / 255.0).collect()
         }
     };
-    let shape = (height, width, channels);
-    Ok(Array3::from_shape_vec(shape, values).expect("as many values as pixels and channels"))
+    let mut image = Array3::zeros((height, width, channels));
+    image.iter_mut().zip(values).for_each(|(number, value)| *number = value);
+    Ok(image)
 }
 
 /// Whether a file has more than eight bits for a number.
@@ -142,20 +143,26 @@ impl Overlay {
         let factor = SIDE.div_ceil(rows.max(columns)).max(1);
         let (height, width) = (rows * factor, columns * factor);
         let mut rgb = Vec::with_capacity(3 * width * height);
+        // Large pixels have room for a line on both sides of an edge; on small ones it is on one side.
+        let reach = factor / 16;
         for y in 0..height {
             for x in 0..width {
-                let (row, column) = (y / factor, x / factor);
+                let of = |y: usize, x: usize| (y / factor, x / factor);
+                let (row, column) = of(y, x);
                 let light = if mask[row][column] { 1.0 } else { DIM };
                 let channel = |k: usize| bright[[row, column, if channels == 3 { k } else { 0 }]];
                 let color = [0, 1, 2].map(|k| byte(light * channel(k)));
-                // A pixel is outlined on its right and at its bottom.
-                let right =
-                    (x % factor == factor - 1 && column + 1 < columns).then_some((row, column + 1));
-                let below =
-                    (y % factor == factor - 1 && row + 1 < rows).then_some((row + 1, column));
-                let others = || [right, below].into_iter().flatten();
-                let leaves_anchor = others().any(|(r, c)| mask[r][c] != mask[row][column]);
-                let leaves = others().any(|(r, c)| segments[r][c] != segments[row][column]);
+                let below = (y + 1..height).take(1).map(|y| of(y, x));
+                let right = (x + 1..width).take(1).map(|x| of(y, x));
+                let leaves =
+                    below.chain(right).any(|(r, c)| segments[r][c] != segments[row][column]);
+                let near = [
+                    of((y + reach.max(1)).min(height - 1), x),
+                    of(y, (x + reach.max(1)).min(width - 1)),
+                    of(y.saturating_sub(reach), x),
+                    of(y, x.saturating_sub(reach)),
+                ];
+                let leaves_anchor = near.iter().any(|&(r, c)| mask[r][c] != mask[row][column]);
                 rgb.extend(match (leaves_anchor, leaves) {
                     (true, _) => ANCHOR,
                     (false, true) => OUTLINE,
@@ -169,7 +176,7 @@ impl Overlay {
     pub(super) fn png(self) -> Vec<u8> {
         let [width, height] = [self.width, self.height].map(side);
         let picture = RgbImage::from_raw(width, height, self.rgb);
-        encoded(picture.expect("three bytes for each pixel").into())
+        encoded(&picture.expect("three bytes for each pixel").into())
     }
 
     pub(super) fn picture(self, title: String) -> Picture {
@@ -181,14 +188,14 @@ pub(super) fn mask_png(mask: &[Vec<bool>]) -> Vec<u8> {
     let pixels = mask.iter().flatten().map(|&held| if held { 255 } else { 0 }).collect();
     let (width, height) = (side(mask[0].len()), side(mask.len()));
     let picture = GrayImage::from_raw(width, height, pixels);
-    encoded(picture.expect("a byte for each pixel").into())
+    encoded(&picture.expect("a byte for each pixel").into())
 }
 
 fn side(pixels: usize) -> u32 {
     u32::try_from(pixels).expect("images in memory are smaller")
 }
 
-fn encoded(picture: DynamicImage) -> Vec<u8> {
+fn encoded(picture: &DynamicImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).expect("memory takes all bytes");
     bytes.into_inner()

@@ -59,34 +59,30 @@ pub(crate) fn superpixels(segments: &Segments, channels: usize) -> Vec<Superpixe
     superpixels
 }
 
-/// Images that perturbed superpixels are taken from, shape `(n_images, height * width * channels)`: the background, or
-/// one in which every superpixel has its mean colour.
-pub(crate) fn replacements(
+/// The image with the mean colour of every superpixel, shape `(1, height * width * channels)`.
+pub(crate) fn mean_colors(
     x: &Row,
     superpixels: &[Superpixel],
-    background: Option<&Array2<f64>>,
     params: &AnchorImageParams,
 ) -> Array2<f64> {
     let channels = params.image_shape.2;
-    background.cloned().unwrap_or_else(|| {
-        let mut fudged = x.to_owned();
-        for own in superpixels {
-            for channel in 0..channels {
-                let mean = mean(x, own, channel, channels);
-                let value = match (params.dtype, params.semantics) {
-                    (Dtype::Float, _) => mean,
-                    (Dtype::U8, Semantics::Native) => (mean + 0.5).floor(),
-                    (Dtype::U8, Semantics::Reference) => mean.floor(),
-                };
-                for span in &own.spans {
-                    for place in (span.start + channel..span.end).step_by(channels) {
-                        fudged[place] = value;
-                    }
+    let mut image = x.to_owned();
+    for own in superpixels {
+        for channel in 0..channels {
+            let mean = mean(x, own, channel, channels);
+            let value = match (params.dtype, params.semantics) {
+                (Dtype::Float, _) => mean,
+                (Dtype::U8, Semantics::Native) => (mean + 0.5).floor(),
+                (Dtype::U8, Semantics::Reference) => mean.floor(),
+            };
+            for span in &own.spans {
+                for place in (span.start + channel..span.end).step_by(channels) {
+                    image[place] = value;
                 }
             }
         }
-        fudged.insert_axis(Axis(0))
-    })
+    }
+    image.insert_axis(Axis(0))
 }
 
 /// The mean of one channel of a superpixel; of equal numbers it is that number.

@@ -4,6 +4,8 @@ pub mod bandit;
 mod bits;
 mod certificate;
 mod data;
+#[cfg(feature = "image")]
+pub mod image;
 mod interval;
 #[cfg(feature = "language-model")]
 pub mod language_model;
@@ -16,6 +18,8 @@ mod text;
 pub use bandit::Exploration;
 pub use certificate::Certificate;
 pub use data::{Coverage, Estimate, Queries, Status, TraceStep};
+#[cfg(feature = "image")]
+pub use image::{AnchorImage, AnchorImageData, AnchorImageParams};
 pub use interval::Interval;
 pub use output::Output;
 pub use tabular::{

@@ -26,6 +26,12 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         let (title, table, n_rows) = match panel {
             Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
+            // Text has no pixels; the picture is named, so that nobody looks for it in vain.
+            Panel::Image(panel) => {
+                let size = format!("{} by {} pixels", panel.width, panel.height);
+                text += &format!("\n[picture of {size}: {}]\n", panel.title);
+                continue;
+            }
             _ => continue,
         };
         text += &format!("\n{}\n{}\n", broken(title), table.trim_fmt());

@@ -23,6 +23,8 @@ pub enum Panel {
     Table(Table),
     /// A text with marked parts.
     Text(Text),
+    /// Pixels.
+    Image(Picture),
 }
 
 /// Signed bars with error bars.
@@ -80,4 +82,51 @@ pub struct Mark {
     pub end: usize,
     /// What it is marked as.
     pub label: String,
+}
+
+/// Pixels in colour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Picture {
+    /// One line above the picture.
+    pub title: String,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row by row from the top: `3 * width * height` bytes. Two hexadecimal digits
+    /// for each in JSON.
+    #[serde(with = "hexadecimal")]
+    #[schemars(with = "String")]
+    pub rgb: Vec<u8>,
+}
+
+/// Bytes as a string of hexadecimal digits, which is half as long as a list of numbers.
+mod hexadecimal {
+    use std::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            write!(digits, "{byte:02x}").expect("a string takes all characters");
+        }
+        serializer.serialize_str(&digits)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        let byte = |pair: &[u8]| match pair {
+            &[high, low] => {
+                let [high, low] = [high, low].map(|digit| char::from(digit).to_digit(16));
+                u8::try_from(16 * high? + low?).ok()
+            }
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+        bytes.ok_or_else(|| D::Error::custom("expected pairs of hexadecimal digits"))
+    }
 }

@@ -1,7 +1,7 @@
 //! Figures as text, for a terminal.
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
-use xai_core::figure::{Bars, Figure, Panel};
+use xai_core::figure::{Bars, Figure, HeatMap, Panel};
 
 /// A rule below the heads and nothing else.
 const STYLE: TableStyle =
@@ -22,6 +22,10 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         let (title, table, n_rows) = match panel {
             Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
+            Panel::HeatMap(panel) => {
+                text += &format!("\n{}\n{}", broken(&panel.title), shades(panel));
+                continue;
+            }
             _ => continue,
         };
         text += &format!("\n{}\n{}\n", broken(title), table.trim_fmt());
@@ -63,6 +67,41 @@ fn cells(panel: &xai_core::figure::Table, top: usize) -> Table {
     table.load_style(STYLE).set_header(row(&panel.columns));
     table.add_rows(panel.rows.iter().take(top).map(row));
     table
+}
+
+/// A grid of shades, two characters for each cell: a sign where the number is negative, and how large it is. Cells of
+/// a grid that is wider than a line are drawn as the means of squares.
+fn shades(panel: &HeatMap) -> String {
+    const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
+    let side = panel.width.div_ceil(LINE / 2).max(1);
+    let mean = |top: usize, left: usize| {
+        let rows = top..(top + side).min(panel.height);
+        let columns = left..(left + side).min(panel.width);
+        let n = (rows.len() * columns.len()) as f64;
+        let cells = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
+        cells.map(|(row, column)| panel.values[row * panel.width + column]).sum::<f64>() / n
+    };
+    let mut text = String::new();
+    for top in (0..panel.height).step_by(side) {
+        let mut line = String::new();
+        for left in (0..panel.width).step_by(side) {
+            let value = mean(top, left);
+            let share = if 0.0 < panel.limit { (value.abs() / panel.limit).min(1.0) } else { 0.0 };
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and the last shade"
+            )]
+            let shade = (share * (SHADES.len() - 1) as f64).round() as usize;
+            line.push(if 0 < shade && value < 0.0 { '-' } else { ' ' });
+            line.push(SHADES[shade]);
+        }
+        text += &format!("{line}\n");
+    }
+    let decimals = decimals(panel.limit);
+    let unit = &panel.unit;
+    let means = if side < 2 { String::new() } else { format!(", means of {side} x {side} cells") };
+    text + &format!(" █ is {:.decimals$} ({unit}), - below 0{means}\n", panel.limit)
 }
 
 /// Label, detail, length, error and a drawn bar; details and errors only when there are some.

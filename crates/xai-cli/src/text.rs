@@ -171,3 +171,33 @@ fn drawn(value: f64, longest: f64) -> String {
         format!("{:HALF_WIDTH$}│{bar:HALF_WIDTH$}", "")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_maps_are_shaded_with_signs() {
+        let values = vec![1.0, -1.0, 0.5, -0.25, 0.0, 0.05];
+        let map = HeatMap::new("pixels", "attribution", (2, 3), values);
+        let figure = Figure { title: "Map".to_owned(), panels: vec![Panel::HeatMap(map)] };
+        let expected = "Map\n═══\n\npixels\n █-█ ▒\n-░ · ·\n █ is 1.000 (attribution), - below 0\n";
+        assert_eq!(draw(&figure, 10), expected);
+    }
+
+    /// A map of 100 columns is drawn in squares of two by two, and the last row of squares is half as high.
+    #[test]
+    fn wide_heat_maps_are_drawn_as_means() {
+        let values = (0..300).map(|cell| if cell % 2 == 0 { 2.0 } else { 0.0 }).collect();
+        let text = shades(&HeatMap::new("pixels", "attribution", (3, 100), values));
+        let line = " ▒".repeat(50);
+        let legend = " █ is 2.000 (attribution), - below 0, means of 2 x 2 cells";
+        assert_eq!(text, format!("{line}\n{line}\n{legend}\n"));
+    }
+
+    #[test]
+    fn a_map_of_zeros_is_blank() {
+        let text = shades(&HeatMap::new("pixels", "attribution", (1, 2), vec![0.0, 0.0]));
+        assert_eq!(text.lines().next(), Some(" · ·"));
+    }
+}

@@ -6,8 +6,8 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{
-    About, Differentiable, Error, Explainer, Input, Params, Result, Row, Run, Valid, require,
-    same_shape,
+    About, Differentiable, Error, Explainer, Input, Params, Result, Row, Run, Semantics, Valid,
+    require, same_shape,
 };
 
 use crate::baselines::{Baselines, Starts};
@@ -242,13 +242,18 @@ impl IntegratedGradients {
         run: &mut Run<'_>,
     ) -> IntegratedGradientsData {
         let Derived { layout, starts, .. } = &self.derived;
-        let relative: Array1<f64> = answer
-            .deltas
+        self.doubt(&answer, run);
+        let single = session.outputs.len() == 1 && session.target.is_some();
+        let wrong = single && self.params.semantics == Semantics::Reference;
+        // The reference takes the change of a single output with the wrong sign.
+        let reported =
+            |(delta, change): (&f64, &f64)| if wrong { delta + 2.0 * change } else { *delta };
+        let deltas: Array1<f64> = answer.deltas.iter().zip(&answer.changes).map(reported).collect();
+        let relative: Array1<f64> = deltas
             .iter()
             .zip(&answer.changes)
             .map(|(delta, change)| delta / change.abs().max(SMALLEST_CHANGE))
             .collect();
-        self.doubt(&answer, run);
         let reason = self.reason(&answer, &relative);
         let shape = self.params.output_shape.clone().unwrap_or_else(|| vec![session.outputs.len()]);
         let predictions = ArrayD::from_shape_vec(IxDyn(&shape), session.outputs.to_vec())
@@ -270,7 +275,7 @@ impl IntegratedGradients {
             output: session.output,
             baseline_outputs: session.start_outputs,
             reason,
-            deltas: Array1::from(answer.deltas),
+            deltas,
             relative_deltas: relative,
             delta_standard_errors: answer.delta_standard_errors,
             target: session.target,
@@ -315,7 +320,7 @@ impl IntegratedGradients {
         match (answer.status, answer.stop) {
             (Status::Stopped, Some(stop)) => format!("{done}, then {stop}"),
             (Status::Converged, _) => {
-                format!("every gap is within the tolerance after {done} or fewer")
+                format!("every gap is within the tolerance with at most {most} points on a path")
             }
             (Status::MaxSteps, _) => format!(
                 "{done} are the most that `max_steps` allows, and a gap is {gap:.1e} of the change of the output"

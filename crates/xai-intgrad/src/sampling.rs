@@ -120,12 +120,11 @@ fn answer(
     let weights = work.starts.weights.iter().zip(&session.start_outputs);
     let change = session.output - weights.map(|(weight, output)| weight * output).sum::<f64>();
     let columns = |all: &Array1<f64>| all.slice(ndarray::s![..width]).to_owned();
-    let delta = work.reported(session, moments.mean()[width] - change, change);
     Answer {
         attributions: columns(moments.mean()),
         standard_errors: Some(columns(&errors)),
         quadrature_errors: None,
-        deltas: vec![delta],
+        deltas: vec![moments.mean()[width] - change],
         changes: vec![change],
         delta_standard_errors: Some(array![errors[width]]),
         steps: vec![n_samples],

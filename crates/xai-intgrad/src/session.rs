@@ -1,7 +1,7 @@
 //! Instances on their way from inputs to attributions.
 
 use ndarray::{Array1, Array2, Axis, concatenate, s};
-use xai_core::{Cut, Differentiable, Error, Predictor, Result, Row, Run, Semantics, Stop};
+use xai_core::{Cut, Differentiable, Error, Predictor, Result, Row, Run, Stop};
 
 use crate::baselines::Starts;
 use crate::data::Status;
@@ -161,11 +161,7 @@ impl<'a> Work<'a> {
                 totals[owner].add(self, copy, &lines, &found);
             }
         }
-        totals
-            .into_iter()
-            .zip(sessions)
-            .map(|(totals, session)| totals.answer(self, session))
-            .collect()
+        Ok(totals.into_iter().map(|totals| totals.answer(self)).collect())
     }
 
     /// The lines from every start to each of some copies of instances.
@@ -281,15 +277,6 @@ impl<'a> Work<'a> {
         )?;
         Ok(curves)
     }
-
-    /// The delta as it is reported: with the reference semantics the change of a single output has the other sign.
-    pub(crate) fn reported(&self, session: &Session, delta: f64, change: f64) -> f64 {
-        let single = session.outputs.len() == 1 && session.target.is_some();
-        if single && self.params.semantics == Semantics::Reference {
-            return delta + 2.0 * change;
-        }
-        delta
-    }
 }
 
 /// What the copies of an instance add up to.
@@ -350,7 +337,7 @@ impl Totals {
         self.stop = self.stop.or(found.stop);
     }
 
-    fn answer(self, work: &Work<'_>, session: &Session) -> Result<Answer> {
+    fn answer(self, work: &Work<'_>) -> Answer {
         let noise = work.params.noise_tunnel;
         let moments = &self.moments;
         let (attributions, standard_errors) = match noise.map(|noise| noise.kind) {
@@ -362,7 +349,6 @@ impl Totals {
         };
         let linear = noise.is_none_or(|noise| noise.kind == NoiseKind::SmoothGrad);
         let moved = self.moved.filter(|_| linear);
-        let deltas = self.deltas.iter().zip(&self.changes);
         let wanted = noise.map_or(1, |noise| noise.n_samples);
         let status = match self.stop {
             Some(_) => Status::Stopped,
@@ -371,18 +357,18 @@ impl Totals {
             None => Status::MaxSteps,
         };
         debug_assert!(self.stop.is_some() || self.n_copies == wanted, "all copies are there");
-        Ok(Answer {
+        Answer {
             attributions,
             standard_errors,
             quadrature_errors: moved.map(|sum| sum / self.n_copies as f64),
-            deltas: deltas.map(|(&delta, &change)| work.reported(session, delta, change)).collect(),
+            deltas: self.deltas,
             changes: self.changes,
             delta_standard_errors: None,
             steps: self.steps,
             n_samples: self.n_copies,
             status,
             stop: self.stop,
-        })
+        }
     }
 }
 

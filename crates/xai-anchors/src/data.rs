@@ -2,8 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use xai_core::figure::Table;
 
 use crate::bandit::{Counts, Step};
+use crate::certificate::Certificate;
 use crate::interval::Interval;
 use crate::search::Candidate;
 
@@ -57,10 +59,10 @@ pub struct Coverage {
     pub n_covered: usize,
     /// Their share.
     pub coverage: f64,
-    /// Whether the coverage set is all of the training rows, so that the share is exact; otherwise it is a sample of
-    /// them.
+    /// Whether the coverage set is all there is, such as all training rows, so that the share is exact; otherwise it
+    /// is a sample.
     pub exact: bool,
-    /// The exact two-sided interval at `1 - delta` around the share of all training rows; `null` where that is known.
+    /// The exact two-sided interval at `1 - delta` around the share of all; `null` where that is known.
     pub interval: Option<Interval>,
 }
 
@@ -74,6 +76,54 @@ impl Coverage {
             exact,
             interval: (!exact).then(|| Interval::exact(counts, delta)),
         }
+    }
+}
+
+/// Rows that the model was asked for, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Queries {
+    /// The instance itself.
+    pub instance: u64,
+    /// Perturbations of the search.
+    pub search: u64,
+    /// Perturbations of certificates.
+    pub certificate: u64,
+    /// Requests of the search, each for one batch or several.
+    pub search_requests: u64,
+}
+
+/// An anchor as a table: precision and coverage from the base rate through each predicate, then what is certain.
+pub(crate) struct Held<'d> {
+    pub reason: &'d str,
+    pub base_rate: &'d Estimate,
+    /// Each predicate in words, with the precision and the coverage of the anchor up to it.
+    pub held: Vec<(String, Estimate, f64)>,
+    pub certificate: Option<&'d Certificate>,
+}
+
+impl Held<'_> {
+    pub(crate) fn table(&self) -> Table {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let row = |held: &str, of: &Estimate, coverage: f64| {
+            let [lower, upper] = [of.interval.lower, of.interval.upper].map(percent);
+            let precision = format!("{} ({lower} to {upper})", percent(of.mean));
+            vec![held.to_owned(), precision, of.n_samples.to_string(), percent(coverage)]
+        };
+        let mut rows = vec![row("anything", self.base_rate, 1.0)];
+        rows.extend(self.held.iter().map(|(held, of, coverage)| row(held, of, *coverage)));
+        if let Some(own) = self.certificate {
+            let coverage = self.held.last().map_or(1.0, |(_, _, coverage)| *coverage);
+            rows.push(vec![
+                "on fresh samples".to_owned(),
+                format!("{} (at least {})", percent(own.precision), percent(own.lower_bound)),
+                own.n_samples.to_string(),
+                percent(coverage),
+            ]);
+        }
+        let columns = ["held so far", "precision", "samples", "coverage"];
+        let columns = columns.map(str::to_owned).to_vec();
+        Table { title: self.reason.to_owned(), columns, rows }
     }
 }
 

@@ -11,11 +11,11 @@ mod tabular;
 
 pub use bandit::Exploration;
 pub use certificate::Certificate;
-pub use data::{Coverage, Estimate, Status, TraceStep};
+pub use data::{Coverage, Estimate, Queries, Status, TraceStep};
 pub use interval::Interval;
 pub use output::Output;
 pub use tabular::{
     AnchorTabular, AnchorTabularData, AnchorTabularParams, Candidate, CoverageSet,
-    DistributedAnchorTabular, Examples, Missing, Operator, Pick, Predicate, Queries, Raw, Rule,
+    DistributedAnchorTabular, Examples, Missing, Operator, Pick, Predicate, Raw, Rule,
     RuleCondition, RuleReport, Sampling, class_balanced_weights, submodular_pick,
 };

@@ -76,6 +76,10 @@ pub trait Differentiable: Predictor {
     ///
     /// # Errors
     /// Whatever stops the model.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
+    )]
     fn path_vjp(&self, paths: &Paths<'_>, max_points: usize) -> Result<Array2<f64>, BoxError> {
         let (n_rows, n_points) = (paths.from.nrows(), paths.alphas.len());
         let mut sums = Array2::zeros(paths.from.dim());

@@ -5,7 +5,7 @@ use xai_core::{Result, Semantics, Stop};
 use super::{Candidate, Neighborhood, SampleId, Search};
 use crate::bandit::Counts;
 use crate::certificate::Certificate;
-use crate::data::{Status, TraceStep};
+use crate::data::{Estimate, Queries, Status, TraceStep};
 
 /// The end of a search.
 pub(crate) struct Outcome {
@@ -27,6 +27,73 @@ pub(crate) struct Outcome {
     /// What certificates cost.
     pub certificate_queries: u64,
     pub trace: Vec<TraceStep>,
+    /// How many predicates there are to choose from.
+    pub n_predicates: usize,
+}
+
+impl Outcome {
+    /// The status in a sentence; `nothing_to_hold` says why there are no predicates, where there are none.
+    pub(crate) fn reason(&self, threshold: f64, nothing_to_hold: &str) -> String {
+        let nearest = || {
+            let best = self.best_of_size.iter().copied().map(|counts: Counts| counts.mean());
+            let best = best.fold(self.base.mean(), f64::max);
+            format!("the highest precision seen was {best:.3}")
+        };
+        let certified = || match &self.certificate {
+            Some(own) => format!(
+                "; on {} fresh samples it does so for {:.1} %, and with a confidence of {:.1} % for at least {:.1} %",
+                own.n_samples,
+                100.0 * own.precision,
+                100.0 * own.confidence,
+                100.0 * own.lower_bound
+            ),
+            None => String::new(),
+        };
+        match self.status {
+            Status::Found => format!(
+                "with these held, the model decided alike for {threshold} of the perturbations or more{}",
+                certified()
+            ),
+            Status::Empty => format!(
+                "the model decided alike for {threshold} of all perturbations or more, so nothing need be held{}",
+                certified()
+            ),
+            Status::NotFound if self.n_predicates == 0 => {
+                format!("{nothing_to_hold}, so there is nothing to hold")
+            }
+            Status::NotFound => {
+                format!(
+                    "no anchor that was tried reaches a precision of {threshold}; {}",
+                    nearest()
+                )
+            }
+            Status::BudgetExhausted => {
+                format!("the search ended early: {}; {}", self.stop, nearest())
+            }
+        }
+    }
+
+    /// What the model was asked, of `asked` rows in all.
+    pub(crate) fn queries(&self, asked: u64) -> Queries {
+        Queries {
+            instance: 1,
+            search: asked - 1 - self.certificate_queries,
+            certificate: self.certificate_queries,
+            search_requests: self.n_requests,
+        }
+    }
+
+    /// For each predicate the precision of the anchor up to it, and what it adds.
+    pub(crate) fn gains(&self, delta: f64) -> Vec<(Estimate, f64)> {
+        let mut before = self.base.mean();
+        let gain = |prefix: &Prefix| {
+            let precision = Estimate::new(prefix.counts, delta);
+            let gain = precision.mean - before;
+            before = precision.mean;
+            (precision, gain)
+        };
+        self.prefixes.iter().map(gain).collect()
+    }
 }
 
 /// A partial anchor of the returned one.
@@ -87,6 +154,7 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             n_requests: self.n_requests,
             certificate_queries: self.certificate_queries,
             trace: self.trace,
+            n_predicates: self.neighborhood.n_predicates(),
         })
     }
 

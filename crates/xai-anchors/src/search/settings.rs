@@ -1,6 +1,6 @@
 //! The settings of the search, checked once for all modalities.
 
-use xai_core::{ParamError, Semantics, require};
+use xai_core::{Error, ParamError, Run, Semantics, require};
 
 use crate::bandit::Exploration;
 
@@ -64,5 +64,14 @@ impl Settings {
         let rule = "at least 1 for a strict search, which accepts by them";
         require(!self.strict || 0 < most, "final_samples", rule, most)?;
         require(1 <= self.verbose_every, "verbose_every", "at least 1", self.verbose_every)
+    }
+
+    /// Requires a budget for the instance and the first look at the empty anchor.
+    pub(crate) fn require_budget(&self, run: &Run<'_>) -> xai_core::Result<()> {
+        let needed = 1 + self.min_samples_start as u64;
+        match run.queries_left().filter(|&left| left < needed) {
+            Some(given) => Err(Error::Budget { what: "the budget of queries", given, needed }),
+            None => Ok(()),
+        }
     }
 }

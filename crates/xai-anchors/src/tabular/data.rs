@@ -3,13 +3,13 @@
 use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::figure::{Figure, Panel, Table};
+use xai_core::figure::{Figure, Panel};
 use xai_core::{ParamError, Stop, nested, require};
 
 use super::condition::Operator;
 use super::rule::Rule;
 use crate::certificate::Certificate;
-use crate::data::{Coverage, Estimate, Status, TraceStep};
+use crate::data::{Coverage, Estimate, Held, Queries, Status, TraceStep};
 
 /// The anchor of one row. The field names are the JSON keys; those of alibi are where alibi has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,20 +91,6 @@ pub struct Candidate {
     pub coverage: Coverage,
     /// Whether it passed the test of validity; a strict search asks for a certificate besides.
     pub valid: bool,
-}
-
-/// Rows that the model was asked for, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Queries {
-    /// The row itself.
-    pub instance: u64,
-    /// Perturbations of the search.
-    pub search: u64,
-    /// Perturbations of certificates.
-    pub certificate: u64,
-    /// Requests of the search, each for one batch or several.
-    pub search_requests: u64,
 }
 
 /// The fields of alibi's explanation that are not above, with its names.
@@ -220,49 +206,19 @@ impl AnchorTabularData {
     /// The anchor as a table: precision and coverage from the base rate through each predicate, then what is certain.
     #[must_use]
     pub fn figure(&self) -> Figure {
-        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-        let estimate = |e: &Estimate| {
-            let [lower, upper] = [e.interval.lower, e.interval.upper].map(percent);
-            format!("{} ({lower} to {upper})", percent(e.mean))
-        };
-        let mut rows = vec![vec![
-            "anything".to_owned(),
-            estimate(&self.base_rate),
-            e_n(&self.base_rate),
-            percent(1.0),
-        ]];
-        for predicate in &self.predicates {
-            rows.push(vec![
-                predicate.text.clone(),
-                estimate(&predicate.precision),
-                e_n(&predicate.precision),
-                percent(predicate.coverage.coverage),
-            ]);
+        let held =
+            |own: &Predicate| (own.text.clone(), own.precision.clone(), own.coverage.coverage);
+        let table = Held {
+            reason: &self.reason,
+            base_rate: &self.base_rate,
+            held: self.predicates.iter().map(held).collect(),
+            certificate: self.certificate.as_ref(),
         }
-        if let Some(certificate) = &self.certificate {
-            rows.push(vec![
-                "on fresh samples".to_owned(),
-                format!(
-                    "{} (at least {})",
-                    percent(certificate.precision),
-                    percent(certificate.lower_bound)
-                ),
-                certificate.n_samples.to_string(),
-                percent(self.coverage),
-            ]);
-        }
-        let columns = ["held so far", "precision", "samples", "coverage"];
-        let title = self.reason.clone();
-        let columns = columns.map(str::to_owned).to_vec();
-        let table = Table { title, columns, rows };
+        .table();
         let title = match self.anchor.as_slice() {
             [] => "Anchor: none needed".to_owned(),
             anchor => format!("Anchor: {}", anchor.join(" AND ")),
         };
         Figure { title, panels: vec![Panel::Table(table)] }
     }
-}
-
-fn e_n(estimate: &Estimate) -> String {
-    estimate.n_samples.to_string()
 }

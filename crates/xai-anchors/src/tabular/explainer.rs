@@ -8,14 +8,16 @@ use xai_core::{
 };
 
 use super::condition::{Condition, Operator, Predicate, Test, merge};
-use super::data::{AnchorTabularData, Candidate, Examples, Queries, Raw};
+use super::data::{AnchorTabularData, Candidate, Examples, Raw};
 use super::params::{AnchorTabularParams, Missing};
 use super::perturbation::{Perturbations, Shared, Source};
 use super::rule::{Rule, RuleCondition};
 use super::table::{Column, Table};
-use crate::bandit::Counts;
-use crate::data::{Coverage, Estimate, Status};
+use crate::data::{Coverage, Estimate, Queries, Status};
 use crate::search::{Outcome, Prefix, SampleId, Search};
+
+/// Why there are no predicates, where there are none.
+const NOTHING_TO_HOLD: &str = "no feature tells training rows apart";
 
 /// Anchors of rows: conditions on a few features that hold the model's decision in place, whatever the others are.
 /// Made by [`AnchorTabularParams::fit`].
@@ -128,10 +130,8 @@ impl AnchorTabular {
         run: &mut Run<'_>,
     ) -> Result<AnchorTabularData> {
         let predicates = self.predicates(x)?;
-        let needed = 1 + self.params.min_samples_start as u64;
-        if let Some(given) = run.queries_left().filter(|&left| left < needed) {
-            return Err(Error::Budget { what: "the budget of queries", given, needed });
-        }
+        let settings = self.params.settings();
+        settings.require_budget(run)?;
         let before = run.queries();
         let outputs = run.predict(model, &x.view().insert_axis(Axis(0)))?;
         let decision = self.params.output.decision(&outputs.row(0))?;
@@ -143,15 +143,8 @@ impl AnchorTabular {
             output: &self.params.output,
         };
         let mut perturbations = Perturbations::new(source, model, x, &predicates, decision, shared);
-        let settings = self.params.settings();
         let outcome = Search::new(&settings, &mut perturbations, run).run()?;
-        let asked = run.queries() - before;
-        let queries = Queries {
-            instance: 1,
-            search: asked - 1 - outcome.certificate_queries,
-            certificate: outcome.certificate_queries,
-            search_requests: outcome.n_requests,
-        };
+        let queries = outcome.queries(run.queries() - before);
         self.warn(&predicates, &outcome, run);
         let examples = |ids: &[SampleId]| perturbations.examples(ids);
         Ok(self.data(x, &predicates, decision, outcome, queries, &examples))
@@ -195,7 +188,7 @@ impl AnchorTabular {
         let rule = self.rule(predicates, &order, decision);
         let anchor: Vec<String> = rule.conditions.iter().map(|one| one.text.clone()).collect();
         let base_rate = Estimate::new(outcome.base, delta);
-        let described = self.described(predicates, &outcome, base_rate.mean);
+        let described = self.described(predicates, &outcome);
         let last = described.last();
         let precision = last.map_or(base_rate.mean, |last| last.precision.mean);
         let coverage_of = last
@@ -232,7 +225,7 @@ impl AnchorTabular {
             precision,
             coverage: coverage_of.coverage,
             status: outcome.status,
-            reason: self.reason(&outcome, predicates.is_empty()),
+            reason: outcome.reason(self.params.threshold, NOTHING_TO_HOLD),
             stop: outcome.stop,
             coverage_of,
             base_rate,
@@ -257,13 +250,12 @@ impl AnchorTabular {
         &self,
         predicates: &[Predicate],
         outcome: &Outcome,
-        base_rate: f64,
     ) -> Vec<super::data::Predicate> {
-        let mut before = base_rate;
         let mut described = Vec::with_capacity(outcome.prefixes.len());
-        for prefix in &outcome.prefixes {
+        for (prefix, (precision, gain)) in
+            outcome.prefixes.iter().zip(outcome.gains(self.params.delta))
+        {
             let Predicate { feature, test } = predicates[prefix.predicate];
-            let precision = Estimate::new(prefix.counts, self.params.delta);
             let edge = |edge: usize| self.edges(feature)[edge];
             let (op, value, edge_index) = match test {
                 Test::Equal(code) => (Operator::Eq, Some(code as f64), None),
@@ -276,8 +268,6 @@ impl AnchorTabular {
                 Test::Equal(code) => Some(self.category(feature, code)),
                 _ => None,
             };
-            let gain = precision.mean - before;
-            before = precision.mean;
             let name = self.name(feature).to_owned();
             let text = self.text(feature, test.condition());
             let coverage = self.coverage(prefix.n_covered);
@@ -347,46 +337,6 @@ impl AnchorTabular {
             covered_false: examples(covered_false),
             uncovered_true: none(),
             uncovered_false: none(),
-        }
-    }
-
-    /// The status in a sentence.
-    fn reason(&self, outcome: &Outcome, nothing_to_hold: bool) -> String {
-        let threshold = self.params.threshold;
-        let nearest = || {
-            let best = outcome.best_of_size.iter().copied().map(|counts: Counts| counts.mean());
-            let best = best.fold(outcome.base.mean(), f64::max);
-            format!("the highest precision seen was {best:.3}")
-        };
-        let certified = || match &outcome.certificate {
-            Some(own) => format!(
-                "; on {} fresh samples it does so for {:.1} %, and with a confidence of {:.1} % for at least {:.1} %",
-                own.n_samples,
-                100.0 * own.precision,
-                100.0 * own.confidence,
-                100.0 * own.lower_bound
-            ),
-            None => String::new(),
-        };
-        match outcome.status {
-            Status::Found => format!(
-                "with these held, the model decided alike for {threshold} of the perturbations or more{}",
-                certified()
-            ),
-            Status::Empty => format!(
-                "the model decided alike for {threshold} of all perturbations or more, so nothing need be held{}",
-                certified()
-            ),
-            Status::NotFound if nothing_to_hold => {
-                "no feature tells training rows apart, so there is nothing to hold".to_owned()
-            }
-            Status::NotFound => format!(
-                "no anchor that was tried reaches a precision of {threshold}; {}",
-                nearest()
-            ),
-            Status::BudgetExhausted => {
-                format!("the search ended early: {}; {}", outcome.stop, nearest())
-            }
         }
     }
 }

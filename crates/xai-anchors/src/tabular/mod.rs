@@ -11,7 +11,7 @@ mod rule;
 mod table;
 
 pub use condition::Operator;
-pub use data::{AnchorTabularData, Candidate, Examples, Predicate, Queries, Raw};
+pub use data::{AnchorTabularData, Candidate, Examples, Predicate, Raw};
 pub use explainer::{AnchorTabular, DistributedAnchorTabular};
 pub use params::{AnchorTabularParams, CoverageSet, Missing, Sampling};
 pub use pick::{Pick, class_balanced_weights, submodular_pick};

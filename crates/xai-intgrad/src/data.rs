@@ -207,8 +207,7 @@ impl IntegratedGradientsData {
             value,
             error: errors.map(|errors| errors[index]),
         };
-        let cells = attributions.indexed_iter().map(|(index, value)| (index, value));
-        let mut bars: Vec<Bar> = cells.enumerate().map(bar).collect();
+        let mut bars: Vec<Bar> = attributions.indexed_iter().enumerate().map(bar).collect();
         bars.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
         Panel::Bars(Bars { title, unit: "attribution".to_owned(), bars })
     }

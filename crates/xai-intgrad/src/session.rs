@@ -1,7 +1,7 @@
 //! Instances on their way from inputs to attributions.
 
 use ndarray::{Array1, Array2, Axis, concatenate, s};
-use xai_core::{Cut, Differentiable, Error, Predictor, Result, Row, Run, Stop};
+use xai_core::{Cut, Differentiable, Error, Predictor, Result, Row, Rows, Run, Stop};
 
 use crate::baselines::Starts;
 use crate::data::Status;
@@ -32,6 +32,31 @@ pub(crate) struct Session {
     pub(crate) at_starts: Array2<f64>,
 }
 
+impl Session {
+    /// Puts together what is known at the instance, the first of the rows, and at its starts, the others.
+    fn new(
+        ends: &Rows,
+        outputs: &Rows,
+        (selection, target): (Selection, Option<Target>),
+        at: &Rows,
+    ) -> Self {
+        let values: Array1<f64> =
+            outputs.rows().into_iter().map(|row| selection.value(&row)).collect();
+        let others = s![1.., ..];
+        Session {
+            x: ends.row(0).to_owned(),
+            outputs: outputs.row(0).to_owned(),
+            selection,
+            target,
+            output: values[0],
+            starts: ends.slice(others).to_owned(),
+            start_outputs: values.slice(s![1..]).to_owned(),
+            at_x: at.row(0).to_owned(),
+            at_starts: at.slice(others).to_owned(),
+        }
+    }
+}
+
 /// The attributions of an instance, in the columns where gradients are taken.
 pub(crate) struct Answer {
     pub(crate) attributions: Array1<f64>,
@@ -57,7 +82,7 @@ pub(crate) struct Work<'a> {
     pub(crate) cut: Option<Cut<'a>>,
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     /// The model from where gradients are taken.
     pub(crate) fn head(&self) -> &dyn Differentiable {
         self.cut.as_ref().map_or(self.model, |cut| &*cut.head)
@@ -85,27 +110,10 @@ impl<'a> Work<'a> {
         let targets: Vec<(Selection, Option<Target>)> =
             outputs.iter().zip(&mut *runs).map(resolve).collect::<Result<_>>()?;
         let at_ends = self.at(&ends, runs)?;
-        let sessions = ends.iter().zip(outputs).zip(targets).zip(at_ends);
-        let session = |(((ends, outputs), (selection, target)), at): (
-            ((&Array2<f64>, Array2<f64>), (Selection, Option<Target>)),
-            Array2<f64>,
-        )| Session {
-            x: ends.row(0).to_owned(),
-            selection,
-            target,
-            output: selection.value(&outputs.row(0)),
-            starts: ends.slice(s![1.., ..]).to_owned(),
-            start_outputs: outputs
-                .rows()
-                .into_iter()
-                .skip(1)
-                .map(|row| selection.value(&row))
-                .collect(),
-            outputs: outputs.row(0).to_owned(),
-            at_x: at.row(0).to_owned(),
-            at_starts: at.slice(s![1.., ..]).to_owned(),
-        };
-        Ok(sessions.map(session).collect())
+        let parts = ends.iter().zip(&outputs).zip(targets).zip(&at_ends);
+        Ok(parts
+            .map(|(((ends, outputs), target), at)| Session::new(ends, outputs, target, at))
+            .collect())
     }
 
     /// Rows at the model's inputs, taken to where gradients are taken.

@@ -25,6 +25,8 @@ pub enum Panel {
     Text(Text),
     /// Pixels.
     Image(Picture),
+    /// Signed numbers on a grid.
+    HeatMap(HeatMap),
 }
 
 /// Signed bars with error bars.
@@ -128,5 +130,36 @@ mod hexadecimal {
         };
         let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
         bytes.ok_or_else(|| D::Error::custom("expected pairs of hexadecimal digits"))
+    }
+}
+
+/// Signed numbers on a grid, for instance the attributions of an image's pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeatMap {
+    /// One line above the grid.
+    pub title: String,
+    /// What the numbers measure, with the unit.
+    pub unit: String,
+    /// Rows of the grid, from the top.
+    pub height: usize,
+    /// Columns of the grid, from the left.
+    pub width: usize,
+    /// The numbers row by row, `(height * width,)`, all finite.
+    pub values: Vec<f64>,
+    /// The end of the scale, at least 0: colours go from `-limit` to `limit`, and 0 is neutral.
+    pub limit: f64,
+}
+
+impl HeatMap {
+    /// A map whose scale ends at the largest absolute number.
+    #[must_use]
+    pub fn new(
+        title: impl Into<String>,
+        unit: impl Into<String>,
+        (height, width): (usize, usize),
+        values: Vec<f64>,
+    ) -> Self {
+        let limit = values.iter().fold(0.0_f64, |limit, value| limit.max(value.abs()));
+        HeatMap { title: title.into(), unit: unit.into(), height, width, values, limit }
     }
 }

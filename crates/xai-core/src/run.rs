@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, s};
 use crate::error::{Error, Result, same_shape};
 use crate::explanation::{Stop, Warning};
 use crate::input::all_finite;
-use crate::model::{Differentiable, Predictor, Rows};
+use crate::model::{Differentiable, Paths, Predictor, Rows};
 use crate::parallel;
 use crate::rng::Seed;
 
@@ -395,6 +395,87 @@ impl<'o> Run<'o> {
         let mut cotangent = Array2::zeros((x.nrows(), n_outputs));
         cotangent.column_mut(target).fill(1.0);
         self.vjp(model, x, &cotangent)
+    }
+
+    /// Vector-Jacobian products along straight lines, weighted and summed where the model lives; shape of `paths.from`.
+    ///
+    /// A call carries at most `max_points` points, at least 1; lines that fill calls are asked side by side. A line's
+    /// sum does not depend on the lines beside it, nor for the provided [`Differentiable::path_vjp`] on `max_points`.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict); [`Error::Shape`] for paths whose parts do not fit each other;
+    /// [`Error::Stopped`] when the observer or the clock said stop after the call before.
+    ///
+    /// # Cost
+    /// [`Differentiable::vjp_queries`] per point of each line.
+    pub fn path_vjp(
+        &mut self,
+        model: &dyn Differentiable,
+        paths: &Paths<'_>,
+        max_points: usize,
+    ) -> Result<Array2<f64>> {
+        let n_rows = paths.from.nrows();
+        Run::path_vjp_together(std::slice::from_mut(self), &[n_rows], model, paths, max_points)
+    }
+
+    /// As [`path_vjp`](Self::path_vjp) for several runs, whose lines share the calls; `sizes` holds the number of lines
+    /// of each run, in the order of `runs`.
+    ///
+    /// # Errors
+    /// As [`path_vjp`](Self::path_vjp), for all the runs at once: when the budget of one of them forbids its lines,
+    /// nothing is asked.
+    ///
+    /// # Cost
+    /// As [`path_vjp`](Self::path_vjp); each run counts its own lines and tells its own observer.
+    #[allow(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn path_vjp_together(
+        runs: &mut [Run<'_>],
+        sizes: &[usize],
+        model: &dyn Differentiable,
+        paths: &Paths<'_>,
+        max_points: usize,
+    ) -> Result<Array2<f64>> {
+        let (n_rows, n_features) = paths.from.dim();
+        let n_points = paths.alphas.len();
+        same_shape("the lines of the runs", &[n_rows], &[sizes.iter().sum()])?;
+        same_shape("the ends of the paths", paths.from.shape(), paths.to.shape())?;
+        same_shape("the weights of the points", &[n_points], &[paths.weights.len()])?;
+        let cotangent = paths.cotangent;
+        same_shape("the cotangent", &[n_rows, cotangent.ncols()], cotangent.shape())?;
+        let price = n_points as u64 * model.vjp_queries(n_features);
+        for (run, &n_lines) in runs.iter().zip(sizes).filter(|(_, n_lines)| 0 < **n_lines) {
+            if let Some(stop) = run.stopped {
+                return Err(Error::Stopped(stop));
+            }
+            run.admit(model, (n_lines, n_features), price)?;
+        }
+        for (run, &n_lines) in runs.iter_mut().zip(sizes) {
+            run.queries += n_lines as u64 * price;
+        }
+        let lines = (max_points / n_points.max(1)).clamp(1, n_rows.max(1));
+        let blocks: Vec<Result<Array2<f64>>> = parallel::map(0..n_rows.div_ceil(lines), |block| {
+            let (first, end) = (block * lines, ((block + 1) * lines).min(n_rows));
+            let rows = s![first..end, ..];
+            let (from, to) = (paths.from.slice(rows), paths.to.slice(rows));
+            let own = Paths { from: &from, to: &to, cotangent: &cotangent.slice(rows), ..*paths };
+            let sums = model
+                .path_vjp(&own, max_points)
+                .map_err(|source| Error::Predictor { rows: (end - first) * n_points, source })?;
+            same_shape("the model's gradient", from.shape(), sums.shape())?;
+            finite_from(first, "the model's gradient", &sums)?;
+            Ok(sums)
+        });
+        let mut sums = Array2::zeros((n_rows, n_features));
+        for (block, own) in blocks.into_iter().enumerate() {
+            let own = own?;
+            let first = block * lines;
+            sums.slice_mut(s![first..first + own.nrows(), ..]).assign(&own);
+        }
+        for (run, &n_lines) in runs.iter_mut().zip(sizes).filter(|(_, n_lines)| 0 < **n_lines) {
+            let done = n_lines as u64 * n_points as u64;
+            run.stopped = run.report(Event::Step { done, total: None }).break_value();
+        }
+        Ok(sums)
     }
 
     /// Checks width and budget before the model is called; returns the queries it will cost.

@@ -7,8 +7,12 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use xai_core::{BoxError, Predictor, Rows, nested};
 
-/// A file of this crate's fixtures.
-pub(crate) fn read(folder: &str, name: &str) -> Vec<u8> {
+/// A file of this crate's fixtures, from the folder `models` or `reference`.
+///
+/// # Panics
+/// When there is no such file: this crate serves tests alone.
+#[must_use]
+pub fn read(folder: &str, name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("fixture {}: {error}", path.display()))
 }

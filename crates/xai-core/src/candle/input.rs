@@ -36,6 +36,18 @@ impl CandleInput {
         self
     }
 
+    /// The shape, without the axis of the batch.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of the cells.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// The number of columns.
     #[must_use]
     pub fn width(&self) -> usize {

@@ -61,12 +61,16 @@ impl<'m> CandleModel<'m> {
         width(self.outputs())
     }
 
-    /// The shapes of the tensors behind a stage, or in front of it, without the axis of the batch; `None` when no
-    /// stage has this name.
+    /// The tensors that enter the model.
     #[must_use]
-    pub fn layer_shapes(&self, stage: &str, at_inputs: bool) -> Option<Vec<Vec<usize>>> {
-        let layer = &self.layers[self.place(stage, at_inputs)?];
-        Some(layer.iter().map(|tensor| tensor.shape.clone()).collect())
+    pub fn inputs(&self) -> &[CandleInput] {
+        &self.chain.inputs
+    }
+
+    /// The tensors behind a stage, or in front of it; `None` when no stage has this name.
+    #[must_use]
+    pub fn layer(&self, stage: &str, at_inputs: bool) -> Option<&[CandleInput]> {
+        Some(&self.layers[self.place(stage, at_inputs)?])
     }
 
     /// How many stages come before a cut.

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "candle")]
+pub mod candle;
 pub mod constraints;
 pub mod error;
 pub mod explainer;

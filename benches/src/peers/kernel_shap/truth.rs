@@ -149,7 +149,7 @@ fn explained(params: KernelShapParams, table: &Table) -> Result<(Array3<f64>, Ar
     let runs = Runs::seeded(0);
     let explanations = xai_core::Explainer::explain_rows(
         &explainer,
-        table.model.predictor(),
+        table.model.predictor()?,
         &table.instances,
         &runs,
     );

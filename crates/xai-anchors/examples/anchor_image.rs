@@ -2,6 +2,8 @@
 //!
 //! Writes the PNG that the book shows: `cargo run -p xai-anchors --features image --example anchor_image > anchor.png`.
 
+#![allow(clippy::float_cmp, reason = "powers of one half and classes are exact")]
+
 use std::error::Error;
 use std::io::Write;
 

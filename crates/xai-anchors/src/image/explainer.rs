@@ -63,6 +63,8 @@ impl AnchorImage {
         params: Valid<AnchorImageParams>,
         background: Option<Array2<f64>>,
     ) -> Result<Self> {
+        // One image after the other in memory, as perturbations copy them.
+        let background = background.map(|images| images.as_standard_layout().into_owned());
         let (height, width, _) = params.image_shape;
         if let Segmentation::Custom(rows) = &params.segmentation_fn {
             let shape = [rows.len(), rows[0].len()];
@@ -343,7 +345,7 @@ impl Explainer for AnchorImage {
         let held: Vec<&Superpixel> =
             cut.changeable.iter().map(|&id| &cut.superpixels[id]).collect();
         let source = Source {
-            x,
+            x: cut.image.as_slice().expect("a row laid out as an image"),
             replacements,
             held: &held,
             p_sample: self.params.p_sample,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use xai_core::{Error, Predictor, Result, Row, Run, Seed, Semantics, Stream};
 
 use super::superpixels::Superpixel;
@@ -44,7 +44,8 @@ impl Mask {
 /// What the perturbations of an image are made from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    pub x: &'a Row,
+    /// The image, as a row of the model.
+    pub x: &'a [f64],
     /// Where pixels of perturbed superpixels come from.
     pub replacements: &'a Array2<f64>,
     /// The superpixels of the predicates.
@@ -94,7 +95,8 @@ impl<'a> Perturbations<'a> {
         if let Some(given) = run.queries_left().filter(|&left| left < needed) {
             return Err(Error::Budget { what: "the budget of queries", given, needed });
         }
-        let outputs = run.predict(self.model, &self.source.x.view().insert_axis(Axis(0)))?;
+        let x = ArrayView1::from(self.source.x).insert_axis(Axis(0));
+        let outputs = run.predict(self.model, &x)?;
         let decision = self.source.output.decision(&outputs.row(0))?;
         self.decision = Some(decision);
         Ok(decision)
@@ -155,12 +157,13 @@ impl<'a> Perturbations<'a> {
     /// Writes a perturbed image.
     fn write(&self, mask: &Mask, image: &mut Row) {
         let Source { x, replacements, held, .. } = self.source;
-        image.assign(x);
+        let image = image.as_slice_mut().expect("rows of a batch are laid out one by one");
+        image.copy_from_slice(x);
         let from = replacements.row(mask.replacement);
+        let from = from.to_slice().expect("laid out when they were made");
         for (_, own) in held.iter().enumerate().filter(|(id, _)| !mask.keeps(*id)) {
             for span in &own.spans {
-                let span = ndarray::s![span.clone()];
-                image.slice_mut(span).assign(&from.slice(span));
+                image[span.clone()].copy_from_slice(&from[span.clone()]);
             }
         }
     }

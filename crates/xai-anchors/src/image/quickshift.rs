@@ -1,6 +1,6 @@
 //! Quickshift: superpixels as the trees of a walk to higher density.
 
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, Array3, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::{ParamError, Params, Result, parallel, require};
@@ -91,29 +91,29 @@ impl<'a> Neighborhood<'a> {
         Neighborhood { colors, kernel_size, radius }
     }
 
-    /// Each pixel around another, with the square of its distance in space and colour, row by row.
-    fn around(&self, (y, x): (usize, usize)) -> impl Iterator<Item = ((usize, usize), f64)> {
+    /// Shows each pixel around another, with the square of its distance in space and colour, row by row.
+    fn around(&self, (y, x): (usize, usize), mut show: impl FnMut((usize, usize), f64)) {
         let (height, width, _) = self.colors.dim();
+        let colors = self.colors.as_slice().expect("smoothing lays out what it gives");
         let reach = |place: usize, len: usize| {
             place.saturating_sub(self.radius)..(place + self.radius + 1).min(len)
         };
-        let own: [f64; 3] = std::array::from_fn(|channel| self.colors[[y, x, channel]]);
+        let own = &colors[3 * (y * width + x)..][..3];
         let columns = reach(x, width);
-        reach(y, height).flat_map(move |row| {
-            let colors = self.colors.slice(s![row, columns.clone(), ..]);
+        for row in reach(y, height) {
             let dy = y.abs_diff(row);
-            let first = columns.start;
-            colors.into_outer_iter().enumerate().map(move |(place, other)| {
+            let pixels = &colors[3 * (row * width + columns.start)..][..3 * columns.len()];
+            for (column, other) in columns.clone().zip(pixels.chunks_exact(3)) {
                 let mut square = 0.0;
                 for (own, other) in own.iter().zip(other) {
                     square += (own - other) * (own - other);
                 }
-                let dx = x.abs_diff(first + place);
+                let dx = x.abs_diff(column);
                 square += (dy * dy) as f64;
                 square += (dx * dx) as f64;
-                ((row, first + place), square)
-            })
-        })
+                show((row, column), square);
+            }
+        }
     }
 
     /// Equation 5: the density at each pixel, without its constant factor.
@@ -121,8 +121,11 @@ impl<'a> Neighborhood<'a> {
         let (height, width, _) = self.colors.dim();
         let factor = -0.5 / (self.kernel_size * self.kernel_size);
         let rows = parallel::map(0..height, |y| {
-            let density =
-                |x| self.around((y, x)).map(|(_, square)| (square * factor).exp()).sum::<f64>();
+            let density = |x| {
+                let mut density = 0.0;
+                self.around((y, x), |_, square| density += (square * factor).exp());
+                density
+            };
             Array1::from_iter((0..width).map(density))
         });
         let mut densities = Array2::zeros((height, width));
@@ -138,13 +141,13 @@ impl<'a> Neighborhood<'a> {
             let parent = |x: usize| {
                 let mut parent = (y, x);
                 let mut closest = f64::INFINITY;
-                for (other, square) in self.around((y, x)) {
+                self.around((y, x), |other, square| {
                     let (own, theirs) = (densities[[y, x]], densities[other]);
                     let is_equal = own.total_cmp(&theirs).is_eq();
-                    if (own < theirs || (is_equal && other < (y, x))) && square < closest {
+                    if square < closest && (own < theirs || (is_equal && other < (y, x))) {
                         (parent, closest) = (other, square);
                     }
-                }
+                });
                 let is_near = closest.sqrt() <= max_dist;
                 if is_near { parent.0 * width + parent.1 } else { y * width + x }
             };

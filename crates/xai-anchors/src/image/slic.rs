@@ -148,7 +148,8 @@ impl Clusters {
     }
 
     fn assign(mut self, colors: &Image, windows: [Places; 2], n_rounds: usize) -> Array2<usize> {
-        let (height, width, _) = colors.dim();
+        let (height, width, channels) = colors.dim();
+        let numbers = colors.as_slice().expect("smoothing lays out what it gives");
         let mut nearest = Array2::zeros((height, width));
         let mut distances = Array2::zeros((height, width));
         for _ in 0..n_rounds {
@@ -159,7 +160,7 @@ impl Clusters {
                     let dy = center[0] - y as f64;
                     for x in window(center[1], windows[1].step, width) {
                         let dx = center[1] - x as f64;
-                        let pixel = colors.slice(ndarray::s![y, x, ..]);
+                        let pixel = &numbers[(y * width + x) * channels..][..channels];
                         let color: f64 =
                             pixel.iter().zip(&center[2..]).map(|(a, b)| (a - b) * (a - b)).sum();
                         let distance = (dy * dy + dx * dx) * self.space + color;

@@ -1,9 +1,10 @@
 //! Networks with gradients: outputs against the black box, gradients against central differences.
 
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::float_cmp,
     clippy::unwrap_used,
-    reason = "what is not differentiated is exactly zero, and a test may panic"
+    reason = "weights are single precision, what is not differentiated is exactly zero, and a test may panic"
 )]
 
 mod build;

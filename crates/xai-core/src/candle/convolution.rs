@@ -3,6 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Module, Result, Shape, Tensor};
 
+use super::direct::Direct;
 use super::linear::{multiply, require_bias, view, with_weight};
 use super::real::{Real, require_real, with_real};
 use super::window::{Window, add_columns_to_image, image_to_columns};
@@ -136,6 +137,9 @@ impl Kernel {
         let (depth, area) = (sizes.depth(&self.window), sizes.area());
         let zero = T::from_f64(0.0);
         let bias = self.bias.as_ref().map(T::numbers).transpose()?;
+        if self.window.is_direct(sizes.n_outputs) {
+            return self.forward_directly(&sizes, T::read(x, layout)?, bias.as_deref());
+        }
         let mut columns = vec![zero; if self.window.is_pointwise() { 0 } else { depth * area }];
         let mut out = Vec::with_capacity(sizes.n_rows * sizes.groups * sizes.n_outputs * area);
         let images = T::read(x, layout)?.chunks_exact(sizes.input()).enumerate();
@@ -167,6 +171,35 @@ impl Kernel {
         let [height, width] = sizes.out;
         let shape = (sizes.n_rows, sizes.groups * sizes.n_outputs, height, width);
         Ok((T::to_cpu_storage_owned(out), Shape::from(shape)))
+    }
+
+    fn forward_directly<T: Real>(
+        &self,
+        sizes: &Sizes,
+        images: &[T],
+        bias: Option<&[T]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let [kernel_height, kernel_width] = self.window.kernel;
+        let weight = T::numbers(&self.weight)?;
+        let group = |group: usize| {
+            let first = group * sizes.n_outputs;
+            let weight = |o: usize, c: usize, y: usize, x: usize| {
+                let plane = (first + o) * sizes.n_channels + c;
+                weight[(plane * kernel_height + y) * kernel_width + x]
+            };
+            let bias = |o: usize| bias.map_or(T::from_f64(0.0), |bias| bias[first + o]);
+            let depth = [sizes.n_outputs, sizes.n_channels];
+            Direct::new(&self.window, sizes.image, sizes.out, depth, weight, bias)
+        };
+        let mut groups: Vec<Direct<T>> = (0..sizes.groups).map(group).collect();
+        let outputs = sizes.n_outputs * sizes.area();
+        let mut out = vec![T::from_f64(0.0); sizes.n_rows * sizes.groups * outputs];
+        let images = images.chunks_exact(sizes.input()).zip(out.chunks_exact_mut(outputs));
+        for (place, (image, out)) in images.enumerate() {
+            groups[place % sizes.groups].apply(image, out);
+        }
+        let shape = [sizes.n_rows, sizes.groups * sizes.n_outputs, sizes.out[0], sizes.out[1]];
+        Ok((T::to_cpu_storage_owned(out), Shape::from(shape.to_vec())))
     }
 
     /// What the CPU computes, by candle's own operators.
@@ -220,6 +253,9 @@ impl KernelGradient {
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (Kernel { weight, window, .. }, sizes) = (&self.kernel, &self.sizes);
+        if let Some(turned) = window.turned().filter(|turned| turned.is_direct(sizes.n_channels)) {
+            return self.backward_directly(&turned, T::read(gradient, layout)?);
+        }
         let (depth, area) = (sizes.depth(window), sizes.area());
         let zero = T::from_f64(0.0);
         let mut columns = vec![zero; if window.is_pointwise() { 0 } else { depth * area }];
@@ -244,6 +280,40 @@ impl KernelGradient {
         let [height, width] = sizes.image;
         let shape = (sizes.n_rows, sizes.groups * sizes.n_channels, height, width);
         Ok((T::to_cpu_storage_owned(images), Shape::from(shape)))
+    }
+}
+
+impl KernelGradient {
+    /// The gradient of a convolution of stride 1 is one itself, with the kernel turned around and outputs and channels
+    /// exchanged.
+    fn backward_directly<T: Real>(
+        &self,
+        turned: &Window,
+        gradients: &[T],
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = &self.sizes;
+        let [kernel_height, kernel_width] = turned.kernel;
+        let weight = T::numbers(&self.kernel.weight)?;
+        let group = |group: usize| {
+            let first = group * sizes.n_outputs;
+            let weight = |c: usize, o: usize, y: usize, x: usize| {
+                let plane = (first + o) * sizes.n_channels + c;
+                let (y, x) = (kernel_height - 1 - y, kernel_width - 1 - x);
+                weight[(plane * kernel_height + y) * kernel_width + x]
+            };
+            let depth = [sizes.n_channels, sizes.n_outputs];
+            Direct::new(turned, sizes.out, sizes.image, depth, weight, |_| T::from_f64(0.0))
+        };
+        let mut groups: Vec<Direct<T>> = (0..sizes.groups).map(group).collect();
+        let mut images = vec![T::from_f64(0.0); sizes.n_rows * sizes.groups * sizes.input()];
+        let gradients = gradients.chunks_exact(sizes.n_outputs * sizes.area());
+        for (place, (gradient, image)) in
+            gradients.zip(images.chunks_exact_mut(sizes.input())).enumerate()
+        {
+            groups[place % sizes.groups].apply(gradient, image);
+        }
+        let shape = [sizes.n_rows, sizes.groups * sizes.n_channels, sizes.image[0], sizes.image[1]];
+        Ok((T::to_cpu_storage_owned(images), Shape::from(shape.to_vec())))
     }
 }
 

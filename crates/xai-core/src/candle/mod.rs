@@ -26,6 +26,7 @@
 mod activation;
 mod chain;
 mod convolution;
+mod direct;
 mod error;
 mod input;
 mod linear;

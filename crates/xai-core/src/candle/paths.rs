@@ -46,7 +46,7 @@ impl CandleModel<'_> {
         self.check_integers(block)?;
         let run = || {
             let n_points = block.rows.len();
-            let rows: Vec<u32> = block.rows.iter().map(|&row| row as u32).collect();
+            let rows: Vec<i64> = block.rows.iter().map(|&row| row as i64).collect();
             let rows = Tensor::from_vec(rows, n_points, device)?;
             let (from, to) = (upload(&block.from)?, upload(&block.to)?);
             let step = (to - &from)?.index_select(&rows, 0)?;

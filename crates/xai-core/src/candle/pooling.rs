@@ -171,7 +171,7 @@ impl Pooling {
         let read = |axis: usize, position: usize| {
             let cell = |output| self.window.cell(axis, image, output, position);
             let cells: Vec<Option<usize>> = (0..out[axis]).map(cell).collect();
-            let index = |cell: &Option<usize>| cell.map_or(0, |cell| cell as u32);
+            let index = |cell: &Option<usize>| cell.map_or(0, |cell| cell as i64);
             let indices = Tensor::from_vec(cells.iter().map(index).collect(), cells.len(), device)?;
             let is_inside = |cell: &Option<usize>| u8::from(cell.is_some());
             let inside = cells.iter().map(is_inside).collect::<Vec<u8>>();

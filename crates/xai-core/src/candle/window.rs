@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use candle_core::{Error, Result};
 
+use super::direct::MOST_OUTPUTS;
+
 /// A window's place in an image, along height (index 0) and width (index 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
@@ -85,6 +87,21 @@ impl Window {
         let end = (image[axis] + self.before[axis]).saturating_sub(offset).div_ceil(stride);
         let end = end.min(outputs);
         first.min(end)..end
+    }
+
+    /// Whether a convolution with so many outputs is computed without unfolding.
+    pub(super) fn is_direct(&self, n_outputs: usize) -> bool {
+        self.stride == [1, 1] && n_outputs <= MOST_OUTPUTS
+    }
+
+    /// The window that goes from outputs back to cells, where that is a window of stride 1 without negative padding.
+    pub(super) fn turned(&self) -> Option<Window> {
+        let span = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1);
+        let rest = |padding: [usize; 2]| {
+            Some([span(0).checked_sub(padding[0])?, span(1).checked_sub(padding[1])?])
+        };
+        let (before, after) = (rest(self.before)?, rest(self.after)?);
+        (self.stride == [1, 1]).then_some(Window { before, after, ..*self })
     }
 
     /// Whether the window is one cell that visits each cell of the image once, in order.

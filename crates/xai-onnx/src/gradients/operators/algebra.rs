@@ -68,7 +68,7 @@ fn gemm(node: &Node<'_>) -> Result<Operator, OnnxError> {
             bias.flatten_all()?.broadcast_as(n_outputs)?.contiguous()?.affine(beta, 0.0)
         });
         // A bias that differs from row to row is none.
-        if let Some(bias) = bias.transpose().ok() {
+        if let Ok(bias) = bias.transpose() {
             let layer = dense(node, &weight, bias.as_ref())?;
             return Ok(unary(move |x| {
                 if left_is_transposed { layer.forward(&x.t()?) } else { layer.forward(x) }

@@ -124,7 +124,7 @@ impl Node<'_> {
 }
 
 /// An input that must be there.
-fn input<'t>(inputs: &[Option<&'t Tensor>], place: usize) -> Result<&'t Tensor> {
+fn input<'t>(inputs: &[Option<&'t Tensor>], place: usize) -> candle::Result<&'t Tensor> {
     let missing = || Error::msg(format!("input {place} is missing"));
     inputs.get(place).copied().flatten().ok_or_else(missing)
 }

@@ -140,9 +140,9 @@ fn slice(node: &Node<'_>) -> Result<Operator, OnnxError> {
             let size = x.dims()[axis] as i64;
             let counted = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
             if step == 1 {
-                let start = counted(start).clamp(0, size);
-                let len = (counted(end).clamp(0, size) - start).max(0);
-                x = x.narrow(axis, start as usize, len as usize)?;
+                let inside = |at| usize::try_from(counted(at).clamp(0, size)).map_err(Error::wrap);
+                let (start, end) = (inside(start)?, inside(end)?);
+                x = x.narrow(axis, start, end.saturating_sub(start))?;
                 continue;
             }
             let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };

@@ -29,9 +29,9 @@ const POSITIONS: usize = 64;
 const EPSILON: f64 = 1e-12;
 
 /// Sentences in one step.
-const BATCH: usize = 64;
-const STEPS: usize = 1200;
-const LEARNING_RATE: f64 = 4e-3;
+const BATCH: usize = 32;
+const STEPS: usize = 700;
+const LEARNING_RATE: f64 = 5e-3;
 /// How often a token is hidden, that of Devlin et al. 2019.
 const HIDDEN_SHARE: f64 = 0.15;
 

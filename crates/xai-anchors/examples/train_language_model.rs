@@ -7,8 +7,9 @@
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::cast_possible_truncation,
     clippy::disallowed_types,
-    reason = "a program that people watch, around libraries that want a hash map"
+    reason = "a program that people watch, with small numbers, around a library that wants a hash map"
 )]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

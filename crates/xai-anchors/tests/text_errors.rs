@@ -198,7 +198,7 @@ fn budgets_hold() {
     let few =
         P { max_samples: 5000, tau: 1e-9, threshold: 1.0, epsilon_stop: 1e-6, ..P::default() };
     let hard = |texts: &[String]| -> Result<Array2<f64>, BoxError> {
-        let label = |text: &String| f64::from(text.matches("UNK").count() % 2 == 0);
+        let label = |text: &String| f64::from(text.matches("UNK").count().is_multiple_of(2));
         Ok(Array2::from_shape_vec((texts.len(), 1), texts.iter().map(label).collect())?)
     };
     let data = few.build(TextResources::default()).unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
+use toml::Spanned;
 use xai_core::Seed;
 use xai_core::tabular::{Encoding, Feature, Features};
 
@@ -39,7 +40,11 @@ impl Data {
         missing: bool,
     ) -> Result<Self, Failure> {
         let section = job.data();
-        let train = Table::open(&job.resolve(&section.train))?;
+        refuse_keys_of_texts(job)?;
+        let Some(train) = &section.train else {
+            return Err(job.refuse(None, "there are no training rows: give `train` in [data]"));
+        };
+        let train = Table::open(&job.resolve(train.get_ref()))?;
         let target = section.target.as_ref().map(|target| target.get_ref().as_str());
         if let Some(target) = target
             && !train.names().iter().any(|name| name == target)
@@ -56,7 +61,7 @@ impl Data {
             return Err(train.refuse_header("there is no column besides the target"));
         }
         let categories = match &section.categories {
-            Some(path) => Categories::read(&job.resolve(path), &names)?,
+            Some(path) => Categories::read(&job.resolve(path.get_ref()), &names)?,
             None => Categories::default(),
         };
         let features = categories.features(&names).map_err(|error| train.refuse_header(error))?;
@@ -93,6 +98,23 @@ impl Data {
         same_names(&train, &names, &input, target)?;
         let input = input.rows(&columns(&input, &names, cells))?;
         Ok(Data { features, background, input })
+    }
+}
+
+/// Keys that only methods of texts know say that the job is for one of them.
+fn refuse_keys_of_texts(job: &Job) -> Result<(), Failure> {
+    let places = [
+        ("vectoriser", job.model().vectoriser.as_ref().map(Spanned::span)),
+        ("column", job.data().column.as_ref().map(Spanned::span)),
+        ("vectors", job.data().vectors.as_ref().map(Spanned::span)),
+    ];
+    match places.into_iter().find_map(|(key, at)| Some((key, at?))) {
+        None => Ok(()),
+        Some((key, at)) => {
+            let method = job.method().get_ref();
+            let message = format!("`{key}` is for methods of texts, and `{method}` explains rows");
+            Err(job.refuse(Some(at), message))
+        }
     }
 }
 

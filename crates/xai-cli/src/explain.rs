@@ -8,7 +8,7 @@ use anyhow::Context;
 use ndarray::{Array2, s};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Error, Explainer, Explanation, Run, Runs, Seed};
+use xai_core::{Error, Explainer, Explanation, Rows, Run, Runs, Seed};
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
 
 use crate::data::Data;
@@ -90,7 +90,7 @@ impl<M: Method> Prepared<M> {
             .rows
             .within(input.nrows())
             .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
-        let model = open_model(job, &features)?;
+        let model = open_model(job, features.n_columns(), "table", &train_of(job))?;
         if let Some(wanted) = &job.data().edges {
             let Some(edges) = M::edges(&mut params) else {
                 let message = format!("`{}` has no bins that `edges` could cut", M::NAME);
@@ -108,7 +108,7 @@ impl<M: Method> Prepared<M> {
                 Error::Param(error) => job.refuse_param(&error),
                 error => Failure::input(error),
             })?;
-        let outputs = name_outputs(job, &model, &background)?;
+        let outputs = name_outputs(job, &model, &background.slice(s![..1, ..]))?;
         let rows = input.slice(s![range.clone(), ..]).to_owned();
         Ok(Prepared { explainer, model, features, background, outputs, range, rows, seed })
     }
@@ -140,44 +140,69 @@ impl<M: Method> Prepared<M> {
         progress: ProgressMode,
         sink: &mut dyn Sink<M::Data>,
     ) -> Result<Outcome, Failure> {
-        let progress = Progress::start(progress, self.rows.nrows());
         let runs = Runs::seeded(self.seed);
-        let mut n_failed = 0;
-        let mut written: io::Result<()> = Ok(());
-        let mut take = |index: usize, result: xai_core::Result<Explanation<M::Data>>| {
-            let row = self.range.start + index;
-            written = progress.suspended(|| match result {
-                Ok(explanation) => sink.explanation(row, explanation),
-                Err(error) => {
-                    n_failed += 1;
-                    let error = RowError::new(row, &error);
-                    progress.complain(&error);
-                    sink.error(&error)
-                }
-            });
-            progress.advance();
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, &mut take);
-        progress.finish();
-        written
-            .and_then(|()| sink.finish())
-            .context("the explanations cannot be written")
-            .map_err(Failure::Run)?;
-        let n_rows = self.rows.nrows();
-        Ok(if n_failed == 0 { Outcome::Complete } else { Outcome::Partial { n_failed, n_rows } })
+        drive(self.range.clone(), progress, sink, |take| {
+            self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, take);
+        })
     }
 }
 
-fn open_model(job: &Job, features: &Features) -> Result<OnnxModel, Failure> {
+/// What takes the result of an input by its place among those to explain.
+pub(crate) type Take<'t, D> =
+    &'t mut dyn FnMut(usize, xai_core::Result<Explanation<D>>) -> ControlFlow<()>;
+
+/// Hands the results that `explain` gives to the sink, with the rows of the input that `range` says, and ends it.
+pub(crate) fn drive<D>(
+    range: Range<usize>,
+    progress: ProgressMode,
+    sink: &mut dyn Sink<D>,
+    explain: impl FnOnce(Take<'_, D>),
+) -> Result<Outcome, Failure> {
+    let n_rows = range.len();
+    let progress = Progress::start(progress, n_rows);
+    let mut n_failed = 0;
+    let mut written: io::Result<()> = Ok(());
+    explain(&mut |index, result| {
+        let row = range.start + index;
+        written = progress.suspended(|| match result {
+            Ok(explanation) => sink.explanation(row, explanation),
+            Err(error) => {
+                n_failed += 1;
+                let error = RowError::new(row, &error);
+                progress.complain(&error);
+                sink.error(&error)
+            }
+        });
+        progress.advance();
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    progress.finish();
+    written
+        .and_then(|()| sink.finish())
+        .context("the explanations cannot be written")
+        .map_err(Failure::Run)?;
+    Ok(if n_failed == 0 { Outcome::Complete } else { Outcome::Partial { n_failed, n_rows } })
+}
+
+/// Where the training rows of a job are.
+fn train_of(job: &Job) -> PathBuf {
+    job.data().train.as_ref().map(|path| job.resolve(path.get_ref())).unwrap_or_default()
+}
+
+/// Opens the model of a job, which must take as many columns as the file `source`, a `what`, has.
+pub(crate) fn open_model(
+    job: &Job,
+    n_columns: usize,
+    what: &str,
+    source: &Path,
+) -> Result<OnnxModel, Failure> {
     let path = job.resolve(&job.model().path);
-    let n_columns = features.n_columns();
     let options = OnnxOptions { output: job.model().output.clone(), n_features: Some(n_columns) };
     OnnxModel::open_with(&path, &options).map_err(|error| match error {
         OnnxError::Width { expected, .. } => Failure::refuse(format!(
-            "the model `{}` takes {expected} features, the table `{}` has {n_columns}",
+            "the model `{}` takes {expected} features, the {what} `{}` has {n_columns}",
             path.display(),
-            job.resolve(&job.data().train).display(),
+            source.display(),
         )),
         error => {
             let message = format!("the model `{}` cannot be used", path.display());
@@ -200,11 +225,11 @@ fn edges_of_model(
     Ok(edges)
 }
 
-/// The names of the job, or else the classes that the model names.
-fn name_outputs(
+/// The names of the job, or else the classes that the model names; `row` is any row that the model takes.
+pub(crate) fn name_outputs(
     job: &Job,
     model: &OnnxModel,
-    background: &Array2<f64>,
+    row: &Rows,
 ) -> Result<Vec<String>, Failure> {
     let labels =
         model.class_labels().map(|labels| labels.iter().map(|label| format!("class {label}")));
@@ -215,10 +240,7 @@ fn name_outputs(
     let n_outputs = match model.n_outputs() {
         Some(n_outputs) => n_outputs,
         // The graph does not tell; a single row does.
-        None => {
-            let row = background.slice(s![..1, ..]);
-            Run::seeded(0).predict(model, &row).map_err(Failure::run)?.ncols()
-        }
+        None => Run::seeded(0).predict(model, row).map_err(Failure::run)?.ncols(),
     };
     if names.get_ref().len() != n_outputs {
         let message = format!(

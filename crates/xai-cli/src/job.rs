@@ -43,20 +43,26 @@ pub struct ModelSection {
     pub output: Option<String>,
     /// Names of the model's outputs, for tables. Default: `output 0`, `output 1`, and so on.
     pub outputs: Option<Spanned<Vec<String>>>,
+    /// How texts become the rows that the model takes, for methods that explain texts.
+    pub vectoriser: Option<Spanned<PathBuf>>,
 }
 
 /// The `[data]` table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSection {
-    /// The training rows; their header names the features.
-    pub train: PathBuf,
+    /// The training rows, whose header names the features; for texts a corpus, which may be left out.
+    pub train: Option<Spanned<PathBuf>>,
     /// The rows to explain, unless the command line names others.
     pub input: Option<PathBuf>,
+    /// The column of the texts, for methods that explain texts. Default: files of one text a line.
+    pub column: Option<Spanned<String>>,
+    /// Word vectors, for methods that replace words by similar ones: word2vec, GloVe or fastText.
+    pub vectors: Option<Spanned<PathBuf>>,
     /// A column to leave out of both.
     pub target: Option<Spanned<String>>,
     /// A JSON file with the names of categories.
-    pub categories: Option<PathBuf>,
+    pub categories: Option<Spanned<PathBuf>>,
     /// How many training rows to draw as the background. Default: all.
     pub background_rows: Option<Spanned<usize>>,
     /// Where the cuts of numeric features come from, for a method that puts their values in bins. Default: the method

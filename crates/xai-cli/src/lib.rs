@@ -12,3 +12,5 @@ pub mod schema;
 pub mod selection;
 pub mod table;
 pub mod text;
+mod texts;
+mod vectoriser;

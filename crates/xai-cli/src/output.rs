@@ -11,6 +11,7 @@ use anyhow::Context;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use xai_core::Explanation;
+use xai_core::figure::Figure;
 
 use crate::explain::Prepared;
 use crate::failure::Failure;
@@ -97,14 +98,36 @@ pub trait Sink<D> {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+/// How the explanations of a job look to people.
+pub trait Present<D> {
+    /// One explanation.
+    fn figure(&self, data: &D) -> Figure;
+
+    /// What several explanations say together, if anything.
+    ///
+    /// # Errors
+    /// Those of the method.
+    fn summary(&self, data: &[D]) -> xai_core::Result<Option<Figure>>;
+}
+
+impl<M: Method> Present<M::Data> for Prepared<M> {
+    fn figure(&self, data: &M::Data) -> Figure {
+        M::figure(data, self.outputs())
+    }
+
+    fn summary(&self, data: &[M::Data]) -> xai_core::Result<Option<Figure>> {
+        M::summary(data, self)
+    }
+}
+
 /// The sink of a destination for the explanations of a job.
 ///
 /// # Errors
 /// [`Failure::Run`] when the file cannot be written.
-pub fn sink<'a, M: Method>(
+pub fn sink<'a, D: Serialize + 'a>(
     destination: &Destination,
-    job: &'a Prepared<M>,
-) -> Result<Box<dyn Sink<M::Data> + 'a>, Failure> {
+    job: &'a dyn Present<D>,
+) -> Result<Box<dyn Sink<D> + 'a>, Failure> {
     Ok(match destination {
         Destination::Tables => Box::new(Tables::new(io::stdout(), job)),
         Destination::Stdout => Box::new(Lines { out: io::stdout() }),
@@ -205,21 +228,21 @@ impl<D: Serialize> Sink<D> for Array {
 }
 
 /// Tables for people, with a summary of several rows at the end.
-struct Tables<'a, M: Method, W> {
+struct Tables<'a, D, W> {
     out: W,
-    job: &'a Prepared<M>,
-    data: Vec<M::Data>,
+    job: &'a dyn Present<D>,
+    data: Vec<D>,
 }
 
-impl<'a, M: Method, W: Write> Tables<'a, M, W> {
-    fn new(out: W, job: &'a Prepared<M>) -> Self {
+impl<'a, D, W: Write> Tables<'a, D, W> {
+    fn new(out: W, job: &'a dyn Present<D>) -> Self {
         Tables { out, job, data: Vec::new() }
     }
 }
 
-impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
-    fn explanation(&mut self, row: usize, explanation: Explanation<M::Data>) -> io::Result<()> {
-        let mut figure = M::figure(&explanation.data, self.job.outputs());
+impl<D, W: Write> Sink<D> for Tables<'_, D, W> {
+    fn explanation(&mut self, row: usize, explanation: Explanation<D>) -> io::Result<()> {
+        let mut figure = self.job.figure(&explanation.data);
         figure.title = format!("Row {row}: {}", figure.title);
         write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         for warning in &explanation.meta.warnings {
@@ -237,7 +260,7 @@ impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
 
     fn finish(&mut self) -> io::Result<()> {
         if 1 < self.data.len()
-            && let Some(figure) = M::summary(&self.data, self.job).map_err(io::Error::other)?
+            && let Some(figure) = self.job.summary(&self.data).map_err(io::Error::other)?
         {
             write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         }

@@ -1,7 +1,7 @@
 //! Figures as text, for a terminal.
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
-use xai_core::figure::{Bars, Figure, Panel};
+use xai_core::figure::{Bars, Figure, Panel, Text};
 
 /// A rule below the heads and nothing else.
 const STYLE: TableStyle =
@@ -19,6 +19,10 @@ pub fn draw(figure: &Figure, top: usize) -> String {
     let rule = "═".repeat(figure.title.chars().count());
     let mut text = format!("{}\n{rule}\n", figure.title);
     for panel in &figure.panels {
+        if let Panel::Text(panel) = panel {
+            text += &format!("\n{}\n{}\n", broken(&panel.title), marked(panel));
+            continue;
+        }
         let (title, table, n_rows) = match panel {
             Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
@@ -30,6 +34,29 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         }
     }
     text
+}
+
+/// A text whose marked parts stand in brackets, each with its label behind it: `the film is [not](2) [bad](1)`.
+/// Lines are broken as sentences are; characters that would move the cursor become spaces.
+fn marked(panel: &Text) -> String {
+    let mut text = String::new();
+    let mut marks = panel.marks.iter().peekable();
+    for (place, letter) in panel.text.chars().enumerate() {
+        if marks.peek().is_some_and(|mark| mark.start == place) {
+            text.push('[');
+        }
+        let is_shown = letter == '\n' || !letter.is_control();
+        text.push(if is_shown { letter } else { ' ' });
+        if let Some(mark) = marks.next_if(|mark| mark.end == place + 1) {
+            text += &format!("]({})", mark.label);
+        }
+    }
+    let lines: Vec<String> = text
+        .trim_end()
+        .lines()
+        .map(|line| format!(" {}", broken(line).replace('\n', "\n ")))
+        .collect();
+    lines.join("\n")
 }
 
 /// A sentence in lines, broken at spaces; a longer word has a line of its own.
@@ -130,5 +157,25 @@ fn drawn(value: f64, longest: f64) -> String {
     } else {
         let bar = format!("{blocks}{}", "▌".repeat(half));
         format!("{:HALF_WIDTH$}│{bar:HALF_WIDTH$}", "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xai_core::figure::{Figure, Mark, Panel, Text};
+
+    use super::draw;
+
+    #[test]
+    fn marked_parts_stand_in_brackets() {
+        let mark = |start, end, label: &str| Mark { start, end, label: label.to_owned() };
+        let text = Text {
+            title: "words".to_owned(),
+            text: "\u{fc}ber\tnot bad.\nAt all".to_owned(),
+            marks: vec![mark(0, 4, "2"), mark(9, 12, "1"), mark(14, 16, "3")],
+        };
+        let figure = Figure { title: "T".to_owned(), panels: vec![Panel::Text(text)] };
+        let drawn = draw(&figure, 9);
+        assert_eq!(drawn, "T\n═\n\nwords\n [\u{fc}ber](2) not [bad](1).\n [At](3) all\n");
     }
 }

@@ -1,6 +1,8 @@
 //! The methods the command knows, and all that a method has to say about itself.
 
 mod anchor_tabular;
+mod anchor_text;
+mod anchors;
 mod grid_counterfactual;
 mod kernel_shap;
 
@@ -16,6 +18,7 @@ use xai_core::{Explainer, Explanation, Params, Row, Rows};
 use xai_onnx::OnnxModel;
 
 pub use self::anchor_tabular::AnchorTabularMethod;
+pub use self::anchor_text::AnchorTextMethod;
 pub use self::grid_counterfactual::GridCounterfactualMethod;
 pub use self::kernel_shap::KernelShapMethod;
 
@@ -101,7 +104,7 @@ pub struct MethodSchema {
 
 /// All methods, by name.
 pub static METHODS: &[&dyn Registered] =
-    &[&AnchorTabularMethod, &GridCounterfactualMethod, &KernelShapMethod];
+    &[&AnchorTabularMethod, &AnchorTextMethod, &GridCounterfactualMethod, &KernelShapMethod];
 
 /// The method of a name.
 #[must_use]
@@ -131,7 +134,7 @@ impl<M: Method> Registered for M {
 
     fn explain(&self, job: &Job, request: &Request) -> Result<Outcome, Failure> {
         let prepared = Prepared::<M>::new(job, request)?;
-        let mut sink = sink::<M>(&request.output, &prepared)?;
+        let mut sink = sink(&request.output, &prepared)?;
         prepared.run(request.progress, sink.as_mut())
     }
 }

@@ -10,3 +10,4 @@ mod folder;
 mod grid;
 mod output;
 mod schema;
+mod texts;

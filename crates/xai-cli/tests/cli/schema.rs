@@ -35,6 +35,6 @@ fn the_schema_of_no_method_is_refused() {
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert_eq!(
         stderr,
-        "error: there is no method `lime`, the methods are `anchor-tabular`, `grid-counterfactual`, `kernel-shap`\n"
+        "error: there is no method `lime`, the methods are `anchor-tabular`, `anchor-text`, `grid-counterfactual`, `kernel-shap`\n"
     );
 }

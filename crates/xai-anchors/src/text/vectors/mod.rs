@@ -195,8 +195,9 @@ mod tests {
     fn random(n: usize, n_dimensions: usize) -> WordVectors {
         let mut stream = Seed::new(7).stream();
         let vectors = Array2::from_shape_simple_fn((n, n_dimensions), || stream.uniform() - 0.5);
-        let word =
-            |place: usize| if place % 3 == 0 { format!("W{place}") } else { format!("w{place}") };
+        let word = |place: usize| {
+            if place.is_multiple_of(3) { format!("W{place}") } else { format!("w{place}") }
+        };
         WordVectors::new((0..n).map(word).collect(), &vectors).unwrap()
     }
 

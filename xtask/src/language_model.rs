@@ -9,6 +9,7 @@ use anyhow::Result;
 pub fn run() -> Result<()> {
     let program = ["run", "-p", "xai-anchors", "--features", "language-model"];
     let folder = "crates/xai-anchors/tests/fixtures/language_model";
-    let arguments = ["--example", "train_language_model", "--", &format!("{folder}/text.txt"), folder];
+    let arguments =
+        ["--example", "train_language_model", "--", &format!("{folder}/text.txt"), folder];
     crate::run(crate::cargo().args(program).args(arguments))
 }

@@ -7,8 +7,9 @@
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::cast_possible_truncation,
     clippy::disallowed_types,
-    reason = "a program that people watch, around libraries that want a hash map"
+    reason = "a program that people watch, with small numbers, around a library that wants a hash map"
 )]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,12 +17,8 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::bert::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Tokenizer};
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
 use xai_core::{BoxError, Seed, Stream};
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -33,9 +30,9 @@ const POSITIONS: usize = 64;
 const EPSILON: f64 = 1e-12;
 
 /// Sentences in one step.
-const BATCH: usize = 64;
-const STEPS: usize = 1200;
-const LEARNING_RATE: f64 = 4e-3;
+const BATCH: usize = 32;
+const STEPS: usize = 700;
+const LEARNING_RATE: f64 = 5e-3;
 /// How often a token is hidden, that of Devlin et al. 2019.
 const HIDDEN_SHARE: f64 = 0.15;
 
@@ -82,7 +79,7 @@ fn main() -> std::result::Result<(), BoxError> {
         .map(|(name, weight)| (&name[..], weight.as_tensor().clone()))
         .collect();
     candle_core::safetensors::save(&weights, folder.join("model.safetensors"))?;
-    let config = serde_json::json!({
+    let config = json!({
         "architectures": ["BertForMaskedLM"],
         "model_type": "bert",
         "vocab_size": n_tokens,
@@ -111,24 +108,43 @@ fn tokenizer(text: &str) -> std::result::Result<Tokenizer, BoxError> {
     let endings = ["##s", "##ed", "##ing", "##er", "##ly", "##est"].map(str::to_owned);
     let tokens = SPECIAL.map(str::to_owned).into_iter().chain(signs);
     let tokens = tokens.chain(words).chain(letters.iter().cloned()).chain(tails).chain(endings);
-    let mut vocabulary: HashMap<String, u32> = HashMap::new();
+    let mut vocabulary: BTreeMap<String, usize> = BTreeMap::new();
     for token in tokens {
-        let id = u32::try_from(vocabulary.len())?;
+        let id = vocabulary.len();
         vocabulary.entry(token).or_insert(id);
     }
-    let id = |token: &str| vocabulary[token];
-    let around =
-        BertProcessing::new(("[SEP]".to_owned(), id("[SEP]")), ("[CLS]".to_owned(), id("[CLS]")));
-    let vocabulary = vocabulary.into_iter().collect();
-    let pieces = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".to_owned()).build()?;
-    let mut tokenizer = Tokenizer::new(pieces);
-    tokenizer
-        .with_normalizer(Some(BertNormalizer::default()))?
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(Some(around))
-        .with_decoder(Some(WordPieceDecoder::default()));
-    tokenizer.add_special_tokens(SPECIAL.map(|token| AddedToken::from(token, true)))?;
-    Ok(tokenizer)
+    let added: Vec<Value> = SPECIAL
+        .iter()
+        .map(|token| {
+            json!({
+                "id": vocabulary[*token], "content": token, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true,
+            })
+        })
+        .collect();
+    // The file of a tokenizer, as the crate reads and writes it.
+    let file = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": added,
+        "normalizer": {
+            "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true,
+        },
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": {
+            "type": "BertProcessing",
+            "sep": ["[SEP]", vocabulary["[SEP]"]],
+            "cls": ["[CLS]", vocabulary["[CLS]"]],
+        },
+        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocabulary,
+        },
+    });
+    Tokenizer::from_bytes(file.to_string())
 }
 
 /// Sentences with hidden tokens, padded to one length.

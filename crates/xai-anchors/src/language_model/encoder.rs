@@ -3,7 +3,7 @@
 //!
 //! One row is one pass: no padding, and no bit of a row's scores depends on the rows beside it.
 
-use candle_core::{Device, IndexOp, Module, Result, Tensor};
+use candle_core::{Device, IndexOp, Module, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use candle_nn::{LayerNorm, Linear};
 
@@ -101,7 +101,7 @@ const DISTILBERT: Names = Names {
     bias: "vocab_projector.bias",
 };
 
-fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
+fn activate(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> {
     match activation {
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluNew => x.gelu(),
@@ -128,7 +128,7 @@ impl Encoder {
             _ => Some(table("token_type_embeddings", config.type_vocab_size)?),
         };
         let first = config.first_position();
-        let positions = || -> Result<Tensor> {
+        let positions = || -> candle_core::Result<Tensor> {
             let positions = positions.narrow(0, first, config.max_position_embeddings - first)?;
             match &segment {
                 None => Ok(positions),
@@ -178,7 +178,7 @@ impl Encoder {
     }
 
     /// Scores at some positions of one row, shape `(n_positions, n_vocabulary)`.
-    pub(super) fn logits_at(&self, ids: &[u32], positions: &[u32]) -> Result<Tensor> {
+    pub(super) fn logits_at(&self, ids: &[u32], positions: &[u32]) -> candle_core::Result<Tensor> {
         let ids = Tensor::new(ids, &Device::Cpu)?;
         let embedded = self.words.index_select(&ids, 0)?;
         let embedded = (embedded + self.positions.narrow(0, 0, ids.dim(0)?)?)?;
@@ -192,7 +192,7 @@ impl Encoder {
         decoder.forward(&normalization.forward(&states)?)
     }
 
-    fn layer(&self, layer: &Layer, states: &Tensor) -> Result<Tensor> {
+    fn layer(&self, layer: &Layer, states: &Tensor) -> candle_core::Result<Tensor> {
         let attended = layer.attention_output.forward(&self.attention(layer, states)?)?;
         let states = layer.attention_normalization.forward(&(attended + states)?)?;
         let inner = activate(self.activation, &layer.inner.forward(&states)?)?;
@@ -200,7 +200,7 @@ impl Encoder {
     }
 
     /// Vaswani et al. 2017, equation 1, for each head.
-    fn attention(&self, layer: &Layer, states: &Tensor) -> Result<Tensor> {
+    fn attention(&self, layer: &Layer, states: &Tensor) -> candle_core::Result<Tensor> {
         let (length, size) = states.dims2()?;
         let of_head = size / self.n_heads;
         let heads = |linear: &Linear| {

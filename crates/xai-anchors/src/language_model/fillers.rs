@@ -33,7 +33,10 @@ impl Pool {
     /// The `top_n` most likely of the admissible tokens.
     fn of(logits: &[f32], admissible: &[u32], params: &AnchorTextParams) -> Result<Self> {
         let score = |token: usize| f64::from(logits[admissible[token] as usize]);
-        let refused = (0..admissible.len()).find(|&token| !(score(token) < f64::INFINITY));
+        let refused = (0..admissible.len()).find(|&token| {
+            let score = score(token);
+            score.is_nan() || score == f64::INFINITY
+        });
         if let Some(token) = refused {
             let (what, at) = ("the language model's scores", vec![admissible[token] as usize]);
             return Err(Error::NotFinite { what, at, value: score(token) });

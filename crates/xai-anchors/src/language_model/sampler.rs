@@ -135,8 +135,8 @@ impl<'a> LanguageModelSampler<'a> {
         let unknown = anchor.iter().find(|&&word| n_words <= word);
         require(unknown.is_none(), "anchor", format!("numbers of {n_words} words"), anchor)?;
         let draw = Draw { held: anchor, n: n_samples, seed: seed.into() };
-        let filled = self.fill(&[draw])?.pop().expect("one draw, one answer");
-        let texts = (0..n_samples).map(|sample| self.write(&filled, sample)).collect();
+        let filled = &self.fill(&[draw])?[0];
+        let texts = (0..n_samples).map(|sample| self.write(filled, sample)).collect();
         let mut kept = Array2::from_elem((n_samples, n_words), true);
         for (mut kept, (template, _)) in kept.rows_mut().into_iter().zip(&filled.samples) {
             filled.templates[*template].iter().for_each(|&word| kept[word] = false);

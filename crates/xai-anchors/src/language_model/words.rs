@@ -38,9 +38,14 @@ enum Role {
     Between,
 }
 
+/// A language model that failed; what it said is the source.
+#[derive(Debug, thiserror::Error)]
+#[error("the language model: {0}")]
+struct Failed(#[source] BoxError);
+
 /// The error of a language model, on a number of texts.
 pub(super) fn failed(rows: usize, source: BoxError) -> Error {
-    Error::Predictor { rows, source: format!("the language model: {source}").into() }
+    Error::Predictor { rows, source: Failed(source).into() }
 }
 
 impl Head {

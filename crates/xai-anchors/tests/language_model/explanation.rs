@@ -80,7 +80,8 @@ fn equal_seeds_give_equal_bytes() {
     let model: CandleLanguageModel = load();
     let bytes = |batch_size_lm, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let params = AnchorTextParams { batch_size_lm, filling: Filling::Autoregressive, ..params() };
+        let params =
+            AnchorTextParams { batch_size_lm, filling: Filling::Autoregressive, ..params() };
         let mut explanation = pool.install(|| explain(&model, &params));
         explanation.meta.params = serde_json::Value::Null;
         explanation.to_json().unwrap()

@@ -103,8 +103,8 @@ fn tokens_are_known_for_what_they_are() {
 /// The words of a text do not depend on how a vocabulary marks them.
 #[test]
 fn words_are_the_same_for_all_vocabularies() {
-    let text = "Soup, (tasty) well-made...  THE film was unheard of!";
-    let expected = ["Soup", "tasty", "well", "made", "THE", "film", "was", "unheard", "of"];
+    let text = "Soup, (tasty) well-made...  THE end!";
+    let expected = ["Soup", "tasty", "well", "made", "THE", "end"];
     for architecture in ARCHITECTURES {
         let model = load(architecture);
         let mut sampler = sampler(&model, AnchorTextParams::default(), text);

@@ -1,7 +1,8 @@
 //! Shapley values that are known: closed forms, enumeration, or a very large sample.
 
+use anyhow::Result;
 use ndarray::{Array2, Array3, Axis};
-use xai_core::{Result, Rows, Runs};
+use xai_core::{Rows, Runs};
 use xai_shap::{Estimator, KernelShapParams, NSamples};
 
 use super::tasks::Table;

@@ -76,10 +76,6 @@ pub trait Differentiable: Predictor {
     ///
     /// # Errors
     /// Whatever stops the model.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
-    )]
     fn path_vjp(&self, paths: &Paths<'_>, max_points: usize) -> Result<Array2<f64>, BoxError> {
         sum_along_paths(self, paths, max_points)
     }
@@ -95,6 +91,10 @@ pub trait Differentiable: Predictor {
 }
 
 /// [`Differentiable::path_vjp`] with all points in memory.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
+)]
 pub(crate) fn sum_along_paths<M: Differentiable + ?Sized>(
     model: &M,
     paths: &Paths<'_>,

@@ -165,7 +165,7 @@ impl Kernel {
                 };
                 let weight = &weight[outputs.start * depth..outputs.end * depth];
                 let weight = view(weight, [sizes.n_outputs, depth]);
-                multiply(weight, view(unfolded, [depth, area]), &mut out[start..]);
+                multiply(&weight, &view(unfolded, [depth, area]), &mut out[start..]);
             }
         })?;
         let [height, width] = sizes.out;
@@ -269,11 +269,11 @@ impl KernelGradient {
                 let weight = view(weight, [sizes.n_outputs, depth]);
                 let gradient = view(gradient, [sizes.n_outputs, area]);
                 if window.is_pointwise() {
-                    multiply(weight.t(), gradient, image);
+                    multiply(&weight.t(), &gradient, image);
                     continue;
                 }
                 columns.fill(zero);
-                multiply(weight.t(), gradient, &mut columns);
+                multiply(&weight.t(), &gradient, &mut columns);
                 add_columns_to_image(window, sizes.image, sizes.out, &columns, image);
             }
         })?;

@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Module, Result, Shape, Tensor};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2};
 
 use super::real::{Real, require_real, with_real};
 
@@ -92,7 +92,7 @@ impl Dense {
         };
         with_weight::<T, _>(&self.weight, |weight| {
             let weight = view(weight, [n_outputs, n_inputs]);
-            multiply(x, weight.t(), &mut out);
+            multiply(&x, &weight.t(), &mut out);
         })?;
         Ok((T::to_cpu_storage_owned(out), shape))
     }
@@ -131,7 +131,7 @@ impl DenseGradient {
         let gradient = view::<T>(T::read(gradient, layout)?, [n_rows, n_outputs]);
         let mut out = vec![T::from_f64(0.0); n_rows * n_inputs];
         with_weight::<T, _>(&self.weight, |weight| {
-            multiply(gradient, view(weight, [n_outputs, n_inputs]), &mut out);
+            multiply(&gradient, &view(weight, [n_outputs, n_inputs]), &mut out);
         })?;
         Ok((T::to_cpu_storage_owned(out), Shape::from(dims)))
     }
@@ -165,9 +165,9 @@ pub(super) fn view<T>(numbers: &[T], shape: [usize; 2]) -> ArrayView2<'_, T> {
 ///
 /// The kernels of ndarray add along the inner axis in an order that depends on its length alone, so that a row has
 /// the same bits whatever stands beside it; those of candle pick their order by the number of rows.
-pub(super) fn multiply<T: Real>(left: ArrayView2<'_, T>, right: ArrayView2<'_, T>, out: &mut [T]) {
+pub(super) fn multiply<T: Real>(left: &ArrayRef2<T>, right: &ArrayRef2<T>, out: &mut [T]) {
     let one = T::from_f64(1.0);
     let mut out = ArrayViewMut2::from_shape((left.nrows(), right.ncols()), out)
         .expect("a product holds rows times columns numbers");
-    general_mat_mul(one, &left, &right, one, &mut out);
+    general_mat_mul(one, left, right, one, &mut out);
 }

@@ -158,6 +158,7 @@ mod tests {
             weights: &[0.1, 0.2, 0.3, 0.4],
             cotangent: &cotangent,
         };
+        #[allow(clippy::disallowed_methods, reason = "the model itself is tested")]
         let expected = model.path_vjp(&paths, 100).unwrap();
         assert!(expected.iter().any(|sum| sum.abs() > 0.01));
         for max_points in [1, 3, 7, 20] {

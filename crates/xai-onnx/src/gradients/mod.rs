@@ -106,6 +106,7 @@ impl OnnxNetwork {
     /// # Errors
     /// As [`OnnxModel::from_bytes`](crate::OnnxModel::from_bytes); [`OnnxError::UnsupportedOperator`] also names the
     /// node of an operator that has no gradient here, and [`OnnxError::Graph`] one whose settings depend on the row.
+    #[allow(clippy::missing_panics_doc, reason = "a prepared graph has one output")]
     pub fn from_bytes(bytes: &[u8], options: &NetworkOptions) -> Result<Self, OnnxError> {
         let (proto, prepared) = prepare(decode(bytes)?, options.model.output.as_deref())?;
         let dtype = if options.double { DType::F64 } else { DType::F32 };
@@ -153,6 +154,7 @@ impl OnnxNetwork {
 
     /// Features in a row: the cells of all inputs, one input after the other.
     #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "a model of candle knows its width")]
     pub fn n_features(&self) -> usize {
         self.model.n_features().expect("a model of candle knows its width")
     }
@@ -291,6 +293,7 @@ impl Differentiable for OnnxNetwork {
         self.model.vjp(batch, cotangent)
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a wrapper hands on the paths it was given")]
     fn path_vjp(&self, paths: &Paths<'_>, max_points: usize) -> Result<Array2<f64>, BoxError> {
         self.model.path_vjp(paths, max_points)
     }

@@ -1,7 +1,7 @@
 //! Anchors of images under comparison: the task, our answers, and what answers are worth.
 
 use anyhow::{Context, Result, ensure};
-use ndarray::{Array2, Array3, ArrayView3, s};
+use ndarray::{Array2, Array3, ArrayRef3, s};
 use serde::{Deserialize, Serialize};
 use xai_anchors::image::{AnchorImageData, AnchorImageParams};
 use xai_core::{Explainer, Predictor, Row, Rows, Runs, Seed, Stream};
@@ -153,7 +153,7 @@ pub(super) fn judge(
             let row = case.instances.row(index);
             let image = row.to_shape(settings.image_shape)?;
             let mut stream = Seed::new(0).child(index as u64).stream();
-            let fresh = perturbed(&answer, image.view(), &mut stream)?;
+            let fresh = perturbed(&answer, &image, &mut stream)?;
             let of_row = |row: &Row| classes(model, &row.view().insert_axis(ndarray::Axis(0)));
             let class = of_row(&row)?[0];
             let agree = classes(model, &fresh)?.iter().filter(|&&own| own == class).count();
@@ -170,20 +170,13 @@ pub(super) fn judge(
 }
 
 /// [`FRESH`] images in which superpixels outside the anchor are their mean color with probability 0.5.
-fn perturbed(
-    answer: &Answer,
-    image: ArrayView3<'_, f64>,
-    stream: &mut Stream,
-) -> Result<Array2<f64>> {
+fn perturbed(answer: &Answer, image: &ArrayRef3<f64>, stream: &mut Stream) -> Result<Array2<f64>> {
     let (height, width, channels) = image.dim();
-    let fits = |rows: usize, mut columns: std::slice::Iter<'_, usize>| {
-        rows == height && columns.all(|&n| n == width)
-    };
-    let widths = |rows: Vec<usize>| rows;
-    let of_mask = widths(answer.mask.iter().map(Vec::len).collect());
-    let of_segments = widths(answer.segments.iter().map(Vec::len).collect());
+    let of_mask: Vec<usize> = answer.mask.iter().map(Vec::len).collect();
+    let of_segments: Vec<usize> = answer.segments.iter().map(Vec::len).collect();
+    let expected = vec![width; height];
     ensure!(
-        fits(of_mask.len(), of_mask.iter()) && fits(of_segments.len(), of_segments.iter()),
+        of_mask == expected && of_segments == expected,
         "an answer is not of the image's shape"
     );
     let n_segments = 1 + answer.segments.iter().flatten().max().context("an image has pixels")?;
@@ -226,7 +219,7 @@ mod tests {
             success: true,
         };
         let mut stream = Seed::new(0).stream();
-        let fresh = perturbed(&answer, image.view(), &mut stream)?;
+        let fresh = perturbed(&answer, &image, &mut stream)?;
         let mut n_perturbed = 0.0;
         for row in fresh.rows() {
             match row.as_slice().context("rows are contiguous")? {

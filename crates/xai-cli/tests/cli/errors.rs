@@ -78,7 +78,7 @@ fn jobs() {
     );
     check_more(
         "weights = 1\n",
-        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `target`, `categories`, \
+        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `column`, `vectors`, `target`, `categories`, \
          `background_rows`, `edges`",
     );
     check_more(

@@ -71,6 +71,8 @@ fn one_word() -> [usize; 2] {
 pub(crate) struct Vectoriser {
     document: Document,
     pattern: Regex,
+    /// Characters that are parts of words here and not in Python, combining marks above all.
+    no_letters: Regex,
 }
 
 impl Vectoriser {
@@ -113,7 +115,8 @@ impl Vectoriser {
         if 2 < pattern.captures_len() {
             return Err("`token_pattern` must have one group at most".to_owned());
         }
-        Ok(Vectoriser { document, pattern })
+        let no_letters = Regex::new(r"[\w&&[^\p{L}\p{N}_]]").expect("a valid expression");
+        Ok(Vectoriser { document, pattern, no_letters })
     }
 
     /// The number of columns of a row.
@@ -132,9 +135,10 @@ impl Vectoriser {
             }
             false => text,
         };
+        let text = self.no_letters.replace_all(text, " ");
         let words: Vec<&str> = self
             .pattern
-            .captures_iter(text)
+            .captures_iter(&text)
             .filter_map(|found| found.get(self.pattern.captures_len() - 1))
             .map(|word| word.as_str())
             .filter(|word| !stop_words.contains(*word))

@@ -66,7 +66,11 @@ fn jobs() {
     );
     check_job("[model]", "[model", "error: job.toml:2: unclosed table, expected `]`");
     check_job("path = \"iris_mlp.onnx\"\n", "", "error: job.toml:2: missing field `path`");
-    check_job("train = \"train.csv\"\n", "", "error: job.toml:4: missing field `train`");
+    check_job(
+        "train = \"train.csv\"\n",
+        "",
+        "error: job.toml: there are no training rows: give `train` in [data]",
+    );
     check_job(
         "input = \"input.csv\"\n",
         "",
@@ -74,7 +78,7 @@ fn jobs() {
     );
     check_more(
         "weights = 1\n",
-        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `target`, `categories`, \
+        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `column`, `vectors`, `target`, `categories`, \
          `background_rows`, `edges`",
     );
     check_more(

@@ -341,6 +341,8 @@ fn layers_that_do_not_fit_are_refused() {
     refused(Conv2d::new(&weight, None, other(0, 1)), "divide the 4 outputs");
     refused(Conv2d::new(&weight, None, other(1, 0)), "stride must be at least 1");
     refused(Conv2d::new(&integers, None, config), "f32 or f64");
+    let none = Tensor::zeros((4, 0, 3, 3), DType::F32, device).unwrap();
+    refused(Conv2d::new(&none, None, config), "needs weights");
     let bias = Tensor::zeros(3, DType::F32, device).unwrap();
     refused(Conv2d::new(&weight, Some(&bias), config), "4 numbers");
     let layer = Conv2d::new(&weight, None, config).unwrap();
@@ -348,6 +350,9 @@ fn layers_that_do_not_fit_are_refused() {
         |channels, size| Tensor::zeros((1, channels, size, size), DType::F32, device).unwrap();
     refused(layer.forward(&image(3, 5)), "(rows, 2, height, width)");
     refused(layer.forward(&image(2, 2)), "does not fit");
+    let padded = Conv2d::new(&weight, None, Conv2dConfig { padding: [2; 4], ..config }).unwrap();
+    refused(padded.forward(&image(2, 0)), "does not fit");
+    refused(max_pool2d(&image(2, 0), &Pool2dConfig::new([2, 2])), "does not fit");
     let double = image(2, 5).to_dtype(DType::F64).unwrap();
     assert!(layer.forward(&double).is_err());
     let pool = Pool2dConfig { padding: [2, 0, 0, 0], ..Pool2dConfig::new([2, 2]) };

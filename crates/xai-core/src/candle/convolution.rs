@@ -50,6 +50,12 @@ impl Conv2d {
         let (n_outputs, _, height, width) = weight.dims4()?;
         require_real("the weight of a convolution", weight.dtype())?;
         require_bias(bias, weight, n_outputs)?;
+        if weight.elem_count() == 0 {
+            return Err(Error::msg(format!(
+                "a convolution needs weights, got {:?}",
+                weight.dims()
+            )));
+        }
         let Conv2dConfig { stride, padding, dilation, groups } = config;
         if groups == 0 || n_outputs % groups != 0 {
             let message = format!("groups must divide the {n_outputs} outputs, got {groups}");

@@ -48,7 +48,7 @@ impl Window {
         let along = |axis: usize| {
             let span = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
             let padded = image[axis] + self.before[axis] + self.after[axis];
-            let Some(room) = padded.checked_sub(span) else {
+            let Some(room) = padded.checked_sub(span).filter(|_| image[axis] > 0) else {
                 let kernel = self.kernel;
                 let message = format!("a window of {kernel:?} does not fit an image of {image:?}");
                 return Err(Error::msg(message));

@@ -23,13 +23,48 @@ impl BagOfWords {
     #[must_use]
     pub fn of_films() -> Self {
         const POSITIVE: [&str; 20] = [
-            "beautiful", "best", "brilliant", "care", "charming", "clear", "enjoyable", "fine", "funny",
-            "good", "great", "gripping", "honest", "lovely", "moving", "original", "smart", "strong",
-            "touching", "warm",
+            "beautiful",
+            "best",
+            "brilliant",
+            "care",
+            "charming",
+            "clear",
+            "enjoyable",
+            "fine",
+            "funny",
+            "good",
+            "great",
+            "gripping",
+            "honest",
+            "lovely",
+            "moving",
+            "original",
+            "smart",
+            "strong",
+            "touching",
+            "warm",
         ];
         const NEGATIVE: [&str; 20] = [
-            "awful", "boring", "cheap", "clumsy", "disappointed", "dull", "empty", "flat", "lazy", "mess",
-            "never", "nobody", "nothing", "silly", "slow", "stupid", "thin", "tired", "wastes", "weak",
+            "awful",
+            "boring",
+            "cheap",
+            "clumsy",
+            "disappointed",
+            "dull",
+            "empty",
+            "flat",
+            "lazy",
+            "mess",
+            "never",
+            "nobody",
+            "nothing",
+            "silly",
+            "slow",
+            "stupid",
+            "thin",
+            "tired",
+            "wastes",
+            "weak",
         ];
         // Words differ in strength, and those of one kind by the same steps.
         let strength = |place: usize| 0.6 + 0.15 * (place * 7 % 11) as f64;
@@ -73,11 +108,8 @@ mod tests {
     fn words_count_as_often_as_they_occur() {
         let words = ["bad", "good"].map(str::to_owned).to_vec();
         let model = BagOfWords { words, weights: vec![-2.0, 1.0], bias: 0.5 };
-        for (text, score) in [
-            ("", 0.5),
-            ("Good, good: BAD!", 0.5),
-            ("goodness is_bad a bad", -1.5),
-        ] {
+        for (text, score) in [("", 0.5), ("Good, good: BAD!", 0.5), ("goodness is_bad a bad", -1.5)]
+        {
             assert!((model.score(text) - score).abs() < 1e-12, "{text}");
         }
     }

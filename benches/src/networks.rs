@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use xai_core::Seed;
 use xai_core::candle::candle_core::{self, D, Device, Module, Tensor};
 use xai_core::candle::{
-    candle_nn, CandleInput, CandleModel, Conv2d, Conv2dConfig, Linear, Pool2dConfig, max_pool2d, relu,
+    CandleInput, CandleModel, Conv2d, Conv2dConfig, Linear, Pool2dConfig, candle_nn, max_pool2d,
+    relu,
 };
 
 /// A network as its layers, with its weights once they are loaded.
@@ -104,7 +105,9 @@ impl Network {
             NetworkLayer::Softmax,
         ];
         let mut network = Network::new("digits", &[8, 8, 1], layers);
-        network.load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/xai-testkit/fixtures/models"))?;
+        network.load(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/xai-testkit/fixtures/models"),
+        )?;
         Ok(network)
     }
 

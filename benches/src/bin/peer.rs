@@ -26,7 +26,10 @@ fn main() -> Result<()> {
         [case] => print(&Report::of(&Case::read(case.as_ref())?, None)?),
         [case, n_instances] => {
             let n_instances = n_instances.to_string_lossy().parse();
-            print(&Report::of(&Case::read(case.as_ref())?, Some(n_instances.context("the number of instances")?))?)
+            print(&Report::of(
+                &Case::read(case.as_ref())?,
+                Some(n_instances.context("the number of instances")?),
+            )?)
         }
         _ => bail!(
             "usage: peer CASE.json [INSTANCES] | --judge CASE.json REPORT.json | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"

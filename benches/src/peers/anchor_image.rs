@@ -170,7 +170,11 @@ pub(super) fn judge(
 }
 
 /// [`FRESH`] images in which superpixels outside the anchor are their mean color with probability 0.5.
-fn perturbed(answer: &Answer, image: ArrayView3<'_, f64>, stream: &mut Stream) -> Result<Array2<f64>> {
+fn perturbed(
+    answer: &Answer,
+    image: ArrayView3<'_, f64>,
+    stream: &mut Stream,
+) -> Result<Array2<f64>> {
     let (height, width, channels) = image.dim();
     let fits = |rows: usize, mut columns: std::slice::Iter<'_, usize>| {
         rows == height && columns.all(|&n| n == width)

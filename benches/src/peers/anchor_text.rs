@@ -3,9 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
-use xai_anchors::{
-    AnchorTextData, AnchorTextParams, RuleTokenizer, TextAnalyzer, TextResources,
-};
+use xai_anchors::{AnchorTextData, AnchorTextParams, RuleTokenizer, TextAnalyzer, TextResources};
 use xai_core::{Explainer, Predictor, Rows, Runs, Seed};
 
 use super::{
@@ -97,7 +95,10 @@ pub(super) fn tasks(_: &Sources) -> Result<Vec<Case>> {
         }),
         model: Model::BagOfWords(BagOfWords::of_films()),
         data: Array2::zeros((0, 1)),
-        instances: (0..instances).map(|text| text as f64).collect::<ndarray::Array1<f64>>().insert_axis(Axis(1)),
+        instances: (0..instances)
+            .map(|text| text as f64)
+            .collect::<ndarray::Array1<f64>>()
+            .insert_axis(Axis(1)),
     }])
 }
 
@@ -166,7 +167,11 @@ pub(super) fn judge(
                     let held = answer.starts.contains(&token.chars[0]);
                     // Drawn for every token, so that a longer anchor meets the same perturbations of the others.
                     let kept = 0.5 <= stream.uniform() || held;
-                    fresh.push_str(if kept { &text[token.bytes[0]..token.bytes[1]] } else { "UNK" });
+                    fresh.push_str(if kept {
+                        &text[token.bytes[0]..token.bytes[1]]
+                    } else {
+                        "UNK"
+                    });
                 }
                 fresh + &text[end..]
             };

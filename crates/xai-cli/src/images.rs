@@ -1,6 +1,7 @@
 //! Image files: which there are, and the numbers in them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -35,10 +36,11 @@ pub(crate) fn image_files(
             continue;
         }
         let mut inside = fs::read_dir(&path)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+            .and_then(|entries| {
+                entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()
+            })
             .with_context(|| format!("cannot read the folder `{}`", path.display()))
             .map_err(Failure::Input)?;
-        let inside: &mut Vec<_> = &mut inside;
         inside.retain(|name| is_image(Path::new(name)));
         inside.sort_unstable();
         if inside.is_empty() {

@@ -7,7 +7,10 @@ mod demo;
 mod errors;
 mod explain;
 mod folder;
+#[cfg(feature = "gradients")]
+mod gradients;
 mod grid;
+mod images;
 mod output;
 mod schema;
 mod texts;

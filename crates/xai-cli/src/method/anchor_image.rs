@@ -9,7 +9,7 @@ use anyhow::Context;
 use ndarray::Array2;
 use xai_anchors::image::{AnchorImage, AnchorImageData, AnchorImageParams};
 use xai_core::figure::Figure;
-use xai_core::{Error, Explainer, Explanation, Runs, Seed, require};
+use xai_core::{Error, Explainer, Explanation, Params, Runs, Seed, require};
 use xai_onnx::OnnxModel;
 
 use super::{MethodSchema, Registered, anchors};
@@ -97,19 +97,22 @@ impl Inputs {
             .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
         let files = all[range.clone()].to_vec();
 
-        let model = if params.image_shape == (0, 0, 0) {
+        let model: OnnxModel = if params.image_shape == (0, 0, 0) {
             let model = open_model(job, None)?;
             params.image_shape = shape_of(&files[0], &model, &params)?;
+            params.validate().map_err(|error| job.refuse_param(&error))?;
             model
         } else {
             let (height, width, channels) = params.image_shape;
             let rule = "a shape with 1 or 3 channels for images from files";
-            require(matches!(channels, 1 | 3), "image_shape", rule, params.image_shape)
+            params
+                .validate()
+                .and_then(|()| {
+                    require(matches!(channels, 1 | 3), "image_shape", rule, params.image_shape)
+                })
                 .map_err(|error| job.refuse_param(&error))?;
-            let n_columns = height.saturating_mul(width).saturating_mul(channels);
-            let width = Width { n_columns, what: "image", file: &files[0].path };
-            // A shape without numbers is refused with the other params.
-            open_model(job, Some(width).filter(|_| 0 < n_columns))?
+            let n_columns = height * width * channels;
+            open_model(job, Some(Width { n_columns, what: "image", file: &files[0].path }))?
         };
         let images = read_images(&files, params.image_shape, params.dtype)?;
         let background = match &job.data().background_images {

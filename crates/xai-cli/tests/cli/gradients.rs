@@ -219,3 +219,12 @@ fn a_linear_model_shares_its_change_by_its_coefficients() {
         assert_eq!(data.predictions, array![data.output].into_dyn());
     }
 }
+
+/// The job that the book shows.
+#[test]
+fn the_job_of_the_book_runs() {
+    let folder = Folder::new();
+    let job = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/book/src/iris-gradients.toml");
+    let text = folder.succeed(&["explain", job, "--output", "-"]);
+    assert_eq!(text.lines().count(), 40);
+}

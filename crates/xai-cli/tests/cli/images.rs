@@ -232,7 +232,10 @@ fn wrong_jobs_are_refused_with_their_place() {
         &with("[params]", "input = \"a.csv\"\n[params]"),
         "job.toml:7: `input` is for methods of rows or texts, and `anchor-image` explains images",
     );
-    refused(&with("anchor-image", "kernel-shap"), "job.toml:6: `images` is for methods of images");
+    refused(
+        &with("anchor-image", "kernel-shap").replace("n_covered_ex = 0\n", ""),
+        "job.toml:6: `images` is for methods of images, and `kernel-shap` explains rows",
+    );
     refused(&model("layout = \"hwc\""), "job.toml:5: unknown variant `hwc`");
     refused(&model("pixels = \"dark\""), "job.toml:5: `pixels` must be \"byte\", \"unit\"");
     refused(&model("pixels = [1, 1]"), "job.toml:5: `pixels` must be two different finite numbers");
@@ -273,4 +276,13 @@ fn the_schema_says_that_lines_name_their_file() {
     for key in ["schema", "file", "meta", "data"] {
         assert!(line[key].is_object(), "{key}: {text}");
     }
+}
+
+/// The job that the book shows.
+#[test]
+fn the_job_of_the_book_runs() {
+    let folder = Folder::new();
+    let job = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/book/src/digits-anchors.toml");
+    let text = folder.succeed(&["explain", job, "--output", "-"]);
+    assert_eq!(text.lines().count(), FILES.len());
 }

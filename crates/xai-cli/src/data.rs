@@ -6,7 +6,6 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
-use toml::Spanned;
 use xai_core::Seed;
 use xai_core::tabular::{Encoding, Feature, Features};
 

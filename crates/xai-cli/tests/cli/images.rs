@@ -118,8 +118,8 @@ fn layouts_are_permuted() {
     );
 }
 
-/// The red on the left is about 0.6 of full light more than the blue on the right is: with pixels from 0 to 1 the
-/// first class wins, with pixels from 1 down to 0 the other.
+/// A score that is computed here decides, for the numbers that the pixels become; turned upside down it has the other
+/// sign.
 #[test]
 fn pixels_are_what_the_model_takes() {
     let folder = colors("last");

@@ -86,7 +86,7 @@ fn scales(job: &Job, channels: usize, dtype: Dtype) -> Result<Vec<(f64, f64)>, F
     match pixels.get_ref() {
         Pixels::Named(PixelRange::Byte) => Ok(between(0.0, 255.0)),
         Pixels::Named(PixelRange::Unit) => Ok(between(0.0, 1.0)),
-        Pixels::Between([low, high]) if low.is_finite() && high.is_finite() && low != high => {
+        Pixels::Between([low, high]) if 0.0 < (high - low).abs() && (high - low).is_finite() => {
             Ok(between(*low, *high))
         }
         Pixels::Between(_) => refuse("two different finite numbers"),

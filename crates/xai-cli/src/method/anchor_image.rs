@@ -44,7 +44,7 @@ impl Registered for AnchorImageMethod {
     fn explain(&self, job: &Job, request: &Request) -> Result<Outcome, Failure> {
         let seed = Seed::new(request.seed.unwrap_or_else(|| job.seed()));
         let inputs = Inputs::load(job, request)?;
-        let background = inputs.background.as_ref().map(|images| &**images);
+        let background = inputs.background.as_deref();
         let explainer = inputs.params.build(background).map_err(|error| match error {
             Error::Param(error) => job.refuse_param(&error),
             error => Failure::input(error),

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
-use toml::Spanned;
 use xai_core::Seed;
 use xai_core::tabular::{Encoding, Feature, Features};
 
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{Job, Kind};
 use crate::table::{Cells, Column, Table};
 
 /// What a method is fitted to, and what it explains.
@@ -25,11 +24,20 @@ pub struct Data {
     pub input: Array2<f64>,
 }
 
+/// What a method needs of tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Whether there must be training rows. Otherwise the rows to explain stand for them where there are none.
+    pub training: bool,
+    /// Whether empty cells are missing values, NaN, and no error.
+    pub missing: bool,
+}
+
 /// The stream below the run's seed that the background is drawn from. Rows draw from the child of their fingerprint.
 const BACKGROUND: u64 = u64::from_be_bytes(*b"backgrnd");
 
 impl Data {
-    /// Reads the tables of a job. `input` replaces the job's own; with `missing`, empty cells are NaN.
+    /// Reads the tables of a job. `input` replaces the job's own.
     ///
     /// # Errors
     /// [`Failure::Input`] with file, line and column.
@@ -37,14 +45,26 @@ impl Data {
         job: &Job,
         input: Option<&Path>,
         seed: Seed,
-        missing: bool,
+        Needs { training, missing }: Needs,
     ) -> Result<Self, Failure> {
         let section = job.data();
-        refuse_keys_of_texts(job)?;
-        let Some(train) = &section.train else {
-            return Err(job.refuse(None, "there are no training rows: give `train` in [data]"));
+        job.check_keys(Kind::Rows)?;
+        let input = match (input, &section.input) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(path)) => job.resolve(path.get_ref()),
+            (None, None) => {
+                let message = "there is nothing to explain: give `input` in [data] or --input FILE";
+                return Err(job.refuse(None, message));
+            }
         };
-        let train = Table::open(&job.resolve(train.get_ref()))?;
+        let train = match &section.train {
+            Some(path) => job.resolve(path.get_ref()),
+            None if training => {
+                return Err(job.refuse(None, "there are no training rows: give `train` in [data]"));
+            }
+            None => input.clone(),
+        };
+        let train = Table::open(&train)?;
         let target = section.target.as_ref().map(|target| target.get_ref().as_str());
         if let Some(target) = target
             && !train.names().iter().any(|name| name == target)
@@ -87,34 +107,10 @@ impl Data {
             }
         };
 
-        let input = match (input, &section.input) {
-            (Some(path), _) => Table::open(path)?,
-            (None, Some(path)) => Table::open(&job.resolve(path))?,
-            (None, None) => {
-                let message = "there is nothing to explain: give `input` in [data] or --input FILE";
-                return Err(job.refuse(None, message));
-            }
-        };
+        let input = Table::open(&input)?;
         same_names(&train, &names, &input, target)?;
         let input = input.rows(&columns(&input, &names, cells))?;
         Ok(Data { features, background, input })
-    }
-}
-
-/// Keys that only methods of texts know say that the job is for one of them.
-fn refuse_keys_of_texts(job: &Job) -> Result<(), Failure> {
-    let places = [
-        ("vectoriser", job.model().vectoriser.as_ref().map(Spanned::span)),
-        ("column", job.data().column.as_ref().map(Spanned::span)),
-        ("vectors", job.data().vectors.as_ref().map(Spanned::span)),
-    ];
-    match places.into_iter().find_map(|(key, at)| Some((key, at?))) {
-        None => Ok(()),
-        Some((key, at)) => {
-            let method = job.method().get_ref();
-            let message = format!("`{key}` is for methods of texts, and `{method}` explains rows");
-            Err(job.refuse(Some(at), message))
-        }
     }
 }
 

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tempfile::NamedTempFile;
-use xai_core::Explanation;
 use xai_core::figure::Figure;
+use xai_core::{Explanation, Meta};
 
 use crate::explain::Prepared;
 use crate::failure::Failure;
@@ -49,31 +50,68 @@ impl FromStr for Destination {
     }
 }
 
+/// Which input a result is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its row in the input, counted from 0.
+    pub row: usize,
+    /// Its file, where it has one of its own.
+    pub file: Option<&'a str>,
+}
+
+/// An explanation as it is written: that of an input with a file of its own says which.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Line_for_{D}")]
+pub struct Line<'a, D> {
+    /// The schema of the explanation.
+    schema: &'a str,
+    /// The file of the input, as the job or the command line has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    /// Where the explanation comes from.
+    meta: &'a Meta,
+    /// The answer.
+    data: &'a D,
+}
+
+impl<'a, D> Line<'a, D> {
+    fn new(place: Place<'a>, explanation: &'a Explanation<D>) -> Self {
+        let Explanation { schema, meta, data } = explanation;
+        Line { schema, file: place.file, meta, data }
+    }
+}
+
 /// What stands in the place of the explanation of a row that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RowError {
     schema: &'static str,
     row: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     error: String,
 }
 
 impl RowError {
     /// The error of a row of the input, with all its causes.
     #[must_use]
-    pub fn new(row: usize, error: &xai_core::Error) -> Self {
+    pub fn new(place: Place<'_>, error: &xai_core::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        RowError { schema: ERROR_SCHEMA, row, error: text }
+        let file = place.file.map(str::to_owned);
+        RowError { schema: ERROR_SCHEMA, row: place.row, file, error: text }
     }
 }
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {}: {}", self.row, self.error)
+        match &self.file {
+            Some(file) => write!(f, "{file}: {}", self.error),
+            None => write!(f, "row {}: {}", self.row, self.error),
+        }
     }
 }
 
@@ -83,7 +121,7 @@ pub trait Sink<D> {
     ///
     /// # Errors
     /// When it cannot be written.
-    fn explanation(&mut self, row: usize, explanation: Explanation<D>) -> io::Result<()>;
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()>;
 
     /// Takes the error of a row.
     ///
@@ -155,8 +193,8 @@ impl<W: Write> Lines<W> {
 }
 
 impl<D: Serialize, W: Write> Sink<D> for Lines<W> {
-    fn explanation(&mut self, _: usize, explanation: Explanation<D>) -> io::Result<()> {
-        self.line(&explanation)
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
+        self.line(&Line::new(place, &explanation))
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -211,8 +249,8 @@ impl Array {
 }
 
 impl<D: Serialize> Sink<D> for Array {
-    fn explanation(&mut self, _: usize, explanation: Explanation<D>) -> io::Result<()> {
-        self.item(&explanation)
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
+        self.item(&Line::new(place, &explanation))
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -241,9 +279,10 @@ impl<'a, D, W: Write> Tables<'a, D, W> {
 }
 
 impl<D, W: Write> Sink<D> for Tables<'_, D, W> {
-    fn explanation(&mut self, row: usize, explanation: Explanation<D>) -> io::Result<()> {
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
         let mut figure = self.job.figure(&explanation.data);
-        figure.title = format!("Row {row}: {}", figure.title);
+        let name = place.file.map_or_else(|| format!("Row {}", place.row), str::to_owned);
+        figure.title = format!("{name}: {}", figure.title);
         write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         for warning in &explanation.meta.warnings {
             writeln!(self.out, "Note: {} ({})", warning.message, warning.code)?;

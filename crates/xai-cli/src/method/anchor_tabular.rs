@@ -22,6 +22,7 @@ const N_PICKED: usize = 10;
 
 impl Method for AnchorTabularMethod {
     const NAME: &'static str = "anchor-tabular";
+    type Model = OnnxModel;
     type Params = AnchorTabularParams;
     type Explainer = AnchorTabular;
     type Data = AnchorTabularData;
@@ -30,6 +31,7 @@ impl Method for AnchorTabularMethod {
         params: AnchorTabularParams,
         background: &Rows,
         features: Features,
+        _: &OnnxModel,
     ) -> xai_core::Result<AnchorTabular> {
         params.fit(background, features)
     }

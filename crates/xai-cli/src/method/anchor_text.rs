@@ -7,7 +7,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use ndarray::Array2;
-use toml::Spanned;
 use xai_anchors::{
     AnchorText, AnchorTextData, AnchorTextParams, EnglishAnalyzer, RuleTokenizer, SamplingStrategy,
     TextAnalyzer, TextResources, VectorsError, WordVectors,
@@ -16,9 +15,10 @@ use xai_core::figure::Figure;
 use xai_core::{Error, Explainer, Explanation, Runs, Seed};
 
 use super::{MethodSchema, Registered, anchors};
-use crate::explain::{Outcome, Request, drive, name_outputs, open_model};
+use crate::explain::{Outcome, Request, drive};
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{Job, Kind};
+use crate::model::{Width, name_outputs, open_model};
 use crate::output::{Present, sink};
 use crate::texts::texts;
 use crate::vectoriser::{Vectorised, Vectoriser};
@@ -58,7 +58,7 @@ impl Registered for AnchorTextMethod {
         let presented = Presented { explainer: &explainer, outputs: &inputs.outputs };
         let mut sink = sink(&request.output, &presented)?;
         let wanted = &inputs.texts[inputs.range.clone()];
-        drive(inputs.range.clone(), request.progress, sink.as_mut(), |take| {
+        drive(inputs.range.clone(), &[], request.progress, sink.as_mut(), |take| {
             explainer.explain_each_text(&inputs.model, wanted, &Runs::seeded(seed), take);
         })
     }
@@ -77,17 +77,7 @@ struct Inputs {
 impl Inputs {
     fn load(job: &Job, request: &Request) -> Result<Self, Failure> {
         let data = job.data();
-        let keys_of_rows = [
-            ("target", data.target.as_ref().map(Spanned::span)),
-            ("categories", data.categories.as_ref().map(Spanned::span)),
-            ("background_rows", data.background_rows.as_ref().map(Spanned::span)),
-            ("edges", data.edges.as_ref().map(Spanned::span)),
-        ];
-        if let Some((key, at)) = keys_of_rows.into_iter().find_map(|(key, at)| Some((key, at?))) {
-            let message =
-                format!("`{key}` is for methods of rows, and `anchor-text` explains texts");
-            return Err(job.refuse(Some(at), message));
-        }
+        job.check_keys(Kind::Texts)?;
         let Some(vectoriser) = &job.model().vectoriser else {
             let message = "the model needs texts as rows: give `vectoriser` in [model]";
             return Err(job.refuse(None, message));
@@ -95,13 +85,14 @@ impl Inputs {
         let path = job.resolve(vectoriser.get_ref());
         let vectoriser = Vectoriser::read(&path)?;
         let n_columns = vectoriser.n_columns();
-        let model = open_model(job, n_columns, "vectoriser", &path)?;
+        let width = Width { n_columns, what: "vectoriser", file: &path };
+        let model = open_model(job, Some(width))?;
         let outputs = name_outputs(job, &model, &Array2::zeros((1, n_columns)))?;
 
         let column = data.column.as_ref().map(|column| column.get_ref().as_str());
         let input = match (&request.input, &data.input) {
             (Some(path), _) => path.clone(),
-            (None, Some(path)) => job.resolve(path),
+            (None, Some(path)) => job.resolve(path.get_ref()),
             (None, None) => {
                 let message = "there is nothing to explain: give `input` in [data] or --input FILE";
                 return Err(job.refuse(None, message));

@@ -51,7 +51,7 @@ fn jobs() {
     check_job(
         "method = \"kernel-shap\"",
         "method = \"lime\"",
-        "error: job.toml:1: there is no method `lime`, the methods are `anchor-tabular`, `anchor-text`, `grid-counterfactual`, `kernel-shap`",
+        "error: job.toml:1: there is no method `lime`, the methods are `anchor-image`, `anchor-tabular`, `anchor-text`, `grid-counterfactual`, ...",
     );
     check_job("method = \"kernel-shap\"\n", "", "error: job.toml:1: missing field `method`");
     check_job(
@@ -78,8 +78,8 @@ fn jobs() {
     );
     check_more(
         "weights = 1\n",
-        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `column`, `vectors`, `target`, `categories`, \
-         `background_rows`, `edges`",
+        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `images`, `background_images`, \
+         `column`, `vectors`, `target`, `categories`, `background_rows`, `edges`",
     );
     check_more(
         "background_rows = 0\n",
@@ -93,6 +93,16 @@ fn jobs() {
     let Ran { code, stderr, .. } = folder.xai(&["explain", "none.toml"]);
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error: cannot read the job file `none.toml`: "), "{stderr}");
+}
+
+#[cfg(not(feature = "gradients"))]
+#[test]
+fn a_method_that_was_left_out_names_its_feature() {
+    check_job(
+        "kernel-shap",
+        "integrated-gradients",
+        "error: job.toml:1: `integrated-gradients` is not in this build of the command: build it with `--features gradients`",
+    );
 }
 
 #[test]

@@ -3,9 +3,8 @@
 import re
 
 import numpy as np
-from alibi.explainers import AnchorTabular, KernelShap
-
 import task
+from alibi.explainers import AnchorImage, AnchorTabular, AnchorText, IntegratedGradients, KernelShap
 
 
 def kernel_shap(case: task.Case) -> task.Explain:
@@ -49,16 +48,72 @@ def anchor_tabular(case: task.Case) -> task.Explain:
         pairs = zip(raw["feature"], raw["names"], strict=True)
         return {
             "predicates": [predicate(int(column), text, instance) for column, text in pairs],
-            # Without predicates alibi gives arrays of one number.
-            "precision": float(np.ravel(explanation.precision)[0]),
-            "coverage": float(np.ravel(explanation.coverage)[0]),
-            "success": bool(raw["success"]),
+            **claims(explanation),
         }
 
     return lambda instances, run: [explain_one(instance) for instance in instances]
 
 
-METHODS = {"anchor-tabular": anchor_tabular, "kernel-shap": kernel_shap}
+def anchor_text(case: task.Case) -> task.Explain:
+    import spacy
+
+    settings = case.explainer
+    explainer = AnchorText(case.model, sampling_strategy="unknown", nlp=spacy.blank("en"), seed=case.runs[0]["seed"])
+
+    def explain_one(index: np.ndarray) -> dict:
+        explanation = explainer.explain(settings["texts"][int(index[0])], threshold=settings["threshold"])
+        return {"starts": [int(start) for start in explanation.raw["positions"]], **claims(explanation)}
+
+    return lambda instances, run: [explain_one(index) for index in instances]
+
+
+def anchor_image(case: task.Case) -> task.Explain:
+    settings = case.explainer
+    explainer = AnchorImage(
+        case.model, image_shape=tuple(settings["image_shape"]), segmentation_fn="slic", seed=case.runs[0]["seed"]
+    )
+
+    def explain_one(row: np.ndarray) -> dict:
+        image = row.reshape(settings["image_shape"]).astype(np.float32)
+        explanation = explainer.explain(image, threshold=settings["threshold"])
+        kept = np.isin(explanation.segments, explanation.raw["feature"])
+        return {"mask": kept.tolist(), "segments": explanation.segments.tolist(), **claims(explanation)}
+
+    return lambda instances, run: [explain_one(row) for row in instances]
+
+
+def claims(explanation) -> dict:
+    # Without predicates alibi gives arrays of one number.
+    return {
+        "precision": float(np.ravel(explanation.precision)[0]),
+        "coverage": float(np.ravel(explanation.coverage)[0]),
+        "success": bool(explanation.raw["success"]),
+    }
+
+
+def integrated_gradients(case: task.Case) -> task.Explain:
+    settings = case.explainer
+    network = case.model.network
+    explainer = IntegratedGradients(
+        network.tensorflow(), n_steps=settings["n_steps"], internal_batch_size=settings["internal_batch_size"]
+    )
+
+    def explain(instances: np.ndarray, run: dict) -> list:
+        images = instances.reshape(-1, *network.shape).astype(np.float32)
+        explanation = explainer.explain(images, target=settings["target"])
+        attributions = explanation.attributions[0].reshape(len(images), -1)
+        return [{"attributions": values.tolist()} for values in attributions]
+
+    return explain
+
+
+METHODS = {
+    "anchor-image": anchor_image,
+    "anchor-tabular": anchor_tabular,
+    "anchor-text": anchor_text,
+    "integrated-gradients": integrated_gradients,
+    "kernel-shap": kernel_shap,
+}
 
 
 def prepare(case: task.Case, method: str) -> task.Explain:

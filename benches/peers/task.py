@@ -10,31 +10,72 @@ from importlib.metadata import version
 from typing import Callable
 
 import numpy as np
+from network import Network
 
 
 class Model:
     """A model in float64 that counts its calls, the rows it is asked for, and the seconds it takes."""
 
-    def __init__(self, numbers: dict) -> None:
-        kinds = {"dense": dense, "encoded-dense": encoded_dense, "trees": trees, "unanimity": unanimity}
-        self._predict = kinds[numbers["kind"]](numbers)
+    def __init__(self, numbers: dict, folder: str) -> None:
+        kinds = {
+            "bag-of-words": bag_of_words,
+            "dense": dense,
+            "encoded-dense": encoded_dense,
+            "trees": trees,
+            "unanimity": unanimity,
+        }
+        if numbers["kind"] == "network":
+            self.network = Network(numbers, folder)
+            self._predict = tensors(self.network)
+        else:
+            self._predict = kinds[numbers["kind"]](numbers)
         self.reset()
 
     def reset(self) -> None:
         self.queries, self.calls, self.seconds = 0, 0, 0.0
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
+    def __call__(self, rows) -> np.ndarray:
         start = time.perf_counter()
-        outputs = self._predict(np.asarray(rows, dtype=np.float64))
+        outputs = self._predict(rows)
         self.seconds += time.perf_counter() - start
         self.queries += len(rows)
         self.calls += 1
         return outputs
 
 
+def tensors(network: Network) -> Callable:
+    """A network as a compiled function of TensorFlow, made when it is first asked."""
+    compiled = []
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        if not compiled:
+            model = network.tensorflow()
+            signature = tf.TensorSpec((None, *network.shape), tf.float32)
+            compiled.append(tf.function(model, input_signature=[signature]))
+        return compiled[0](tf.constant(rows, tf.float32)).numpy()
+
+    return predict
+
+
+def bag_of_words(numbers: dict) -> Callable:
+    """A logistic model over counts of words, as scikit-learn has them."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer(vocabulary=numbers["words"])
+    weights, bias = np.array(numbers["weights"]), numbers["bias"]
+
+    def predict(texts: list[str]) -> np.ndarray:
+        positive = 1.0 / (1.0 + np.exp(-(counts.transform(texts) @ weights + bias)))
+        return np.stack([1.0 - positive, positive], axis=1)
+
+    return predict
+
+
 def dense(numbers: dict) -> Callable:
     weight, bias, after_first = layers(numbers)
-    return lambda rows: after_first(rows @ weight + bias)
+    return lambda rows: after_first(np.asarray(rows, dtype=np.float64) @ weight + bias)
 
 
 def encoded_dense(numbers: dict) -> Callable:
@@ -48,6 +89,7 @@ def encoded_dense(numbers: dict) -> Callable:
     starts = len(columns) + np.cumsum([0, *sizes[:-1]])
 
     def predict(rows: np.ndarray) -> np.ndarray:
+        rows = np.asarray(rows, dtype=np.float64)
         values = (rows[:, columns] - means) / deviations @ weight[: len(columns)] + bias
         values += weight[rows[:, codes].astype(np.int64) + starts].sum(axis=1)
         return after_first(values)
@@ -120,7 +162,7 @@ class Case:
         return Case(
             explainer=content["explainer"],
             runs=content["explainer"]["runs"],
-            model=Model(content["model"]),
+            model=Model(content["model"], os.path.dirname(path)),
             data=np.array(content["data"], dtype=np.float64),
             instances=np.array(content["instances"], dtype=np.float64)[:n_instances],
         )

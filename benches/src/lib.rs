@@ -2,8 +2,11 @@
 //! simulated user of anchors.
 
 pub mod adult;
+pub mod bag_of_words;
+pub mod digits;
 pub mod logistic_regression;
 pub mod models;
+pub mod networks;
 pub mod peers;
 pub mod simulated_user;
 

@@ -1,18 +1,25 @@
 //! Models that travel between languages as data, so that everybody explains the same function.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::{BoxError, Predictor, Rows, nested};
+
+use crate::bag_of_words::BagOfWords;
+use crate::networks::Network;
 
 /// A model as its numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Model {
+    /// A logistic model over counts of words.
+    BagOfWords(BagOfWords),
     /// A dense network; with one layer a linear or logistic model.
     Dense(Dense),
     /// A dense network over numbers as they are and codes of categories.
     EncodedDense(EncodedDense),
+    /// A network over tensors.
+    Network(Network),
     /// A sum of regression trees.
     Trees(Trees),
     /// A sum of unanimity games.
@@ -232,14 +239,40 @@ impl Predictor for Unanimity {
 }
 
 impl Model {
-    /// The model as a predictor.
-    #[must_use]
-    pub fn predictor(&self) -> &dyn Predictor {
-        match self {
+    /// The model of rows.
+    ///
+    /// # Errors
+    /// For a model of texts, and for a network, which [`network`](Self::network) gives.
+    pub fn predictor(&self) -> Result<&dyn Predictor> {
+        Ok(match self {
             Model::Dense(network) => network,
             Model::EncodedDense(encoded) => encoded,
             Model::Trees(trees) => trees,
             Model::Unanimity(games) => games,
+            Model::BagOfWords(_) => bail!("the model is one of texts"),
+            Model::Network(_) => bail!("the model is a network over tensors"),
+        })
+    }
+
+    /// The model of texts.
+    ///
+    /// # Errors
+    /// For another one.
+    pub fn bag_of_words(&self) -> Result<&BagOfWords> {
+        match self {
+            Model::BagOfWords(model) => Ok(model),
+            _ => bail!("the model is none of texts"),
+        }
+    }
+
+    /// The network over tensors.
+    ///
+    /// # Errors
+    /// For another model.
+    pub fn network(&self) -> Result<&Network> {
+        match self {
+            Model::Network(network) => Ok(network),
+            _ => bail!("the model is no network over tensors"),
         }
     }
 }

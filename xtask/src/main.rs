@@ -36,6 +36,8 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         adult: PathBuf,
     },
+    /// Trains the small language model that the tests of texts use
+    TrainLanguageModel,
 }
 
 #[derive(Subcommand)]
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             xtask::peers::run(&xtask::peers::Options { only, repetitions, adult })
         }
         Command::SimulatedUser { adult } => xtask::simulated_user::run(&adult),
+        Command::TrainLanguageModel => xtask::language_model::run(),
     };
     // Not by returning the error: its backtrace would bury the violations.
     if let Err(error) = result {

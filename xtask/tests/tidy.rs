@@ -345,6 +345,16 @@ fn only_the_edges_do_io() {
     }
 }
 
+/// The loader of language models is an adapter, though it lives in a method.
+#[test]
+fn a_named_adapter_reads_its_files() {
+    let text = "use std::fs::File;\n";
+    let path = "crates/xai-anchors/src/language_model/";
+    check(rust::no_io, &[(&format!("{path}weights.rs"), text)], "");
+    let refused = format!("{path}words.rs:1: `std::fs`: only the edges do IO or read clocks");
+    check(rust::no_io, &[(&format!("{path}words.rs"), text)], &refused);
+}
+
 #[test]
 fn imports_stand_apart() {
     check_core(rust::one_import_per_line, "use std::fmt;", "");

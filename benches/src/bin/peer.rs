@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,13 +20,16 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         [first, rest @ ..] if first == "--write-tasks" => write_tasks(rest),
         [first, case, report] if first == "--judge" => {
-            let judgement = Judgement::of(&read::<Case>(case)?, &read::<Report>(report)?)?;
+            let judgement = Judgement::of(&Case::read(case.as_ref())?, &read::<Report>(report)?)?;
             print(&judgement)
         }
-        [case] => print(&Report::of(&read(case)?, None)?),
+        [case] => print(&Report::of(&Case::read(case.as_ref())?, None)?),
         [case, n_instances] => {
             let n_instances = n_instances.to_string_lossy().parse();
-            print(&Report::of(&read(case)?, Some(n_instances.context("the number of instances")?))?)
+            print(&Report::of(
+                &Case::read(case.as_ref())?,
+                Some(n_instances.context("the number of instances")?),
+            )?)
         }
         _ => bail!(
             "usage: peer CASE.json [INSTANCES] | --judge CASE.json REPORT.json | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"
@@ -60,9 +63,7 @@ fn write_tasks(arguments: &[OsString]) -> Result<()> {
         let cases = generate(&sources).with_context(|| format!("task {name}"))?;
         ensure!(!cases.is_empty() || only.is_none(), "task {name} needs --adult");
         for case in cases {
-            std::fs::create_dir_all(&folder)?;
-            let file = File::create(folder.join(format!("{}.json", case.case)))?;
-            serde_json::to_writer(BufWriter::new(file), &case)?;
+            case.write(&folder)?;
         }
     }
     Ok(())

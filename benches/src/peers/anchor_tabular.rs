@@ -143,7 +143,7 @@ pub(super) fn explain(
     case: &Case,
     instances: &Rows,
 ) -> Result<Vec<RunReport>> {
-    let model = case.model.predictor();
+    let model = case.model.predictor()?;
     let feature = |(column, name): (usize, &String)| {
         let codes = settings.categorical.iter().find(|categorical| categorical.column == column);
         codes.map_or_else(
@@ -189,7 +189,7 @@ const FOUND: &str = "found";
 /// # Errors
 /// When an answer has another form, a predicate does not hold for its instance, or the model fails.
 pub(super) fn judge(case: &Case, runs: &[RunReport]) -> Result<Judgement> {
-    let model = case.model.predictor();
+    let model = case.model.predictor()?;
     let judge = |run: &RunReport| {
         let (mut precision, mut coverage, mut found) = (0.0, 0.0, 0.0);
         for (index, answer) in run.answers.iter().enumerate() {

@@ -147,7 +147,7 @@ pub(super) fn explain(
     case: &Case,
     instances: &Rows,
 ) -> Result<Vec<RunReport>> {
-    let model = case.model.predictor();
+    let model = case.model.predictor()?;
     let keys = |columns: &[usize]| columns.iter().map(|&column| FeatureKey::from(column)).collect();
     let has_categories = !settings.categorical.is_empty();
     let params = GridCounterfactualParams {
@@ -242,7 +242,7 @@ fn exhaust(
     case: &Case,
     instance: &Row,
 ) -> Result<Vec<(f64, Vec<f64>)>> {
-    let model = case.model.predictor();
+    let model = case.model.predictor()?;
     let own_class = classes(model, &instance.view().insert_axis(Axis(0)))?[0];
     let is_category = |column: usize| settings.categorical.contains(&column);
     let grid = |&column: &usize| -> Vec<f64> {

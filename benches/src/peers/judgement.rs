@@ -3,7 +3,10 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{Case, Method, Report, anchor_tabular, grid_counterfactual, kernel_shap};
+use super::{
+    Case, Method, Report, anchor_image, anchor_tabular, anchor_text, grid_counterfactual,
+    integrated_gradients, kernel_shap,
+};
 
 /// What the answers of a report are worth.
 #[derive(Debug, Serialize)]
@@ -38,9 +41,14 @@ impl Judgement {
             );
         }
         match &case.explainer {
+            Method::AnchorImage(settings) => anchor_image::judge(settings, case, &report.runs),
             Method::AnchorTabular(_) => anchor_tabular::judge(case, &report.runs),
             Method::GridCounterfactual(settings) => {
                 grid_counterfactual::judge(settings, case, &report.runs)
+            }
+            Method::AnchorText(settings) => anchor_text::judge(settings, case, &report.runs),
+            Method::IntegratedGradients(settings) => {
+                integrated_gradients::judge(settings, case, &report.runs)
             }
             Method::KernelShap(settings) => kernel_shap::judge(settings, &report.runs),
         }

@@ -6,23 +6,31 @@
 //! module of that name.
 //! The runners of the peers are in `benches/peers`, and `cargo xtask peers` makes them take turns.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use xai_core::nested;
 
 use crate::models::Model;
 
+mod anchor_image;
 mod anchor_tabular;
+mod anchor_text;
 mod grid_counterfactual;
+mod integrated_gradients;
 mod judgement;
 mod kernel_shap;
 mod report;
 
+pub use anchor_image::{AnchorImageRunSettings, AnchorImageSettings};
 pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
+pub use anchor_text::{AnchorTextRunSettings, AnchorTextSettings};
 pub use grid_counterfactual::{GridCounterfactualSettings, GridRunSettings};
+pub use integrated_gradients::{IntegratedGradientsRunSettings, IntegratedGradientsSettings};
 pub use judgement::{Judgement, RunJudgement};
 pub use kernel_shap::{KernelShapSettings, RunSettings, Truth};
 pub use report::{Report, RunReport};
@@ -38,9 +46,12 @@ pub struct Sources {
 pub type Generator = fn(&Sources) -> Result<Vec<Case>>;
 
 /// All tasks by name.
-pub const TASKS: [(&str, Generator); 5] = [
+pub const TASKS: [(&str, Generator); 8] = [
+    ("anchor-image", anchor_image::tasks),
     ("anchor-tabular-adult", anchor_tabular::adult),
+    ("anchor-text", anchor_text::tasks),
     ("grid-counterfactual", grid_counterfactual::tasks),
+    ("integrated-gradients", integrated_gradients::tasks),
     ("kernel-shap-adult", kernel_shap::tasks::adult),
     ("kernel-shap-adult-batch", kernel_shap::tasks::adult_batch),
     ("kernel-shap-error", kernel_shap::tasks::error),
@@ -67,6 +78,36 @@ pub struct Case {
     /// Shape `(n_instances, n_columns)`.
     #[serde(with = "nested")]
     pub instances: Array2<f64>,
+}
+
+impl Case {
+    /// Reads a case, and the weights that lie beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let name = || path.display().to_string();
+        let reader = BufReader::new(File::open(path).with_context(name)?);
+        let mut case: Case = serde_json::from_reader(reader).with_context(name)?;
+        if let Model::Network(network) = &mut case.model {
+            network.load(path.parent().unwrap_or(Path::new("")))?;
+        }
+        Ok(case)
+    }
+
+    /// Writes a case into the folder of its task, and its weights beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let file = File::create(folder.join(format!("{}.json", self.case)))?;
+        serde_json::to_writer(BufWriter::new(file), self)?;
+        match &self.model {
+            Model::Network(network) => network.save(folder),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What the page says about a task.
@@ -98,10 +139,16 @@ pub enum Measure {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub enum Method {
+    /// Anchors of images.
+    AnchorImage(AnchorImageSettings),
     /// Anchors of tables.
     AnchorTabular(AnchorTabularSettings),
+    /// Anchors of texts.
+    AnchorText(AnchorTextSettings),
     /// Grid counterfactuals.
     GridCounterfactual(GridCounterfactualSettings),
+    /// Integrated gradients.
+    IntegratedGradients(IntegratedGradientsSettings),
     /// KernelSHAP.
     KernelShap(KernelShapSettings),
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xai_core::{BoxError, Predictor, Rows};
 
-use super::{Case, Method, anchor_tabular, grid_counterfactual, kernel_shap};
+use super::{
+    Case, Method, anchor_image, anchor_tabular, anchor_text, grid_counterfactual,
+    integrated_gradients, kernel_shap,
+};
 use crate::timed;
 
 /// What a side prints about a case, as one line of JSON.
@@ -52,9 +55,14 @@ impl Report {
         let instances = case.instances.slice(s![..n_instances, ..]).to_owned();
         let idle_memory_bytes = peak_memory()?;
         let runs = match &case.explainer {
+            Method::AnchorImage(settings) => anchor_image::explain(settings, case, &instances)?,
             Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
             Method::GridCounterfactual(settings) => {
                 grid_counterfactual::explain(settings, case, &instances)?
+            }
+            Method::AnchorText(settings) => anchor_text::explain(settings, case, &instances)?,
+            Method::IntegratedGradients(settings) => {
+                integrated_gradients::explain(settings, case, &instances)?
             }
             Method::KernelShap(settings) => kernel_shap::explain(settings, case, &instances)?,
         };
@@ -72,9 +80,9 @@ impl RunReport {
     ///
     /// # Errors
     /// When an explanation fails or an answer is no JSON.
-    pub(super) fn timed<E, A: Serialize>(
-        model: &dyn Predictor,
-        explain: impl FnOnce(&dyn Predictor) -> Vec<xai_core::Result<E>>,
+    pub(super) fn timed<X: Batch + ?Sized, E, A: Serialize>(
+        model: &dyn Predictor<X>,
+        explain: impl FnOnce(&dyn Predictor<X>) -> Vec<xai_core::Result<E>>,
         answer: impl Fn(E) -> A,
     ) -> Result<Self> {
         let metered = Metered::new(model);
@@ -94,31 +102,49 @@ impl RunReport {
     }
 }
 
+/// What a model is asked about at once.
+pub(super) trait Batch {
+    /// How many instances there are.
+    fn n_rows(&self) -> usize;
+}
+
+impl Batch for Rows {
+    fn n_rows(&self) -> usize {
+        self.nrows()
+    }
+}
+
+impl Batch for [String] {
+    fn n_rows(&self) -> usize {
+        self.len()
+    }
+}
+
 /// A model that counts its calls, the rows it is asked for and the time it takes.
-struct Metered<'m> {
-    model: &'m dyn Predictor,
+struct Metered<'m, X: ?Sized> {
+    model: &'m dyn Predictor<X>,
     rows: AtomicU64,
     calls: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
-impl<'m> Metered<'m> {
-    fn new(model: &'m dyn Predictor) -> Self {
+impl<'m, X: ?Sized> Metered<'m, X> {
+    fn new(model: &'m dyn Predictor<X>) -> Self {
         let zero = || AtomicU64::new(0);
         Metered { model, rows: zero(), calls: zero(), nanoseconds: zero() }
     }
 }
 
-impl Predictor for Metered<'_> {
+impl<X: Batch + ?Sized> Predictor<X> for Metered<'_, X> {
     #[allow(clippy::disallowed_methods, reason = "a wrapper asks the model it wraps")]
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a duration in nanoseconds is a small positive number"
     )]
-    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+    fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError> {
         let (outputs, seconds) = timed(|| self.model.predict(batch));
-        self.rows.fetch_add(batch.nrows() as u64, Ordering::Relaxed);
+        self.rows.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
         outputs

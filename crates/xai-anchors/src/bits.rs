@@ -46,6 +46,12 @@ impl Bits {
         self.words[index / 64] |= 1 << (index % 64);
     }
 
+    /// Takes a number out of the set.
+    #[cfg(feature = "text")]
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.words[index / 64] &= !(1 << (index % 64));
+    }
+
     /// How many numbers are in the set.
     pub(crate) fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()

@@ -10,7 +10,7 @@ use xai_core::Seed;
 use xai_core::tabular::{Encoding, Feature, Features};
 
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{Job, Kind};
 use crate::table::{Cells, Column, Table};
 
 /// What a method is fitted to, and what it explains.
@@ -24,11 +24,20 @@ pub struct Data {
     pub input: Array2<f64>,
 }
 
+/// What a method needs of tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Whether there must be training rows. Otherwise the rows to explain stand for them where there are none.
+    pub training: bool,
+    /// Whether empty cells are missing values, NaN, and no error.
+    pub missing: bool,
+}
+
 /// The stream below the run's seed that the background is drawn from. Rows draw from the child of their fingerprint.
 const BACKGROUND: u64 = u64::from_be_bytes(*b"backgrnd");
 
 impl Data {
-    /// Reads the tables of a job. `input` replaces the job's own; with `missing`, empty cells are NaN.
+    /// Reads the tables of a job. `input` replaces the job's own.
     ///
     /// # Errors
     /// [`Failure::Input`] with file, line and column.
@@ -36,10 +45,26 @@ impl Data {
         job: &Job,
         input: Option<&Path>,
         seed: Seed,
-        missing: bool,
+        Needs { training, missing }: Needs,
     ) -> Result<Self, Failure> {
         let section = job.data();
-        let train = Table::open(&job.resolve(&section.train))?;
+        job.check_keys(Kind::Rows)?;
+        let input = match (input, &section.input) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(path)) => job.resolve(path.get_ref()),
+            (None, None) => {
+                let message = "there is nothing to explain: give `input` in [data] or --input FILE";
+                return Err(job.refuse(None, message));
+            }
+        };
+        let train = match &section.train {
+            Some(path) => job.resolve(path.get_ref()),
+            None if training => {
+                return Err(job.refuse(None, "there are no training rows: give `train` in [data]"));
+            }
+            None => input.clone(),
+        };
+        let train = Table::open(&train)?;
         let target = section.target.as_ref().map(|target| target.get_ref().as_str());
         if let Some(target) = target
             && !train.names().iter().any(|name| name == target)
@@ -56,7 +81,7 @@ impl Data {
             return Err(train.refuse_header("there is no column besides the target"));
         }
         let categories = match &section.categories {
-            Some(path) => Categories::read(&job.resolve(path), &names)?,
+            Some(path) => Categories::read(&job.resolve(path.get_ref()), &names)?,
             None => Categories::default(),
         };
         let features = categories.features(&names).map_err(|error| train.refuse_header(error))?;
@@ -82,14 +107,7 @@ impl Data {
             }
         };
 
-        let input = match (input, &section.input) {
-            (Some(path), _) => Table::open(path)?,
-            (None, Some(path)) => Table::open(&job.resolve(path))?,
-            (None, None) => {
-                let message = "there is nothing to explain: give `input` in [data] or --input FILE";
-                return Err(job.refuse(None, message));
-            }
-        };
+        let input = Table::open(&input)?;
         same_names(&train, &names, &input, target)?;
         let input = input.rows(&columns(&input, &names, cells))?;
         Ok(Data { features, background, input })

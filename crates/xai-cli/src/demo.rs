@@ -14,7 +14,7 @@ use crate::explain::{Outcome, Prepared, Request};
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::method::{AnchorTabularMethod, KernelShapMethod, Method};
-use crate::output::{Array, RowError, Sink};
+use crate::output::{Array, Place, RowError, Sink};
 use crate::selection::Selection;
 use crate::text;
 
@@ -167,11 +167,11 @@ struct Kept {
 impl Sink<KernelShapData> for Kept {
     fn explanation(
         &mut self,
-        row: usize,
+        place: Place<'_>,
         explanation: Explanation<KernelShapData>,
     ) -> io::Result<()> {
         self.explanations.push(explanation.clone());
-        self.array.explanation(row, explanation)
+        self.array.explanation(place, explanation)
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -189,7 +189,7 @@ struct Explanations(Vec<Explanation<AnchorTabularData>>);
 impl Sink<AnchorTabularData> for Explanations {
     fn explanation(
         &mut self,
-        _: usize,
+        _: Place<'_>,
         explanation: Explanation<AnchorTabularData>,
     ) -> io::Result<()> {
         self.0.push(explanation);

@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ndarray::{Array2, s};
+use toml::Spanned;
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Error, Explainer, Explanation, Run, Runs, Seed};
-use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
+use xai_core::{Error, Explainer, Explanation, Runs, Seed};
 
-use crate::data::Data;
+use crate::data::{Data, Needs};
 use crate::failure::Failure;
 use crate::job::{EdgesFrom, Job};
 use crate::method::{self, Method};
-use crate::output::{Destination, RowError, Sink};
+use crate::model::{Model, Width, name_outputs, open_model};
+use crate::output::{Destination, Place, RowError, Sink};
 use crate::progress::{Progress, ProgressMode};
 use crate::selection::Selection;
 
 /// What the command line says beside the job.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// A table in the place of the job's input.
+    /// A table, texts, an image or a folder of images in the place of the job's.
     pub input: Option<PathBuf>,
     /// The rows of the input to explain.
     pub rows: Selection,
@@ -30,6 +31,8 @@ pub struct Request {
     pub output: Destination,
     /// A seed in the place of the job's.
     pub seed: Option<u64>,
+    /// A folder for pictures, for a method that draws some.
+    pub pictures: Option<PathBuf>,
     /// Whether to show progress.
     pub progress: ProgressMode,
 }
@@ -58,13 +61,17 @@ pub fn explain(job: &Path, request: &Request) -> Result<Outcome, Failure> {
     let name = job.method();
     let method = method::find(name.get_ref())
         .ok_or_else(|| job.refuse(Some(name.span()), method::unknown(name.get_ref())))?;
+    if request.pictures.is_some() && !method.draws_pictures() {
+        let message = format!("--pictures: `{}` draws no pictures", method.name());
+        return Err(Failure::refuse(message));
+    }
     method.explain(&job, request)
 }
 
 /// A job whose inputs have all been read and checked, so that only the model can fail.
 pub struct Prepared<M: Method> {
     explainer: M::Explainer,
-    model: OnnxModel,
+    model: M::Model,
     features: Features,
     background: Array2<f64>,
     /// Names of the model's outputs, or nothing when nobody named them.
@@ -83,14 +90,16 @@ impl<M: Method> Prepared<M> {
     pub fn new(job: &Job, request: &Request) -> Result<Self, Failure> {
         let mut params = job.params::<M::Params>()?;
         let seed = Seed::new(request.seed.unwrap_or_else(|| job.seed()));
-        let missing = M::takes_missing(&params);
+        let needs = Needs { training: M::NEEDS_TRAINING, missing: M::takes_missing(&params) };
         let Data { features, background, input } =
-            Data::load(job, request.input.as_deref(), seed, missing)?;
+            Data::load(job, request.input.as_deref(), seed, needs)?;
         let range = request
             .rows
             .within(input.nrows())
             .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
-        let model = open_model(job, &features)?;
+        let file = table_of(job, request);
+        let width = Width { n_columns: features.n_columns(), what: "table", file: &file };
+        let model: M::Model = open_model(job, Some(width))?;
         if let Some(wanted) = &job.data().edges {
             let Some(edges) = M::edges(&mut params) else {
                 let message = format!("`{}` has no bins that `edges` could cut", M::NAME);
@@ -104,11 +113,11 @@ impl<M: Method> Prepared<M> {
             }
         }
         let explainer =
-            M::fit(params, &background, features.clone()).map_err(|error| match error {
+            M::fit(params, &background, features.clone(), &model).map_err(|error| match error {
                 Error::Param(error) => job.refuse_param(&error),
                 error => Failure::input(error),
             })?;
-        let outputs = name_outputs(job, &model, &background)?;
+        let outputs = name_outputs(job, &model, &background.slice(s![..1, ..]))?;
         let rows = input.slice(s![range.clone(), ..]).to_owned();
         Ok(Prepared { explainer, model, features, background, outputs, range, rows, seed })
     }
@@ -140,55 +149,63 @@ impl<M: Method> Prepared<M> {
         progress: ProgressMode,
         sink: &mut dyn Sink<M::Data>,
     ) -> Result<Outcome, Failure> {
-        let progress = Progress::start(progress, self.rows.nrows());
         let runs = Runs::seeded(self.seed);
-        let mut n_failed = 0;
-        let mut written: io::Result<()> = Ok(());
-        let mut take = |index: usize, result: xai_core::Result<Explanation<M::Data>>| {
-            let row = self.range.start + index;
-            written = progress.suspended(|| match result {
-                Ok(explanation) => sink.explanation(row, explanation),
-                Err(error) => {
-                    n_failed += 1;
-                    let error = RowError::new(row, &error);
-                    progress.complain(&error);
-                    sink.error(&error)
-                }
-            });
-            progress.advance();
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, &mut take);
-        progress.finish();
-        written
-            .and_then(|()| sink.finish())
-            .context("the explanations cannot be written")
-            .map_err(Failure::Run)?;
-        let n_rows = self.rows.nrows();
-        Ok(if n_failed == 0 { Outcome::Complete } else { Outcome::Partial { n_failed, n_rows } })
+        drive(self.range.clone(), &[], progress, sink, |take| {
+            self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, take);
+        })
     }
 }
 
-fn open_model(job: &Job, features: &Features) -> Result<OnnxModel, Failure> {
-    let path = job.resolve(&job.model().path);
-    let n_columns = features.n_columns();
-    let options = OnnxOptions { output: job.model().output.clone(), n_features: Some(n_columns) };
-    OnnxModel::open_with(&path, &options).map_err(|error| match error {
-        OnnxError::Width { expected, .. } => Failure::refuse(format!(
-            "the model `{}` takes {expected} features, the table `{}` has {n_columns}",
-            path.display(),
-            job.resolve(&job.data().train).display(),
-        )),
-        error => {
-            let message = format!("the model `{}` cannot be used", path.display());
-            Failure::Input(anyhow::Error::new(error).context(message))
-        }
-    })
+/// What takes the result of an input by its place among those to explain.
+pub(crate) type Take<'t, D> =
+    &'t mut dyn FnMut(usize, xai_core::Result<Explanation<D>>) -> ControlFlow<()>;
+
+/// Hands the results that `explain` gives to the sink, with the rows of the input that `range` says, and ends it.
+/// `files` are the names of these inputs, or nothing where they have none.
+pub(crate) fn drive<D>(
+    range: Range<usize>,
+    files: &[String],
+    progress: ProgressMode,
+    sink: &mut dyn Sink<D>,
+    explain: impl FnOnce(Take<'_, D>),
+) -> Result<Outcome, Failure> {
+    let n_rows = range.len();
+    let progress = Progress::start(progress, n_rows);
+    let mut n_failed = 0;
+    let mut written: io::Result<()> = Ok(());
+    explain(&mut |index, result| {
+        let file = files.get(index).map(String::as_str);
+        let place = Place { row: range.start + index, file };
+        written = progress.suspended(|| match result {
+            Ok(explanation) => sink.explanation(place, explanation),
+            Err(error) => {
+                n_failed += 1;
+                let error = RowError::new(place, &error);
+                progress.complain(&error);
+                sink.error(&error)
+            }
+        });
+        progress.advance();
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    progress.finish();
+    written
+        .and_then(|()| sink.finish())
+        .context("the explanations cannot be written")
+        .map_err(Failure::Run)?;
+    Ok(if n_failed == 0 { Outcome::Complete } else { Outcome::Partial { n_failed, n_rows } })
+}
+
+/// The table that names the features.
+fn table_of(job: &Job, request: &Request) -> PathBuf {
+    let named = |path: &Option<Spanned<PathBuf>>| path.as_ref().map(|p| job.resolve(p.get_ref()));
+    let input = || request.input.clone().or_else(|| named(&job.data().input));
+    named(&job.data().train).or_else(input).expect("a table was read")
 }
 
 /// The thresholds of the model's trees for the numeric features that have any.
 fn edges_of_model(
-    model: &OnnxModel,
+    model: &impl Model,
     features: &Features,
 ) -> Result<Vec<(String, Edges)>, anyhow::Error> {
     let mut edges = Vec::new();
@@ -198,34 +215,4 @@ fn edges_of_model(
         }
     }
     Ok(edges)
-}
-
-/// The names of the job, or else the classes that the model names.
-fn name_outputs(
-    job: &Job,
-    model: &OnnxModel,
-    background: &Array2<f64>,
-) -> Result<Vec<String>, Failure> {
-    let labels =
-        model.class_labels().map(|labels| labels.iter().map(|label| format!("class {label}")));
-    let Some(names) = &job.model().outputs else {
-        let labels: Vec<String> = labels.into_iter().flatten().collect();
-        return Ok(if model.n_outputs() == Some(labels.len()) { labels } else { Vec::new() });
-    };
-    let n_outputs = match model.n_outputs() {
-        Some(n_outputs) => n_outputs,
-        // The graph does not tell; a single row does.
-        None => {
-            let row = background.slice(s![..1, ..]);
-            Run::seeded(0).predict(model, &row).map_err(Failure::run)?.ncols()
-        }
-    };
-    if names.get_ref().len() != n_outputs {
-        let message = format!(
-            "`outputs` must name the model's {n_outputs} outputs, got {} names",
-            names.get_ref().len()
-        );
-        return Err(job.refuse(Some(names.span()), message));
-    }
-    Ok(names.get_ref().clone())
 }

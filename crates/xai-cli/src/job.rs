@@ -43,20 +43,81 @@ pub struct ModelSection {
     pub output: Option<String>,
     /// Names of the model's outputs, for tables. Default: `output 0`, `output 1`, and so on.
     pub outputs: Option<Spanned<Vec<String>>>,
+    /// How texts become the rows that the model takes, for methods that explain texts.
+    pub vectoriser: Option<Spanned<PathBuf>>,
+    /// The order of an image's numbers, for methods that explain images. Default: as the model's input says.
+    pub layout: Option<Spanned<Layout>>,
+    /// What the model takes for a pixel, for methods that explain images. Default: bytes or shares of one, as the
+    /// method has them.
+    pub pixels: Option<Spanned<Pixels>>,
+}
+
+/// The order of an image's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Pixel after pixel, row by row, the channels of a pixel together: `(height, width, channels)`.
+    ChannelsLast,
+    /// Channel after channel: `(channels, height, width)`.
+    ChannelsFirst,
+}
+
+/// What the model takes for a pixel of a picture.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`pixels` must be \"byte\", \"unit\", two numbers or a table of `mean` and `std`"
+)]
+pub enum Pixels {
+    /// A range with a name.
+    Named(PixelRange),
+    /// What black and full light become.
+    Between([f64; 2]),
+    /// Parts of full light, of which a mean is taken and which are then divided: a number for each channel.
+    Standardised(Standardised),
+}
+
+/// Ranges of pixels with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelRange {
+    /// From 0 to 255.
+    Byte,
+    /// From 0 to 1.
+    Unit,
+}
+
+/// What pixels between 0 and 1 are standardised with, a number for each channel.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standardised {
+    /// What is taken off.
+    pub mean: Vec<f64>,
+    /// What it is divided by then.
+    pub std: Vec<f64>,
 }
 
 /// The `[data]` table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSection {
-    /// The training rows; their header names the features.
-    pub train: PathBuf,
-    /// The rows to explain, unless the command line names others.
-    pub input: Option<PathBuf>,
+    /// The training rows, whose header names the features; for texts a corpus, which may be left out, and for methods
+    /// that need none the rows to explain name the features.
+    pub train: Option<Spanned<PathBuf>>,
+    /// The rows or texts to explain, unless the command line names others.
+    pub input: Option<Spanned<PathBuf>>,
+    /// The images to explain, unless the command line names others: files and folders of them.
+    pub images: Option<Spanned<Vec<PathBuf>>>,
+    /// Images that replace parts of others, for methods that explain images.
+    pub background_images: Option<Spanned<Vec<PathBuf>>>,
+    /// The column of the texts, for methods that explain texts. Default: files of one text a line.
+    pub column: Option<Spanned<String>>,
+    /// Word vectors, for methods that replace words by similar ones: word2vec, GloVe or fastText.
+    pub vectors: Option<Spanned<PathBuf>>,
     /// A column to leave out of both.
     pub target: Option<Spanned<String>>,
     /// A JSON file with the names of categories.
-    pub categories: Option<PathBuf>,
+    pub categories: Option<Spanned<PathBuf>>,
     /// How many training rows to draw as the background. Default: all.
     pub background_rows: Option<Spanned<usize>>,
     /// Where the cuts of numeric features come from, for a method that puts their values in bins. Default: the method
@@ -70,6 +131,27 @@ pub struct DataSection {
 pub enum EdgesFrom {
     /// The thresholds of the model's trees; features that no tree asks, and those that the params cut, are left alone.
     Model,
+}
+
+/// What a method explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows of a table.
+    Rows,
+    /// Texts.
+    Texts,
+    /// Image files.
+    Images,
+}
+
+impl Kind {
+    fn plural(self) -> &'static str {
+        match self {
+            Kind::Rows => "rows",
+            Kind::Texts => "texts",
+            Kind::Images => "images",
+        }
+    }
 }
 
 impl Job {
@@ -117,6 +199,48 @@ impl Job {
     pub fn params<P: Default + DeserializeOwned>(&self) -> Result<P, Failure> {
         // The whole file once more, so that positions in errors are positions in the file.
         Ok(parse::<P>(&self.path, &self.text)?.params)
+    }
+
+    /// Requires that the job has no key that only methods of other inputs know.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the line of the key.
+    pub fn check_keys(&self, kind: Kind) -> Result<(), Failure> {
+        fn at<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+            value.as_ref().map(Spanned::span)
+        }
+        const ROWS: &[Kind] = &[Kind::Rows];
+        const TEXTS: &[Kind] = &[Kind::Texts];
+        const IMAGES: &[Kind] = &[Kind::Images];
+        const TABLES: &[Kind] = &[Kind::Rows, Kind::Texts];
+        let Document { model, data, .. } = &self.document;
+        let keys = [
+            ("vectoriser", TEXTS, at(&model.vectoriser)),
+            ("layout", IMAGES, at(&model.layout)),
+            ("pixels", IMAGES, at(&model.pixels)),
+            ("train", TABLES, at(&data.train)),
+            ("input", TABLES, at(&data.input)),
+            ("images", IMAGES, at(&data.images)),
+            ("background_images", IMAGES, at(&data.background_images)),
+            ("column", TEXTS, at(&data.column)),
+            ("vectors", TEXTS, at(&data.vectors)),
+            ("target", ROWS, at(&data.target)),
+            ("categories", ROWS, at(&data.categories)),
+            ("background_rows", ROWS, at(&data.background_rows)),
+            ("edges", ROWS, at(&data.edges)),
+        ];
+        for (key, kinds, at) in keys {
+            if at.is_some() && !kinds.contains(&kind) {
+                let kinds: Vec<&str> = kinds.iter().map(|kind| kind.plural()).collect();
+                let (kinds, method) = (kinds.join(" or "), self.method().get_ref());
+                let message = format!(
+                    "`{key}` is for methods of {kinds}, and `{method}` explains {}",
+                    kind.plural()
+                );
+                return Err(self.refuse(at, message));
+            }
+        }
+        Ok(())
     }
 
     /// A path of the job file, seen from where the command runs.

@@ -43,8 +43,8 @@ struct ExplainArguments {
     /// The job file: method, model, data and params
     #[arg(value_name = "JOB.toml")]
     job: PathBuf,
-    /// A table to explain in the place of the job's
-    #[arg(long, value_name = "FILE.csv")]
+    /// What to explain in the place of the job's: a table, texts, an image or a folder of images
+    #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Rows of the input, counted from 0, B not included: A..B, A.., ..B or a single row
     #[arg(long, value_name = "A..B", default_value = "..", hide_default_value = true)]
@@ -52,6 +52,9 @@ struct ExplainArguments {
     /// A JSON array (.json), JSON lines (.jsonl) or lines on the standard output (-); tables for people without it
     #[arg(long, value_name = "FILE")]
     output: Option<Destination>,
+    /// A folder for pictures of the explanations, for methods of images
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
     /// A seed in the place of the job's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -86,7 +89,8 @@ fn main() -> ExitCode {
 }
 
 fn run_explain(arguments: ExplainArguments) -> Result<Outcome, Failure> {
-    let ExplainArguments { job, input, rows, output, seed, threads, progress } = arguments;
+    let ExplainArguments { job, input, rows, output, pictures, seed, threads, progress } =
+        arguments;
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
@@ -94,7 +98,7 @@ fn run_explain(arguments: ExplainArguments) -> Result<Outcome, Failure> {
             .map_err(Failure::run)?;
     }
     let output = output.unwrap_or_default();
-    explain(&job, &Request { input, rows, output, seed, progress })
+    explain(&job, &Request { input, rows, output, seed, pictures, progress })
 }
 
 fn complain(message: &dyn std::fmt::Display) {

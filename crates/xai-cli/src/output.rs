@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tempfile::NamedTempFile;
-use xai_core::Explanation;
+use xai_core::figure::Figure;
+use xai_core::{Explanation, Meta};
 
 use crate::explain::Prepared;
 use crate::failure::Failure;
@@ -48,31 +50,68 @@ impl FromStr for Destination {
     }
 }
 
+/// Which input a result is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its row in the input, counted from 0.
+    pub row: usize,
+    /// Its file, where it has one of its own.
+    pub file: Option<&'a str>,
+}
+
+/// An explanation as it is written: that of an input with a file of its own says which.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Line_for_{D}")]
+pub struct Line<'a, D> {
+    /// The schema of the explanation.
+    schema: &'a str,
+    /// The file of the input, as the job or the command line has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    /// Where the explanation comes from.
+    meta: &'a Meta,
+    /// The answer.
+    data: &'a D,
+}
+
+impl<'a, D> Line<'a, D> {
+    fn new(place: Place<'a>, explanation: &'a Explanation<D>) -> Self {
+        let Explanation { schema, meta, data } = explanation;
+        Line { schema, file: place.file, meta, data }
+    }
+}
+
 /// What stands in the place of the explanation of a row that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RowError {
     schema: &'static str,
     row: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     error: String,
 }
 
 impl RowError {
     /// The error of a row of the input, with all its causes.
     #[must_use]
-    pub fn new(row: usize, error: &xai_core::Error) -> Self {
+    pub fn new(place: Place<'_>, error: &xai_core::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        RowError { schema: ERROR_SCHEMA, row, error: text }
+        let file = place.file.map(str::to_owned);
+        RowError { schema: ERROR_SCHEMA, row: place.row, file, error: text }
     }
 }
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {}: {}", self.row, self.error)
+        match &self.file {
+            Some(file) => write!(f, "{file}: {}", self.error),
+            None => write!(f, "row {}: {}", self.row, self.error),
+        }
     }
 }
 
@@ -82,7 +121,7 @@ pub trait Sink<D> {
     ///
     /// # Errors
     /// When it cannot be written.
-    fn explanation(&mut self, row: usize, explanation: Explanation<D>) -> io::Result<()>;
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()>;
 
     /// Takes the error of a row.
     ///
@@ -97,14 +136,36 @@ pub trait Sink<D> {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+/// How the explanations of a job look to people.
+pub trait Present<D> {
+    /// One explanation.
+    fn figure(&self, data: &D) -> Figure;
+
+    /// What several explanations say together, if anything.
+    ///
+    /// # Errors
+    /// Those of the method.
+    fn summary(&self, data: &[D]) -> xai_core::Result<Option<Figure>>;
+}
+
+impl<M: Method> Present<M::Data> for Prepared<M> {
+    fn figure(&self, data: &M::Data) -> Figure {
+        M::figure(data, self.outputs())
+    }
+
+    fn summary(&self, data: &[M::Data]) -> xai_core::Result<Option<Figure>> {
+        M::summary(data, self)
+    }
+}
+
 /// The sink of a destination for the explanations of a job.
 ///
 /// # Errors
 /// [`Failure::Run`] when the file cannot be written.
-pub fn sink<'a, M: Method>(
+pub fn sink<'a, D: Serialize + 'a>(
     destination: &Destination,
-    job: &'a Prepared<M>,
-) -> Result<Box<dyn Sink<M::Data> + 'a>, Failure> {
+    job: &'a dyn Present<D>,
+) -> Result<Box<dyn Sink<D> + 'a>, Failure> {
     Ok(match destination {
         Destination::Tables => Box::new(Tables::new(io::stdout(), job)),
         Destination::Stdout => Box::new(Lines { out: io::stdout() }),
@@ -132,8 +193,8 @@ impl<W: Write> Lines<W> {
 }
 
 impl<D: Serialize, W: Write> Sink<D> for Lines<W> {
-    fn explanation(&mut self, _: usize, explanation: Explanation<D>) -> io::Result<()> {
-        self.line(&explanation)
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
+        self.line(&Line::new(place, &explanation))
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -188,8 +249,8 @@ impl Array {
 }
 
 impl<D: Serialize> Sink<D> for Array {
-    fn explanation(&mut self, _: usize, explanation: Explanation<D>) -> io::Result<()> {
-        self.item(&explanation)
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
+        self.item(&Line::new(place, &explanation))
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -205,22 +266,23 @@ impl<D: Serialize> Sink<D> for Array {
 }
 
 /// Tables for people, with a summary of several rows at the end.
-struct Tables<'a, M: Method, W> {
+struct Tables<'a, D, W> {
     out: W,
-    job: &'a Prepared<M>,
-    data: Vec<M::Data>,
+    job: &'a dyn Present<D>,
+    data: Vec<D>,
 }
 
-impl<'a, M: Method, W: Write> Tables<'a, M, W> {
-    fn new(out: W, job: &'a Prepared<M>) -> Self {
+impl<'a, D, W: Write> Tables<'a, D, W> {
+    fn new(out: W, job: &'a dyn Present<D>) -> Self {
         Tables { out, job, data: Vec::new() }
     }
 }
 
-impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
-    fn explanation(&mut self, row: usize, explanation: Explanation<M::Data>) -> io::Result<()> {
-        let mut figure = M::figure(&explanation.data, self.job.outputs());
-        figure.title = format!("Row {row}: {}", figure.title);
+impl<D, W: Write> Sink<D> for Tables<'_, D, W> {
+    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
+        let mut figure = self.job.figure(&explanation.data);
+        let name = place.file.map_or_else(|| format!("Row {}", place.row), str::to_owned);
+        figure.title = format!("{name}: {}", figure.title);
         write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         for warning in &explanation.meta.warnings {
             writeln!(self.out, "Note: {} ({})", warning.message, warning.code)?;
@@ -237,7 +299,7 @@ impl<M: Method, W: Write> Sink<M::Data> for Tables<'_, M, W> {
 
     fn finish(&mut self) -> io::Result<()> {
         if 1 < self.data.len()
-            && let Some(figure) = M::summary(&self.data, self.job).map_err(io::Error::other)?
+            && let Some(figure) = self.job.summary(&self.data).map_err(io::Error::other)?
         {
             write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
         }

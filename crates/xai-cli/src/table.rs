@@ -94,13 +94,7 @@ impl Table {
     /// and of the first cell that its column may not hold; also when there is no row.
     pub fn rows(&self, columns: &[Column]) -> Result<Array2<f64>, Failure> {
         let mut numbers = Vec::new();
-        let mut n_rows = 0;
-        let mut record = StringRecord::new();
-        let mut reader = reader(&self.text);
-        // The header, which `open` has read.
-        reader.read_byte_record(&mut ByteRecord::new()).map_err(Failure::input)?;
-        while reader.read_record(&mut record).map_err(Failure::input)? {
-            self.check_width(&record)?;
+        let n_rows = self.each(|record| {
             for column in columns {
                 let number = parse(&record[column.index], column.cells).map_err(|problem| {
                     let name = &self.names[column.index];
@@ -108,13 +102,45 @@ impl Table {
                 })?;
                 numbers.push(number);
             }
+            Ok(())
+        })?;
+        Array2::from_shape_vec((n_rows, columns.len()), numbers).map_err(Failure::run)
+    }
+
+    /// The cells of a column as they stand there, without the space around them.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the line of the first row with another number of cells than the header; also when there
+    /// is no row.
+    pub fn texts(&self, column: usize) -> Result<Vec<String>, Failure> {
+        let mut texts = Vec::new();
+        self.each(|record| {
+            texts.push(record[column].to_owned());
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    /// Hands over all rows below the header, each as wide as it, and tells how many there are: at least one.
+    fn each(
+        &self,
+        mut take: impl FnMut(&StringRecord) -> Result<(), Failure>,
+    ) -> Result<usize, Failure> {
+        let mut n_rows = 0;
+        let mut record = StringRecord::new();
+        let mut reader = reader(&self.text);
+        // The header, which `open` has read.
+        reader.read_byte_record(&mut ByteRecord::new()).map_err(Failure::input)?;
+        while reader.read_record(&mut record).map_err(Failure::input)? {
+            self.check_width(&record)?;
+            take(&record)?;
             n_rows += 1;
         }
         if n_rows == 0 {
             let path = self.path.display();
             return Err(Failure::refuse(format!("{path}: there are no rows below the header")));
         }
-        Array2::from_shape_vec((n_rows, columns.len()), numbers).map_err(Failure::run)
+        Ok(n_rows)
     }
 
     /// A failure that points at the header.

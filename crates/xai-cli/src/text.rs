@@ -1,7 +1,7 @@
 //! Figures as text, for a terminal.
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
-use xai_core::figure::{Bars, Figure, Panel};
+use xai_core::figure::{Bars, Figure, HeatMap, Panel, Text};
 
 /// A rule below the heads and nothing else.
 const STYLE: TableStyle =
@@ -22,6 +22,20 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         let (title, table, n_rows) = match panel {
             Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
+            // Text has no pixels; the picture is named, so that nobody looks for it in vain.
+            Panel::Image(panel) => {
+                let size = format!("{} by {} pixels", panel.width, panel.height);
+                text += &format!("\n[picture of {size}: {}]\n", panel.title);
+                continue;
+            }
+            Panel::Text(panel) => {
+                text += &format!("\n{}\n{}\n", broken(&panel.title), marked(panel));
+                continue;
+            }
+            Panel::HeatMap(panel) => {
+                text += &format!("\n{}\n{}", broken(&panel.title), shades(panel));
+                continue;
+            }
             _ => continue,
         };
         text += &format!("\n{}\n{}\n", broken(title), table.trim_fmt());
@@ -30,6 +44,29 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         }
     }
     text
+}
+
+/// A text whose marked parts stand in brackets, each with its label behind it: `the film is [not](2) [bad](1)`.
+/// Lines are broken as sentences are; characters that would move the cursor become spaces.
+fn marked(panel: &Text) -> String {
+    let mut text = String::new();
+    let mut marks = panel.marks.iter().peekable();
+    for (place, letter) in panel.text.chars().enumerate() {
+        if marks.peek().is_some_and(|mark| mark.start == place) {
+            text.push('[');
+        }
+        let is_shown = letter == '\n' || !letter.is_control();
+        text.push(if is_shown { letter } else { ' ' });
+        if let Some(mark) = marks.next_if(|mark| mark.end == place + 1) {
+            text += &format!("]({})", mark.label);
+        }
+    }
+    let lines: Vec<String> = text
+        .trim_end()
+        .lines()
+        .map(|line| format!(" {}", broken(line).replace('\n', "\n ")))
+        .collect();
+    lines.join("\n")
 }
 
 /// A sentence in lines, broken at spaces; a longer word has a line of its own.
@@ -63,6 +100,41 @@ fn cells(panel: &xai_core::figure::Table, top: usize) -> Table {
     table.load_style(STYLE).set_header(row(&panel.columns));
     table.add_rows(panel.rows.iter().take(top).map(row));
     table
+}
+
+/// A grid of shades, two characters for each cell: a sign where the number is negative, and how large it is. Cells of
+/// a grid that is wider than a line are drawn as the means of squares.
+fn shades(panel: &HeatMap) -> String {
+    const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
+    let side = panel.width.div_ceil(LINE / 2).max(1);
+    let mean = |top: usize, left: usize| {
+        let rows = top..(top + side).min(panel.height);
+        let columns = left..(left + side).min(panel.width);
+        let n = (rows.len() * columns.len()) as f64;
+        let cells = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
+        cells.map(|(row, column)| panel.values[row * panel.width + column]).sum::<f64>() / n
+    };
+    let mut text = String::new();
+    for top in (0..panel.height).step_by(side) {
+        let mut line = String::new();
+        for left in (0..panel.width).step_by(side) {
+            let value = mean(top, left);
+            let share = if 0.0 < panel.limit { (value.abs() / panel.limit).min(1.0) } else { 0.0 };
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and the last shade"
+            )]
+            let shade = (share * (SHADES.len() - 1) as f64).round() as usize;
+            line.push(if 0 < shade && value < 0.0 { '-' } else { ' ' });
+            line.push(SHADES[shade]);
+        }
+        text += &format!("{line}\n");
+    }
+    let decimals = decimals(panel.limit);
+    let unit = &panel.unit;
+    let means = if side < 2 { String::new() } else { format!(", means of {side} x {side} cells") };
+    text + &format!(" █ is {:.decimals$} ({unit}), - below 0{means}\n", panel.limit)
 }
 
 /// Label, detail, length, error and a drawn bar; details and errors only when there are some.
@@ -130,5 +202,50 @@ fn drawn(value: f64, longest: f64) -> String {
     } else {
         let bar = format!("{blocks}{}", "▌".repeat(half));
         format!("{:HALF_WIDTH$}│{bar:HALF_WIDTH$}", "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xai_core::figure::{Mark, Text};
+
+    use super::*;
+
+    #[test]
+    fn heat_maps_are_shaded_with_signs() {
+        let values = vec![1.0, -1.0, 0.5, -0.25, 0.0, 0.05];
+        let map = HeatMap::new("pixels", "attribution", (2, 3), values);
+        let figure = Figure { title: "Map".to_owned(), panels: vec![Panel::HeatMap(map)] };
+        let expected = "Map\n═══\n\npixels\n █-█ ▒\n-░ · ·\n █ is 1.000 (attribution), - below 0\n";
+        assert_eq!(draw(&figure, 10), expected);
+    }
+
+    /// A map of 100 columns is drawn in squares of two by two, and the last row of squares is half as high.
+    #[test]
+    fn wide_heat_maps_are_drawn_as_means() {
+        let values = (0..300).map(|cell| if cell % 2 == 0 { 2.0 } else { 0.0 }).collect();
+        let text = shades(&HeatMap::new("pixels", "attribution", (3, 100), values));
+        let line = " ▒".repeat(50);
+        let legend = " █ is 2.000 (attribution), - below 0, means of 2 x 2 cells";
+        assert_eq!(text, format!("{line}\n{line}\n{legend}\n"));
+    }
+
+    #[test]
+    fn a_map_of_zeros_is_blank() {
+        let text = shades(&HeatMap::new("pixels", "attribution", (1, 2), vec![0.0, 0.0]));
+        assert_eq!(text.lines().next(), Some(" · ·"));
+    }
+
+    #[test]
+    fn marked_parts_stand_in_brackets() {
+        let mark = |start, end, label: &str| Mark { start, end, label: label.to_owned() };
+        let text = Text {
+            title: "words".to_owned(),
+            text: "\u{fc}ber\tnot bad.\nAt all".to_owned(),
+            marks: vec![mark(0, 4, "2"), mark(9, 12, "1"), mark(14, 16, "3")],
+        };
+        let figure = Figure { title: "T".to_owned(), panels: vec![Panel::Text(text)] };
+        let drawn = draw(&figure, 9);
+        assert_eq!(drawn, "T\n═\n\nwords\n [\u{fc}ber](2) not [bad](1).\n [At](3) all\n");
     }
 }

@@ -37,6 +37,13 @@ pub enum Error {
         value: f64,
     },
 
+    /// Something without which there is nothing to explain, a text for instance, is empty.
+    #[error("{what} is empty")]
+    Empty {
+        /// What.
+        what: &'static str,
+    },
+
     /// A cell of a categorical feature holds no code of a category.
     #[error("feature `{feature}` of row {row} must hold {rule}, got {got:?}")]
     Category {

@@ -1,6 +1,6 @@
 //! What every method is.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Deref, Range};
 
 use serde::Serialize;
 
@@ -143,21 +143,7 @@ pub trait Explainer {
         Self: Explainer<Input = Row> + Sync,
         Self::Data: Send,
     {
-        // Enough rows at once that one slow row does not leave the other threads idle for long.
-        let together = (x.nrows() / (4 * parallel::width())).clamp(1, Self::TOGETHER.max(1));
-        let wave = 4 * parallel::width() * together;
-        for first in (0..x.nrows()).step_by(wave) {
-            let end = (first + wave).min(x.nrows());
-            let chunks = parallel::map(0..(end - first).div_ceil(together), |chunk| {
-                let start = first + chunk * together;
-                explain_together(self, model, x, start..(start + together).min(end), runs)
-            });
-            for (row, result) in (first..end).zip(chunks.into_iter().flatten()) {
-                if sink(row, result).is_break() {
-                    return;
-                }
-            }
-        }
+        explain_all(self, model, x.nrows(), |row| x.row(row), runs, sink);
     }
 
     /// Explains every row, in parallel: one result per row, in order.
@@ -177,6 +163,68 @@ pub trait Explainer {
             ControlFlow::Continue(())
         });
         results
+    }
+
+    /// As [`explain_each`](Self::explain_each) for texts.
+    fn explain_each_text<'m>(
+        &self,
+        model: &Self::Model<'m>,
+        texts: &[String],
+        runs: &Runs<'_>,
+        sink: &mut dyn FnMut(usize, Result<Explanation<Self::Data>>) -> ControlFlow<()>,
+    ) where
+        Self: Explainer<Input = str> + Sync,
+        Self::Data: Send,
+    {
+        explain_all(self, model, texts.len(), |place| texts[place].as_str(), runs, sink);
+    }
+
+    /// Explains every text, in parallel: one result per text, in order.
+    fn explain_texts<'m>(
+        &self,
+        model: &Self::Model<'m>,
+        texts: &[String],
+        runs: &Runs<'_>,
+    ) -> Vec<Result<Explanation<Self::Data>>>
+    where
+        Self: Explainer<Input = str> + Sync,
+        Self::Data: Send,
+    {
+        let mut results = Vec::with_capacity(texts.len());
+        self.explain_each_text(model, texts, runs, &mut |_, result| {
+            results.push(result);
+            ControlFlow::Continue(())
+        });
+        results
+    }
+}
+
+/// What [`Explainer::explain_each`] does, for inputs of any kind.
+fn explain_all<E, V>(
+    explainer: &E,
+    model: &E::Model<'_>,
+    n_inputs: usize,
+    input: impl Fn(usize) -> V + Sync + Send,
+    runs: &Runs<'_>,
+    sink: &mut dyn FnMut(usize, Result<Explanation<E::Data>>) -> ControlFlow<()>,
+) where
+    E: Explainer<Data: Send> + Sync + ?Sized,
+    V: Deref<Target = E::Input>,
+{
+    // Enough inputs at once that one slow input does not leave the other threads idle for long.
+    let together = (n_inputs / (4 * parallel::width())).clamp(1, E::TOGETHER.max(1));
+    let wave = 4 * parallel::width() * together;
+    for first in (0..n_inputs).step_by(wave) {
+        let end = (first + wave).min(n_inputs);
+        let chunks = parallel::map(0..(end - first).div_ceil(together), |chunk| {
+            let start = first + chunk * together;
+            explain_together(explainer, model, start..(start + together).min(end), &input, runs)
+        });
+        for (place, result) in (first..end).zip(chunks.into_iter().flatten()) {
+            if sink(place, result).is_break() {
+                return;
+            }
+        }
     }
 }
 
@@ -214,24 +262,25 @@ fn finish<E: Explainer + ?Sized>(
     Ok(Explanation { schema: SCHEMA.to_owned(), meta, data })
 }
 
-/// Explains neighbouring rows with shared model calls, and each alone where that fails.
-fn explain_together<E>(
+/// Explains neighbouring inputs with shared model calls, and each alone where that fails.
+fn explain_together<E, V>(
     explainer: &E,
     model: &E::Model<'_>,
-    x: &Rows,
-    rows: Range<usize>,
+    places: Range<usize>,
+    input: impl Fn(usize) -> V,
     runs: &Runs<'_>,
 ) -> Vec<Result<Explanation<E::Data>>>
 where
-    E: Explainer<Input = Row> + ?Sized,
+    E: Explainer + ?Sized,
+    V: Deref<Target = E::Input>,
 {
-    let alone = |row: usize| explainer.explain(model, &x.row(row), runs.run());
-    if rows.len() < 2 {
-        return rows.map(alone).collect();
+    let alone = |place: usize| explainer.explain(model, &input(place), runs.run());
+    if places.len() < 2 {
+        return places.map(alone).collect();
     }
-    let views: Vec<_> = rows.clone().map(|row| x.row(row)).collect();
+    let views: Vec<V> = places.clone().map(&input).collect();
     let mut refused = Vec::new();
-    let (mut inputs, mut started): (Vec<&Row>, Vec<Run<'_>>) = (Vec::new(), Vec::new());
+    let (mut inputs, mut started): (Vec<&E::Input>, Vec<Run<'_>>) = (Vec::new(), Vec::new());
     for view in &views {
         let mut run = runs.run();
         let begun = begin(explainer, view, &mut run);
@@ -242,7 +291,7 @@ where
         refused.push(begun.err());
     }
     let Ok(computed) = explainer.compute_together(model, &inputs, &mut started) else {
-        return rows.map(alone).collect();
+        return places.map(alone).collect();
     };
     let mut explained = computed
         .into_iter()

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "candle")]
+pub mod candle;
 pub mod constraints;
 pub mod error;
 pub mod explainer;
@@ -11,7 +13,7 @@ pub mod loss;
 pub mod model;
 pub mod nested;
 pub mod optim;
-mod parallel;
+pub mod parallel;
 pub mod params;
 pub mod rng;
 pub mod run;

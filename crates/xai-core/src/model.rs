@@ -113,37 +113,8 @@ pub trait Differentiable: Predictor {
     ///
     /// # Errors
     /// Whatever stops the model.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
-    )]
     fn path_vjp(&self, paths: &Paths<'_>, max_points: usize) -> Result<Array2<f64>, BoxError> {
-        let (n_rows, n_points) = (paths.from.nrows(), paths.alphas.len());
-        let mut sums = Array2::zeros(paths.from.dim());
-        let all = n_rows * n_points;
-        for first in (0..all).step_by(max_points.max(1)) {
-            let block = first..(first + max_points.max(1)).min(all);
-            let place = |point: usize| (point / n_points, point % n_points);
-            let mut points = Array2::zeros((block.len(), paths.from.ncols()));
-            let mut cotangents = Array2::zeros((block.len(), paths.cotangent.ncols()));
-            for (k, (row, point)) in block.clone().map(place).enumerate() {
-                let alpha = paths.alphas[point];
-                let ends = paths.from.row(row).into_iter().zip(paths.to.row(row));
-                for (value, (from, to)) in points.row_mut(k).iter_mut().zip(ends) {
-                    *value = from + alpha * (to - from);
-                }
-                cotangents.row_mut(k).assign(&paths.cotangent.row(row));
-            }
-            let gradients = self.vjp(&points, &cotangents)?;
-            if gradients.dim() != points.dim() {
-                let (got, expected) = (gradients.dim(), points.dim());
-                return Err(format!("gradients have shape {got:?}, expected {expected:?}").into());
-            }
-            for (gradient, (row, point)) in gradients.rows().into_iter().zip(block.map(place)) {
-                sums.row_mut(row).scaled_add(paths.weights[point], &gradient);
-            }
-        }
-        Ok(sums)
+        sum_along_paths(self, paths, max_points)
     }
 
     /// The model cut in two at a layer it knows by this name: the body from its inputs to the layer, the head from there
@@ -177,6 +148,44 @@ impl<'m> Access<'m> {
             Access::BlackBox(model) => model,
         }
     }
+}
+
+/// [`Differentiable::path_vjp`] with all points in memory.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
+)]
+pub(crate) fn sum_along_paths<M: Differentiable + ?Sized>(
+    model: &M,
+    paths: &Paths<'_>,
+    max_points: usize,
+) -> Result<Array2<f64>, BoxError> {
+    let (n_rows, n_points) = (paths.from.nrows(), paths.alphas.len());
+    let mut sums = Array2::zeros(paths.from.dim());
+    let all = n_rows * n_points;
+    for first in (0..all).step_by(max_points.max(1)) {
+        let block = first..(first + max_points.max(1)).min(all);
+        let place = |point: usize| (point / n_points, point % n_points);
+        let mut points = Array2::zeros((block.len(), paths.from.ncols()));
+        let mut cotangents = Array2::zeros((block.len(), paths.cotangent.ncols()));
+        for (k, (row, point)) in block.clone().map(place).enumerate() {
+            let alpha = paths.alphas[point];
+            let ends = paths.from.row(row).into_iter().zip(paths.to.row(row));
+            for (value, (from, to)) in points.row_mut(k).iter_mut().zip(ends) {
+                *value = from + alpha * (to - from);
+            }
+            cotangents.row_mut(k).assign(&paths.cotangent.row(row));
+        }
+        let gradients = model.vjp(&points, &cotangents)?;
+        if gradients.dim() != points.dim() {
+            let (got, expected) = (gradients.dim(), points.dim());
+            return Err(format!("gradients have shape {got:?}, expected {expected:?}").into());
+        }
+        for (gradient, (row, point)) in gradients.rows().into_iter().zip(block.map(place)) {
+            sums.row_mut(row).scaled_add(paths.weights[point], &gradient);
+        }
+    }
+    Ok(sums)
 }
 
 /// Straight lines from one batch of rows to another, with points on them; see [`Differentiable::path_vjp`].

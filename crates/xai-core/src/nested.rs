@@ -74,6 +74,32 @@ pub mod option {
     }
 }
 
+/// Several arrays of any ranks: a list of nested lists. For `#[serde(with = "xai_core::nested::list")]`.
+pub mod list {
+    use super::{ArrayD, Block, Deserialize, Deserializer, Level, Serializer, into_array};
+
+    /// Writes a list of arrays.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        arrays: &[ArrayD<f64>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(arrays.iter().map(|array| Level(array.view())))
+    }
+
+    /// Reads a list of arrays; each may have another rank.
+    ///
+    /// # Errors
+    /// As [`nested::deserialize`](super::deserialize).
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<ArrayD<f64>>, D::Error> {
+        Vec::<Block>::deserialize(deserializer)?.into_iter().map(into_array).collect()
+    }
+}
+
 /// A number as it stands in JSON: a number, or the name of a value that JSON lacks. For JSON Schemas.
 #[derive(JsonSchema)]
 #[serde(untagged)]
@@ -99,6 +125,17 @@ pub enum NonFinite {
     /// Below every number.
     #[serde(rename = "-Infinity")]
     MinusInfinity,
+}
+
+/// An array of any rank as it stands in JSON. For JSON Schemas.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "a description for schemas")]
+pub enum Lists {
+    /// A number, the innermost of the lists.
+    Number(Number),
+    /// The entries of the first axis.
+    List(Vec<Lists>),
 }
 
 struct Level<'a>(ArrayViewD<'a, f64>);

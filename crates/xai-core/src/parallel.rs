@@ -1,10 +1,24 @@
 //! One function over a range, on as many threads as there are; the results are in order either way.
 //! `map_with` also gives each thread a state to work in, which must not reach the results.
 
+use std::ops::Range;
+
 #[cfg(not(feature = "rayon"))]
-pub(crate) use serial::{map, map_with, width};
+use serial as threads;
+#[cfg(not(feature = "rayon"))]
+pub(crate) use serial::{map_with, width};
 #[cfg(feature = "rayon")]
-pub(crate) use with_rayon::{map, map_with, width};
+use with_rayon as threads;
+#[cfg(feature = "rayon")]
+pub(crate) use with_rayon::{map_with, width};
+
+/// The results of a function over a range, in the order of the range, on the threads of the rayon pool that it is
+/// called from; on this one without the feature `rayon`.
+///
+/// For work of a method that is not asking the model: that is spread over threads by [`Run`](crate::Run).
+pub fn map<T: Send>(range: Range<usize>, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    threads::map(range, f)
+}
 
 #[cfg(feature = "rayon")]
 mod with_rayon {

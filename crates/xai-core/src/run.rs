@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, s};
 use crate::error::{Error, Result, same_shape};
 use crate::explanation::{Stop, Warning};
 use crate::input::all_finite;
-use crate::model::{Differentiable, Predictor, Rows};
+use crate::model::{Differentiable, Paths, Predictor, Rows};
 use crate::parallel;
 use crate::rng::Seed;
 
@@ -179,20 +179,27 @@ impl<'o> Run<'o> {
     /// One query per row.
     pub fn predict(&mut self, model: &dyn Predictor, x: &Rows) -> Result<Array2<f64>> {
         self.queries += self.admit(model, x.dim(), 1)?;
-        let size = rows_per_call(model, x.ncols());
-        let starts: Vec<usize> = (0..x.nrows()).step_by(size).collect();
-        let blocks = parallel::map(0..starts.len(), |call| {
-            let end = (starts[call] + size).min(x.nrows());
-            call_model(model, &x.slice(s![starts[call]..end, ..]), starts[call])
-        });
-        let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
-        let n_outputs = blocks.first().map_or(0, Array2::ncols);
-        let mut outputs = Array2::zeros((x.nrows(), n_outputs));
-        for (start, block) in starts.iter().zip(&blocks) {
-            same_shape("the model's output", &[block.nrows(), n_outputs], block.shape())?;
-            outputs.slice_mut(s![*start..start + block.nrows(), ..]).assign(block);
-        }
-        Ok(outputs)
+        in_calls(x.nrows(), rows_per_call(model, x.ncols()), |rows| {
+            call_model(model, &x.slice(s![rows.clone(), ..]), rows)
+        })
+    }
+
+    /// Outputs for texts, shape `(texts.len(), n_outputs)`, checked and counted.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), without those of the batch's shape.
+    ///
+    /// # Cost
+    /// One query per text, in calls of [`Predictor::max_batch`] texts.
+    pub fn predict_texts(
+        &mut self,
+        model: &dyn Predictor<[String]>,
+        texts: &[String],
+    ) -> Result<Array2<f64>> {
+        self.charge(texts.len() as u64)?;
+        in_calls(texts.len(), model.max_batch().max(1), |rows| {
+            call_model(model, &texts[rows.clone()], rows)
+        })
     }
 
     /// Counts rows whose outputs are known from another run of the same call, as if the model had been asked for them
@@ -201,6 +208,11 @@ impl<'o> Run<'o> {
     /// # Errors
     /// [`Error::Stopped`] when the budget forbids so many rows.
     pub fn recall(&mut self, n_rows: u64) -> Result<()> {
+        self.charge(n_rows)
+    }
+
+    /// Counts rows that the budget allows.
+    fn charge(&mut self, n_rows: u64) -> Result<()> {
         if self.queries_left().is_some_and(|left| left < n_rows) {
             return Err(Error::Stopped(Stop::Budget));
         }
@@ -308,7 +320,7 @@ impl<'o> Run<'o> {
                     let first = parts.starts[part] + own.start - rows.start;
                     fill(part, own.start, &mut buffer.slice_mut(s![first..first + own.len(), ..]));
                 }
-                call_model(model, &buffer.slice(s![..rows.len(), ..]), rows.start)
+                call_model(model, &buffer.slice(s![..rows.len(), ..]), rows)
             });
             for (call, outputs) in outputs.into_iter().enumerate() {
                 let outputs = outputs?;
@@ -389,6 +401,87 @@ impl<'o> Run<'o> {
         self.vjp(model, x, &cotangent)
     }
 
+    /// Vector-Jacobian products along straight lines, weighted and summed where the model lives; shape of `paths.from`.
+    ///
+    /// A call carries at most `max_points` points, at least 1; lines that fill calls are asked side by side. A line's
+    /// sum does not depend on the lines beside it, nor for the provided [`Differentiable::path_vjp`] on `max_points`.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict); [`Error::Shape`] for paths whose parts do not fit each other;
+    /// [`Error::Stopped`] when the observer or the clock said stop after the call before.
+    ///
+    /// # Cost
+    /// [`Differentiable::vjp_queries`] per point of each line.
+    pub fn path_vjp(
+        &mut self,
+        model: &dyn Differentiable,
+        paths: &Paths<'_>,
+        max_points: usize,
+    ) -> Result<Array2<f64>> {
+        let n_rows = paths.from.nrows();
+        Run::path_vjp_together(std::slice::from_mut(self), &[n_rows], model, paths, max_points)
+    }
+
+    /// As [`path_vjp`](Self::path_vjp) for several runs, whose lines share the calls; `sizes` holds the number of lines
+    /// of each run, in the order of `runs`.
+    ///
+    /// # Errors
+    /// As [`path_vjp`](Self::path_vjp), for all the runs at once: when the budget of one of them forbids its lines,
+    /// nothing is asked.
+    ///
+    /// # Cost
+    /// As [`path_vjp`](Self::path_vjp); each run counts its own lines and tells its own observer.
+    #[allow(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn path_vjp_together(
+        runs: &mut [Run<'_>],
+        sizes: &[usize],
+        model: &dyn Differentiable,
+        paths: &Paths<'_>,
+        max_points: usize,
+    ) -> Result<Array2<f64>> {
+        let (n_rows, n_features) = paths.from.dim();
+        let n_points = paths.alphas.len();
+        same_shape("the lines of the runs", &[n_rows], &[sizes.iter().sum()])?;
+        same_shape("the ends of the paths", paths.from.shape(), paths.to.shape())?;
+        same_shape("the weights of the points", &[n_points], &[paths.weights.len()])?;
+        let cotangent = paths.cotangent;
+        same_shape("the cotangent", &[n_rows, cotangent.ncols()], cotangent.shape())?;
+        let price = n_points as u64 * model.vjp_queries(n_features);
+        for (run, &n_lines) in runs.iter().zip(sizes).filter(|(_, n_lines)| 0 < **n_lines) {
+            if let Some(stop) = run.stopped {
+                return Err(Error::Stopped(stop));
+            }
+            run.admit(model, (n_lines, n_features), price)?;
+        }
+        for (run, &n_lines) in runs.iter_mut().zip(sizes) {
+            run.queries += n_lines as u64 * price;
+        }
+        let lines = (max_points / n_points.max(1)).clamp(1, n_rows.max(1));
+        let blocks: Vec<Result<Array2<f64>>> = parallel::map(0..n_rows.div_ceil(lines), |block| {
+            let (first, end) = (block * lines, ((block + 1) * lines).min(n_rows));
+            let rows = s![first..end, ..];
+            let (from, to) = (paths.from.slice(rows), paths.to.slice(rows));
+            let own = Paths { from: &from, to: &to, cotangent: &cotangent.slice(rows), ..*paths };
+            let sums = model
+                .path_vjp(&own, max_points)
+                .map_err(|source| Error::Predictor { rows: (end - first) * n_points, source })?;
+            same_shape("the model's gradient", from.shape(), sums.shape())?;
+            finite_from(first, "the model's gradient", &sums)?;
+            Ok(sums)
+        });
+        let mut sums = Array2::zeros((n_rows, n_features));
+        for (block, own) in blocks.into_iter().enumerate() {
+            let own = own?;
+            let first = block * lines;
+            sums.slice_mut(s![first..first + own.nrows(), ..]).assign(&own);
+        }
+        for (run, &n_lines) in runs.iter_mut().zip(sizes).filter(|(_, n_lines)| 0 < **n_lines) {
+            let done = n_lines as u64 * n_points as u64;
+            run.stopped = run.report(Event::Step { done, total: None }).break_value();
+        }
+        Ok(sums)
+    }
+
     /// Checks width and budget before the model is called; returns the queries it will cost.
     fn admit(
         &self,
@@ -457,13 +550,36 @@ pub(crate) fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
     model.max_batch().clamp(1, fitting.max(1))
 }
 
-/// One call; `first` is the place of the batch in the whole, for messages.
+/// The outputs of all rows, asked for side by side in calls of `size` rows.
+fn in_calls(
+    n_rows: usize,
+    size: usize,
+    call: impl Fn(Range<usize>) -> Result<Array2<f64>> + Sync + Send,
+) -> Result<Array2<f64>> {
+    let rows = |index: usize| index * size..((index + 1) * size).min(n_rows);
+    let blocks = parallel::map(0..n_rows.div_ceil(size), |index| call(rows(index)));
+    let blocks = blocks.into_iter().collect::<Result<Vec<_>>>()?;
+    let n_outputs = blocks.first().map_or(0, Array2::ncols);
+    let mut outputs = Array2::zeros((n_rows, n_outputs));
+    for (index, block) in blocks.iter().enumerate() {
+        same_shape("the model's output", &[block.nrows(), n_outputs], block.shape())?;
+        outputs.slice_mut(s![rows(index), ..]).assign(block);
+    }
+    Ok(outputs)
+}
+
+/// One call; `rows` are the places of the batch in the whole, for messages.
 #[allow(clippy::disallowed_methods, reason = "this is the door")]
-fn call_model(model: &dyn Predictor, x: &Rows, first: usize) -> Result<Array2<f64>> {
+fn call_model<X: ?Sized>(
+    model: &dyn Predictor<X>,
+    batch: &X,
+    rows: Range<usize>,
+) -> Result<Array2<f64>> {
+    let n_rows = rows.len();
     let outputs =
-        model.predict(x).map_err(|source| Error::Predictor { rows: x.nrows(), source })?;
-    same_shape("the model's output", &[x.nrows(), outputs.ncols().max(1)], outputs.shape())?;
-    finite_from(first, "the model's output", &outputs)?;
+        model.predict(batch).map_err(|source| Error::Predictor { rows: n_rows, source })?;
+    same_shape("the model's output", &[n_rows, outputs.ncols().max(1)], outputs.shape())?;
+    finite_from(rows.start, "the model's output", &outputs)?;
     Ok(outputs)
 }
 

@@ -159,3 +159,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lists_hold_arrays_of_any_ranks() {
+    #[derive(Serialize, Deserialize)]
+    struct List(#[serde(with = "nested::list")] Vec<ArrayD<f64>>);
+    let arrays = vec![
+        array![1.0, 2.0].into_dyn(),
+        array![[0.5], [f64::NAN]].into_dyn(),
+        Array0::zeros(()).into_dyn(),
+    ];
+    let text = serde_json::to_string(&List(arrays)).unwrap();
+    assert_eq!(text, r#"[[1.0,2.0],[[0.5],["NaN"]],0.0]"#);
+    let back: List = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.0.iter().map(|array| array.ndim()).collect::<Vec<_>>(), [1, 2, 0]);
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
+    assert!(serde_json::from_str::<List>("[[1.0,[2.0]]]").is_err());
+    assert!(serde_json::from_str::<List>("1.0").is_err());
+}

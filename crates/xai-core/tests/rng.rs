@@ -304,3 +304,61 @@ fn shuffle_draws_nothing_when_there_is_no_choice() {
     stream.shuffle(&mut ["alone"]);
     assert_eq!(stream.bits(), Seed::new(4).stream().bits());
 }
+
+// Normal numbers ---------------------------------------------------------------------------------------------
+
+#[test]
+fn normal_numbers_are_those_of_the_polar_method() {
+    for seed in 0..20 {
+        let (mut normals, mut uniforms) = (Seed::new(seed).stream(), Seed::new(seed).stream());
+        for _ in 0..200 {
+            let expected = loop {
+                let mut coordinate = || 2.0 * uniforms.uniform() - 1.0;
+                let (u, v) = (coordinate(), coordinate());
+                let s = u * u + v * v;
+                if 0.0 < s && s < 1.0 {
+                    break u * (-2.0 * s.ln() / s).sqrt();
+                }
+            };
+            // The two logarithms differ by a few roundings of a number that is at least as large as its last term.
+            let got = normals.normal();
+            assert!(
+                (got - expected).abs() <= 8.0 * f64::EPSILON * expected.abs(),
+                "{got} {expected}"
+            );
+        }
+        assert_eq!(normals.bits(), uniforms.bits(), "as many numbers were drawn");
+    }
+}
+
+#[test]
+fn normal_numbers_have_the_moments_they_should() {
+    let n = 200_000;
+    let mut stream = Seed::new(17).stream();
+    let values: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
+    let n = f64::from(n);
+    // E x^p is 0, 1, 0, 3 and its variance E x^2p - (E x^p)^2 is 1, 2, 15, 96.
+    for (power, mean, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
+        let moment = values.iter().map(|value| value.powi(power)).sum::<f64>() / n;
+        let bound = 5.0 * f64::sqrt(variance / n);
+        assert!((moment - mean).abs() < bound, "moment {power}: {moment}, bound {bound}");
+    }
+    // Neighbours are independent: a mean of products of variance 1.
+    let products = values.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / n;
+    assert!(products.abs() < 5.0 / n.sqrt());
+    // The normal distribution has 31.7310508% of its mass beyond one and 0.26997961% beyond three.
+    for (beyond, share) in [(1.0, 0.317_310_508), (3.0, 0.002_699_796_1)] {
+        let counted = values.iter().filter(|value| beyond < value.abs()).count() as f64 / n;
+        assert!((counted - share).abs() < 5.0 * f64::sqrt(share * (1.0 - share) / n));
+    }
+}
+
+/// These numbers are part of the format of recorded explanations.
+#[test]
+fn known_normal_numbers() {
+    let mut stream = Seed::new(42).stream();
+    let numbers: [f64; 4] = std::array::from_fn(|_| stream.normal());
+    let expected =
+        [-0.23893029547745945, 1.1195122891144946, -0.19643777571327325, 0.3960422484160409];
+    assert_eq!(numbers, expected);
+}

@@ -2,6 +2,8 @@
 
 mod container;
 mod error;
+#[cfg(feature = "gradients")]
+mod gradients;
 mod graph;
 mod input;
 mod model;
@@ -10,4 +12,6 @@ mod plan;
 mod thresholds;
 
 pub use error::OnnxError;
+#[cfg(feature = "gradients")]
+pub use gradients::{NetworkOptions, OnnxNetwork};
 pub use model::{OnnxModel, OnnxOptions};

@@ -87,6 +87,11 @@ impl OnnxModel {
         self.prepared.inputs.iter().map(|input| input.name.as_str())
     }
 
+    /// The shapes of the inputs that the output needs, without the axis of the rows, in the order of their columns.
+    pub fn input_shapes(&self) -> impl Iterator<Item = &[usize]> {
+        self.plan.blocks().iter().map(|block| block.inner.as_slice())
+    }
+
     /// Features in a row: the cells of all inputs, one input after the other.
     #[must_use]
     pub fn n_features(&self) -> usize {

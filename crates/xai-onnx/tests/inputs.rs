@@ -27,6 +27,8 @@ fn named_inputs_are_blocks_of_columns() {
     let model = load(&model(&nodes, &[], &inputs, &[floats("y", &[0, 4])])).unwrap();
     assert_eq!(model.input_names().collect::<Vec<_>>(), ["pair", "count", "idle", "flag"]);
     assert_eq!(model.n_features(), 5);
+    // Without the idle one.
+    assert_eq!(model.input_shapes().collect::<Vec<_>>(), [&[2], &[1], &[1]]);
     let rows = array![[1.5, 2.5, 3.0, 9.9, 1.0], [4.5, 5.5, -6.0, 9.9, 0.0]];
     let got = model.evaluate(&rows).unwrap();
     assert_eq!(got, array![[1.0, 3.0, 1.5, 2.5], [0.0, -6.0, 4.5, 5.5]]);
@@ -58,6 +60,7 @@ fn an_image_is_a_row() {
             model(&nodes, &[], &[floats("x", &[batch, 3, 2, 2])], &[floats("y", &[batch, 2, 2])]);
         let model = load(&bytes).unwrap();
         assert_eq!((model.n_features(), model.n_outputs()), (12, Some(4)));
+        assert_eq!(model.input_shapes().collect::<Vec<_>>(), [&[3, 2, 2]]);
         let rows = Array2::from_shape_fn((9, 12), |(i, j)| (i * 12 + j) as f64);
         let got = model.evaluate(&rows).unwrap();
         assert_eq!(got, rows.slice(s![.., 4..8]).to_owned(), "{batch}");

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array1, Array2};
-use xai_core::{BoxError, Differentiable, Predictor, Rows};
+use xai_core::{BoxError, Cut, Differentiable, Predictor, Rows};
 
 /// What goes wrong in a [`Probe`].
 #[derive(Clone, Debug, Default)]
@@ -121,6 +121,53 @@ impl Differentiable for Probe<'_> {
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         self.count(batch, self.model.vjp_queries(batch.ncols()))?;
         Ok(self.spoil(self.model.vjp(batch, cotangent)?))
+    }
+
+    fn vjp_queries(&self, n_features: usize) -> u64 {
+        self.model.vjp_queries(n_features)
+    }
+
+    /// Both parts are watched by this probe, too.
+    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
+        let Cut { body, head } = self.model.cut(layer, at_inputs)?;
+        let body = Box::new(Part { probe: self, model: body });
+        Some(Cut { body, head: Box::new(Part { probe: self, model: head }) })
+    }
+}
+
+/// A part of a model that was cut, whose rows its probe counts.
+struct Part<'p, 'm, M: ?Sized> {
+    probe: &'p Probe<'m>,
+    model: Box<M>,
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a wrapper hands the batch it was given to the model it wraps"
+)]
+impl<M: Predictor + ?Sized> Predictor for Part<'_, '_, M> {
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
+        self.probe.count(batch, 1)?;
+        Ok(self.probe.spoil(self.model.predict(batch)?))
+    }
+
+    fn max_batch(&self) -> usize {
+        self.model.max_batch()
+    }
+
+    fn n_features(&self) -> Option<usize> {
+        self.model.n_features()
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a wrapper hands the batch it was given to the model it wraps"
+)]
+impl<M: Differentiable + ?Sized> Differentiable for Part<'_, '_, M> {
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
+        self.probe.count(batch, self.model.vjp_queries(batch.ncols()))?;
+        Ok(self.probe.spoil(self.model.vjp(batch, cotangent)?))
     }
 
     fn vjp_queries(&self, n_features: usize) -> u64 {

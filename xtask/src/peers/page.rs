@@ -99,18 +99,20 @@ fn speed(results: &Results) -> String {
             Threads::All => "all",
         };
         let mut row = |method: &str, ratio: String, cost: &Cost| {
+            // A peer that holds its model itself tells neither how often it asks nor how long that takes.
+            let counted = |text: String| if 0.0 < cost.queries { text } else { String::new() };
             let mut cells = vec![
                 case.clone(),
                 threads.to_owned(),
                 method.to_owned(),
                 number(cost.milliseconds.median),
                 ratio,
-                format!("{:.0}", cost.queries),
+                counted(format!("{:.0}", cost.queries)),
             ];
             let calls = || cost.calls.map_or_else(String::new, |calls| format!("{calls:.0}"));
-            cells.extend(counts_calls.then(calls));
+            cells.extend(counts_calls.then(|| counted(calls())));
             cells.push(format!("{:.0}", cost.peak_memory_bytes as f64 * 1e-6));
-            cells.push(format!("{:.0} %", 100.0 * cost.model_share.median));
+            cells.push(counted(format!("{:.0} %", 100.0 * cost.model_share.median)));
             let of_name = |name: &&str| cost.quality(name).map_or_else(String::new, quality);
             cells.extend(qualities.iter().map(of_name));
             text += &format!("| {} |\n", cells.join(" | "));

@@ -83,7 +83,7 @@ pub(super) fn explain(
     case: &Case,
     instances: &Rows,
 ) -> Result<Vec<RunReport>> {
-    let model = case.model.predictor();
+    let model = case.model.predictor()?;
     let run = |(index, run): (usize, &RunSettings)| {
         let nsamples = run.nsamples.map_or(NSamples::Auto, NSamples::Count);
         let params = KernelShapParams { nsamples, ..settings.params() };

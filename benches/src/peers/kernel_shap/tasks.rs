@@ -118,7 +118,7 @@ impl Table {
     /// The model's outputs for the instances on the scale of the link.
     #[allow(clippy::disallowed_methods, reason = "what the explanations are compared with")]
     fn predictions(&self, link: Link) -> Result<Array2<f64>> {
-        let outputs = self.model.predictor().predict(&self.instances);
+        let outputs = self.model.predictor()?.predict(&self.instances);
         let outputs = outputs.map_err(|error| anyhow::anyhow!("the model: {error}"))?;
         Ok(match link {
             Link::Identity => outputs,

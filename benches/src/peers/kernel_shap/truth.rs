@@ -1,7 +1,8 @@
 //! Shapley values that are known: closed forms, enumeration, or a very large sample.
 
+use anyhow::Result;
 use ndarray::{Array2, Array3, Axis};
-use xai_core::{Result, Rows, Runs};
+use xai_core::{Rows, Runs};
 use xai_shap::{Estimator, KernelShapParams, NSamples};
 
 use super::tasks::Table;
@@ -149,7 +150,7 @@ fn explained(params: KernelShapParams, table: &Table) -> Result<(Array3<f64>, Ar
     let runs = Runs::seeded(0);
     let explanations = xai_core::Explainer::explain_rows(
         &explainer,
-        table.model.predictor(),
+        table.model.predictor()?,
         &table.instances,
         &runs,
     );

@@ -142,7 +142,7 @@ impl Log {
         &self,
         (id, parent): (usize, &Candidate),
         predicate: usize,
-        covered: &Bits,
+        neighborhood: &impl Neighborhood,
     ) -> Candidate {
         let mut order = parent.order.clone();
         order.push(predicate);
@@ -151,12 +151,14 @@ impl Log {
         let sets = parent.sets();
         let (n_samples, positives) =
             sets.rows.count_common_twice(&self.satisfies[predicate], &self.agrees);
+        let counted = sets.covered.count_common(neighborhood.covered(predicate));
+        let n_covered = neighborhood.n_covered(&anchor, counted);
         Candidate {
             anchor,
             order,
             own: Counts::default(),
             inherited: Counts { n_samples: n_samples as u64, positives: positives as u64 },
-            n_covered: sets.covered.count_common(covered),
+            n_covered,
             batches: 0,
             is_swept: false,
             parent: id,

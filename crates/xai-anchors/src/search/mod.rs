@@ -20,7 +20,7 @@ mod sampling;
 mod settings;
 
 pub(crate) use log::{Candidate, Log};
-pub(crate) use outcome::{Outcome, Prefix};
+pub(crate) use outcome::{Outcome, Prefix, Ranked};
 pub(crate) use sampling::{Neighborhood, Purpose, Request, SampleId};
 pub(crate) use settings::Settings;
 
@@ -139,8 +139,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
                 {
                     continue;
                 }
-                let covered = self.neighborhood.covered(predicate);
-                let child = self.log.child((id, parent), predicate, covered);
+                let child = self.log.child((id, parent), predicate, self.neighborhood);
                 if seen.insert(child.anchor.clone()) && self.is_wider_than_the_best(&child) {
                     proposed.push(self.candidates.len());
                     self.candidates.push(child);
@@ -358,26 +357,33 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
     /// Fresh samples of a candidate; `None` when the budget does not allow any.
     fn certify(&mut self, id: usize, risk: f64) -> Result<Option<Certificate>> {
         let Settings { final_samples, batch_size, threshold, .. } = *self.settings;
-        let affordable = self
-            .run
-            .queries_left()
-            .map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let n_samples = final_samples.min(affordable);
         // What ends the search for want of samples may leave queries for the certificate; a clock or an observer does not.
         let told_to_stop = matches!(self.stop, Stop::Deadline | Stop::Observer);
-        if n_samples == 0 || told_to_stop || self.report().is_break() {
+        if final_samples == 0 || told_to_stop || self.report().is_break() {
             return Ok(None);
         }
         let order = &self.candidates[id].order;
         // In batches as in the search, whose size decides how a rare anchor is perturbed.
-        let requests: Vec<Request<'_>> = (0..n_samples.div_ceil(batch_size))
-            .map(|batch| Request {
+        let requests = |n_samples: usize| -> Vec<Request<'_>> {
+            let batches = 0..n_samples.div_ceil(batch_size);
+            let request = |batch: usize| Request {
                 order,
                 purpose: Purpose::Certificate,
                 batch: batch as u64,
                 n_samples: batch_size.min(n_samples - batch * batch_size),
-            })
-            .collect();
+            };
+            batches.map(request).collect()
+        };
+        let mut n_samples = final_samples;
+        if let Some(left) = self.run.queries_left()
+            && left < self.neighborhood.price(&requests(n_samples))
+        {
+            n_samples = n_samples.min(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        if n_samples == 0 {
+            return Ok(None);
+        }
+        let requests = requests(n_samples);
         let before = self.run.queries();
         let drawn = self.neighborhood.draw(&requests, self.run);
         self.certificate_queries += self.run.queries() - before;

@@ -52,8 +52,8 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             let (last, rest) = order.split_last().expect("the empty anchor is a candidate");
             let parent = self.candidate(rest);
             self.log.write_out(&mut self.candidates, parent, self.neighborhood);
-            let covered = self.neighborhood.covered(*last);
-            let child = self.log.child((parent, &self.candidates[parent]), *last, covered);
+            let parent = (parent, &self.candidates[parent]);
+            let child = self.log.child(parent, *last, self.neighborhood);
             self.candidates.push(child);
             self.candidates.len() - 1
         })

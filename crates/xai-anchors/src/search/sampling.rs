@@ -18,6 +18,13 @@ pub(crate) trait Neighborhood {
     /// How many rows the coverage set has.
     fn n_coverage(&self) -> usize;
 
+    /// How many rows of the coverage set count as covered by an anchor, of which `counted` satisfy it. Where the share
+    /// is known it counts instead, so that no noise decides between anchors.
+    fn n_covered(&self, anchor: &[usize], counted: usize) -> usize {
+        let _ = anchor;
+        counted
+    }
+
     /// Whether a predicate holds wherever the anchor does, whatever the data.
     fn implied(&self, predicate: usize, anchor: &[usize]) -> bool;
 
@@ -26,6 +33,11 @@ pub(crate) trait Neighborhood {
     ///
     /// What a request gives depends on the request alone, not on what was drawn before or is drawn beside it.
     fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Bits>>;
+
+    /// The most queries that requests may cost.
+    fn price(&self, requests: &[Request<'_>]) -> u64 {
+        requests.iter().map(|request| request.n_samples as u64).sum()
+    }
 
     /// For each predicate, the perturbations of a request of the search that satisfy it; the request is told by any of
     /// its samples.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use xai_anchors::{
-    AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Output, Rule, Status,
-    submodular_pick,
+    AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Rule, Status, submodular_pick,
 };
 use xai_core::figure::{Figure, Panel, Table};
 use xai_core::tabular::Features;
@@ -12,7 +11,7 @@ use xai_core::tabular::discretizer::Edges;
 use xai_core::{Explainer, Rows};
 use xai_onnx::OnnxModel;
 
-use super::Method;
+use super::{Method, anchors};
 use crate::explain::Prepared;
 
 /// Anchors: rules under which the model decides as it does for a row.
@@ -23,6 +22,7 @@ const N_PICKED: usize = 10;
 
 impl Method for AnchorTabularMethod {
     const NAME: &'static str = "anchor-tabular";
+    type Model = OnnxModel;
     type Params = AnchorTabularParams;
     type Explainer = AnchorTabular;
     type Data = AnchorTabularData;
@@ -31,6 +31,7 @@ impl Method for AnchorTabularMethod {
         params: AnchorTabularParams,
         background: &Rows,
         features: Features,
+        _: &OnnxModel,
     ) -> xai_core::Result<AnchorTabular> {
         params.fit(background, features)
     }
@@ -49,15 +50,7 @@ impl Method for AnchorTabularMethod {
 
     fn figure(data: &AnchorTabularData, outputs: &[String]) -> Figure {
         let decision = decision(&data.rule, outputs);
-        let anchor = conditions(&data.anchor);
-        let title = match data.status {
-            Status::Found => format!("{decision} if {anchor}"),
-            Status::Empty => format!("{decision}, whatever is held"),
-            _ if data.raw.success => {
-                format!("{decision} if {anchor}, by the time the search ended")
-            }
-            _ => format!("{decision}, no anchor; the most precise was: {anchor}"),
-        };
+        let title = anchors::title(&decision, &data.anchor, (data.status, data.raw.success));
         Figure { title, ..data.figure() }
     }
 
@@ -73,7 +66,7 @@ impl Method for AnchorTabularMethod {
             let row = |pick: &xai_anchors::Pick| {
                 let data = valid[pick.rule];
                 let shares = [precision(data), data.coverage, pick.coverage];
-                [conditions(&data.anchor), decision(&data.rule, job.outputs())]
+                [anchors::conditions(&data.anchor), decision(&data.rule, job.outputs())]
                     .into_iter()
                     .chain(shares.map(percent))
                     .collect()
@@ -127,38 +120,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-fn conditions(anchor: &[String]) -> String {
-    match anchor {
-        [] => "anything".to_owned(),
-        anchor => anchor.join(" AND "),
-    }
-}
-
 /// What the model decides, with the names of its outputs where there are some.
 fn decision(rule: &Rule, outputs: &[String]) -> String {
-    let name =
-        |output: usize| outputs.get(output).cloned().unwrap_or_else(|| format!("output {output}"));
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "classes and bins are counted from 0"
-    )]
-    let index = rule.decision as usize;
-    match &rule.output {
-        Output::Proba => name(index),
-        Output::Auto if 1 < outputs.len() => name(index),
-        Output::Auto | Output::Label => format!("class {}", rule.decision),
-        Output::Bins { edges, target } => {
-            let name = name(*target);
-            match (index.checked_sub(1).map(|below| edges[below]), edges.get(index)) {
-                (Some(lower), Some(upper)) => format!("{lower} <= {name} < {upper}"),
-                (Some(lower), None) => format!("{name} >= {lower}"),
-                (None, Some(upper)) => format!("{name} < {upper}"),
-                (None, None) => format!("any {name}"),
-            }
-        }
-        Output::Within { tolerance, target } => {
-            format!("{} within {tolerance} of {}", name(*target), rule.decision)
-        }
-    }
+    anchors::decision((&rule.output, rule.decision), outputs)
 }

@@ -15,6 +15,7 @@ pub struct GridCounterfactualMethod;
 
 impl Method for GridCounterfactualMethod {
     const NAME: &'static str = "grid-counterfactual";
+    type Model = OnnxModel;
     type Params = GridCounterfactualParams;
     type Explainer = GridCounterfactual;
     type Data = GridCounterfactualData;
@@ -23,6 +24,7 @@ impl Method for GridCounterfactualMethod {
         params: GridCounterfactualParams,
         background: &Rows,
         features: Features,
+        _: &OnnxModel,
     ) -> xai_core::Result<GridCounterfactual> {
         params.fit(background, features)
     }

@@ -6,7 +6,7 @@ use xai_core::{Explainer, Rows};
 use xai_onnx::OnnxModel;
 use xai_shap::{Importance, KernelShap, KernelShapData, KernelShapParams, importances};
 
-use super::Method;
+use super::{Method, name_output};
 use crate::explain::Prepared;
 use crate::text;
 
@@ -15,6 +15,7 @@ pub struct KernelShapMethod;
 
 impl Method for KernelShapMethod {
     const NAME: &'static str = "kernel-shap";
+    type Model = OnnxModel;
     type Params = KernelShapParams;
     type Explainer = KernelShap;
     type Data = KernelShapData;
@@ -23,6 +24,7 @@ impl Method for KernelShapMethod {
         params: KernelShapParams,
         background: &Rows,
         features: Features,
+        _: &OnnxModel,
     ) -> xai_core::Result<KernelShap> {
         params.fit(background, features)
     }
@@ -81,14 +83,5 @@ impl Method for KernelShapMethod {
         };
         let title = "Mean importances".to_owned();
         Ok(Some(Figure { title, panels: vec![Panel::Table(table)] }))
-    }
-}
-
-/// Puts the name of an output in the place of `output N`.
-fn name_output(text: &mut String, outputs: &[String]) {
-    let Some(rest) = text.strip_prefix("output ") else { return };
-    let (index, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    if let Some(name) = index.parse().ok().and_then(|index: usize| outputs.get(index)) {
-        *text = format!("{name} {rest}").trim_end().to_owned();
     }
 }

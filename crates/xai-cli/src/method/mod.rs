@@ -1,7 +1,12 @@
 //! The methods the command knows, and all that a method has to say about itself.
 
+mod anchor_image;
 mod anchor_tabular;
+mod anchor_text;
+mod anchors;
 mod grid_counterfactual;
+#[cfg(feature = "gradients")]
+mod integrated_gradients;
 mod kernel_shap;
 
 use std::collections::BTreeMap;
@@ -13,21 +18,29 @@ use xai_core::figure::Figure;
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::Edges;
 use xai_core::{Explainer, Explanation, Params, Row, Rows};
-use xai_onnx::OnnxModel;
 
+pub use self::anchor_image::AnchorImageMethod;
 pub use self::anchor_tabular::AnchorTabularMethod;
+pub use self::anchor_text::AnchorTextMethod;
 pub use self::grid_counterfactual::GridCounterfactualMethod;
+#[cfg(feature = "gradients")]
+pub use self::integrated_gradients::IntegratedGradientsMethod;
 pub use self::kernel_shap::KernelShapMethod;
 
 use crate::explain::{Outcome, Prepared, Request};
 use crate::failure::Failure;
 use crate::job::Job;
+use crate::model::Model;
 use crate::output::sink;
 
 /// A method that explains rows. One implementation and one line in [`METHODS`] make it a part of the command.
 pub trait Method: Sync + Sized + 'static {
     /// Its name in job files and on the command line.
     const NAME: &'static str;
+    /// Whether it is fitted to training rows; else a job may do without.
+    const NEEDS_TRAINING: bool = true;
+    /// What it takes the model's file for.
+    type Model: Model;
     /// The `[params]` table.
     type Params: Params + Default + DeserializeOwned + JsonSchema;
     /// The method, fitted.
@@ -35,7 +48,7 @@ pub trait Method: Sync + Sized + 'static {
     /// What an explanation holds.
     type Data: Serialize + JsonSchema + Send;
 
-    /// Fits the method to the background.
+    /// Fits the method to the background. The model is there to say what its file says.
     ///
     /// # Errors
     /// Those of the method, before any model call.
@@ -43,10 +56,11 @@ pub trait Method: Sync + Sized + 'static {
         params: Self::Params,
         background: &Rows,
         features: Features,
+        model: &Self::Model,
     ) -> xai_core::Result<Self::Explainer>;
 
     /// The model as the method sees it.
-    fn view(model: &OnnxModel) -> &<Self::Explainer as Explainer>::Model<'_>;
+    fn view(model: &Self::Model) -> &<Self::Explainer as Explainer>::Model<'_>;
 
     /// Whether the method takes rows with missing values. Default: never.
     fn takes_missing(params: &Self::Params) -> bool {
@@ -81,6 +95,11 @@ pub trait Registered: Sync {
     /// The JSON Schema of its params and of its explanations.
     fn schema(&self) -> MethodSchema;
 
+    /// Whether it draws pictures of its explanations. Default: no.
+    fn draws_pictures(&self) -> bool {
+        false
+    }
+
     /// Runs a job.
     ///
     /// # Errors
@@ -100,8 +119,21 @@ pub struct MethodSchema {
 }
 
 /// All methods, by name.
-pub static METHODS: &[&dyn Registered] =
-    &[&AnchorTabularMethod, &GridCounterfactualMethod, &KernelShapMethod];
+pub static METHODS: &[&dyn Registered] = &[
+    &AnchorImageMethod,
+    &AnchorTabularMethod,
+    &AnchorTextMethod,
+    &GridCounterfactualMethod,
+    #[cfg(feature = "gradients")]
+    &IntegratedGradientsMethod,
+    &KernelShapMethod,
+];
+
+/// Methods that this build leaves out, and the feature that brings each.
+const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "gradients"))]
+    ("integrated-gradients", "gradients"),
+];
 
 /// The method of a name.
 #[must_use]
@@ -112,6 +144,11 @@ pub fn find(name: &str) -> Option<&'static dyn Registered> {
 /// What to say about a name that no method has.
 #[must_use]
 pub fn unknown(name: &str) -> String {
+    if let Some((_, feature)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == name) {
+        return format!(
+            "`{name}` is not in this build of the command: build it with `--features {feature}`"
+        );
+    }
     let names: Vec<String> = METHODS.iter().map(|method| format!("`{}`", method.name())).collect();
     format!("there is no method `{name}`, the methods are {}", names.join(", "))
 }
@@ -131,7 +168,16 @@ impl<M: Method> Registered for M {
 
     fn explain(&self, job: &Job, request: &Request) -> Result<Outcome, Failure> {
         let prepared = Prepared::<M>::new(job, request)?;
-        let mut sink = sink::<M>(&request.output, &prepared)?;
+        let mut sink = sink(&request.output, &prepared)?;
         prepared.run(request.progress, sink.as_mut())
+    }
+}
+
+/// Puts the name of an output in the place of `output N`.
+fn name_output(text: &mut String, outputs: &[String]) {
+    let Some(rest) = text.strip_prefix("output ") else { return };
+    let (index, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    if let Some(name) = index.parse().ok().and_then(|index: usize| outputs.get(index)) {
+        *text = format!("{name} {rest}").trim_end().to_owned();
     }
 }

@@ -51,7 +51,7 @@ fn jobs() {
     check_job(
         "method = \"kernel-shap\"",
         "method = \"lime\"",
-        "error: job.toml:1: there is no method `lime`, the methods are `anchor-tabular`, `grid-counterfactual`, `kernel-shap`",
+        "error: job.toml:1: there is no method `lime`, the methods are `anchor-image`, `anchor-tabular`, `anchor-text`, `grid-counterfactual`, ...",
     );
     check_job("method = \"kernel-shap\"\n", "", "error: job.toml:1: missing field `method`");
     check_job(
@@ -66,7 +66,11 @@ fn jobs() {
     );
     check_job("[model]", "[model", "error: job.toml:2: unclosed table, expected `]`");
     check_job("path = \"iris_mlp.onnx\"\n", "", "error: job.toml:2: missing field `path`");
-    check_job("train = \"train.csv\"\n", "", "error: job.toml:4: missing field `train`");
+    check_job(
+        "train = \"train.csv\"\n",
+        "",
+        "error: job.toml: there are no training rows: give `train` in [data]",
+    );
     check_job(
         "input = \"input.csv\"\n",
         "",
@@ -74,8 +78,8 @@ fn jobs() {
     );
     check_more(
         "weights = 1\n",
-        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `target`, `categories`, \
-         `background_rows`, `edges`",
+        "error: job.toml:8: unknown field `weights`, expected one of `train`, `input`, `images`, `background_images`, \
+         `column`, `vectors`, `target`, `categories`, `background_rows`, `edges`",
     );
     check_more(
         "background_rows = 0\n",
@@ -89,6 +93,16 @@ fn jobs() {
     let Ran { code, stderr, .. } = folder.xai(&["explain", "none.toml"]);
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error: cannot read the job file `none.toml`: "), "{stderr}");
+}
+
+#[cfg(not(feature = "gradients"))]
+#[test]
+fn a_method_that_was_left_out_names_its_feature() {
+    check_job(
+        "kernel-shap",
+        "integrated-gradients",
+        "error: job.toml:1: `integrated-gradients` is not in this build of the command: build it with `--features gradients`",
+    );
 }
 
 #[test]

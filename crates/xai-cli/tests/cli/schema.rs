@@ -33,8 +33,7 @@ fn without_a_method_there_are_all() {
 fn the_schema_of_no_method_is_refused() {
     let Ran { code, stdout, stderr } = Folder::new().xai(&["schema", "lime"]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert_eq!(
-        stderr,
-        "error: there is no method `lime`, the methods are `anchor-tabular`, `grid-counterfactual`, `kernel-shap`\n"
-    );
+    let start =
+        "error: there is no method `lime`, the methods are `anchor-image`, `anchor-tabular`, ";
+    assert!(stderr.starts_with(start), "{stderr}");
 }

@@ -1,0 +1,149 @@
+//! Convolutions of stride 1 with few outputs, without unfolding.
+//!
+//! The padded image is one long line, in which a position of the kernel is a distance: the output at `i` is a sum over
+//! positions of a weight times the cell at `i` plus the distance.
+//! Where a line of the image ends, the sums mean nothing and are left out.
+//! Unfolding pays only when many outputs share it.
+
+use super::real::Real;
+use super::window::Window;
+
+/// Cells computed together, and outputs that share their loads; the sums of both stay in registers.
+const CELLS: usize = 8;
+const OUTPUTS: usize = 4;
+
+/// The most outputs for which this is faster than unfolding and multiplying.
+pub(super) const MOST_OUTPUTS: usize = 32;
+
+/// A convolution of one group, ready for many images.
+pub(super) struct Direct<T> {
+    image: [usize; 2],
+    padded: [usize; 2],
+    before: [usize; 2],
+    out: [usize; 2],
+    n_outputs: usize,
+    /// The distance of each position of the kernel, channel after channel.
+    distances: Vec<usize>,
+    /// For each block of outputs, the weights of each position, one for each output.
+    weights: Vec<[T; OUTPUTS]>,
+    bias: Vec<T>,
+    /// The padded image, and cells behind it that only sums without a meaning read.
+    line: Vec<T>,
+}
+
+impl<T: Real> Direct<T> {
+    /// `weight(output, channel, y, x)` for a kernel of `window`, whose stride is 1.
+    pub(super) fn new(
+        window: &Window,
+        image: [usize; 2],
+        out: [usize; 2],
+        [n_outputs, n_channels]: [usize; 2],
+        weight: impl Fn(usize, usize, usize, usize) -> T,
+        bias: impl Fn(usize) -> T,
+    ) -> Self {
+        let zero = T::from_f64(0.0);
+        let padded = [0, 1].map(|axis| window.before[axis] + image[axis] + window.after[axis]);
+        let area = padded[0] * padded[1];
+        let [height, width] = window.kernel;
+        let positions = || {
+            let of_channel = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+            (0..n_channels).flat_map(move |c| of_channel.clone().map(move |(y, x)| (c, y, x)))
+        };
+        let distance = |(c, y, x): (usize, usize, usize)| {
+            c * area + y * window.dilation[0] * padded[1] + x * window.dilation[1]
+        };
+        let blocks = (0..n_outputs).step_by(OUTPUTS);
+        let of_block = |first: usize| {
+            let weight = &weight;
+            positions().map(move |(c, y, x)| {
+                let of_output = |o: usize| {
+                    if first + o < n_outputs { weight(first + o, c, y, x) } else { zero }
+                };
+                std::array::from_fn(of_output)
+            })
+        };
+        Direct {
+            image,
+            padded,
+            before: window.before,
+            out,
+            n_outputs,
+            distances: positions().map(distance).collect(),
+            weights: blocks.flat_map(of_block).collect(),
+            bias: (0..n_outputs).map(bias).collect(),
+            line: vec![zero; n_channels * area + CELLS],
+        }
+    }
+
+    /// The outputs for the channels of one image.
+    pub(super) fn apply(&mut self, channels: &[T], outputs: &mut [T]) {
+        let [height, width] = self.image;
+        let [padded_height, padded_width] = self.padded;
+        let planes = channels.chunks_exact(height * width);
+        let padded_planes = self.line.chunks_exact_mut(padded_height * padded_width);
+        for (plane, padded) in planes.zip(padded_planes) {
+            let lines = padded.chunks_exact_mut(padded_width).skip(self.before[0]);
+            for (from, to) in plane.chunks_exact(width).zip(lines) {
+                to[self.before[1]..self.before[1] + width].copy_from_slice(from);
+            }
+        }
+        let [out_height, out_width] = self.out;
+        let length = (out_height - 1) * padded_width + out_width;
+        let zero = T::from_f64(0.0);
+        for (block, weights) in self.weights.chunks_exact(self.distances.len()).enumerate() {
+            let first = block * OUTPUTS;
+            let bias = std::array::from_fn(|o| self.bias.get(first + o).copied().unwrap_or(zero));
+            for start in (0..length).step_by(CELLS) {
+                let sums = sums(&self.line[start..], &self.distances, weights, bias);
+                let rows = outputs.chunks_exact_mut(out_height * out_width).skip(first);
+                for (row, sums) in rows.zip(&sums) {
+                    scatter(row, sums, start, padded_width, out_width);
+                }
+            }
+        }
+        debug_assert_eq!(outputs.len(), self.n_outputs * out_height * out_width);
+    }
+}
+
+/// The sums of all positions for some cells and outputs.
+#[inline]
+fn sums<T: Real>(
+    line: &[T],
+    distances: &[usize],
+    weights: &[[T; OUTPUTS]],
+    bias: [T; OUTPUTS],
+) -> [[T; CELLS]; OUTPUTS] {
+    let mut sums = bias.map(|bias| [bias; CELLS]);
+    for (&distance, weights) in distances.iter().zip(weights) {
+        let cells: &[T; CELLS] =
+            line[distance..distance + CELLS].try_into().expect("a slice of that length");
+        for (sums, &weight) in sums.iter_mut().zip(weights) {
+            for (sum, &cell) in sums.iter_mut().zip(cells) {
+                *sum += weight * cell;
+            }
+        }
+    }
+    sums
+}
+
+/// Writes cells of the long line to the lines of an output, without those between the lines.
+#[inline]
+fn scatter<T: Copy>(
+    row: &mut [T],
+    sums: &[T; CELLS],
+    start: usize,
+    padded_width: usize,
+    width: usize,
+) {
+    let (y, x) = (start / padded_width, start % padded_width);
+    if x + CELLS <= width {
+        row[y * width + x..y * width + x + CELLS].copy_from_slice(sums);
+        return;
+    }
+    for (cell, sum) in sums.iter().enumerate() {
+        let (y, x) = ((start + cell) / padded_width, (start + cell) % padded_width);
+        if x < width && y * width + x < row.len() {
+            row[y * width + x] = *sum;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What integrated gradients found.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, ArrayD, Axis, Dimension};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xai_core::figure::{Bar, Bars, Figure, HeatMap, Panel, Table};
+use xai_core::{Stop, nested};
+
+use crate::target::Target;
+
+/// The attributions of one instance. The field names are the JSON keys.
+///
+/// Paths are numbered by baseline, and with a noise tunnel by copy and then by baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IntegratedGradientsData {
+    /// What each number of the inputs or of the layer contributes to the output, in units of the output; of the output per
+    /// unit of the input without `multiply_by_inputs`, and squared for squares and variances of a noise tunnel. One array
+    /// for each attributed tensor, of its shape.
+    #[serde(with = "nested::list")]
+    #[schemars(with = "Vec<nested::Lists>")]
+    pub attributions: Vec<ArrayD<f64>>,
+    /// Their standard errors, where they are estimated from a sample; shapes of `attributions`.
+    #[serde(with = "tensors")]
+    #[schemars(with = "Option<Vec<nested::Lists>>")]
+    pub standard_errors: Option<Vec<ArrayD<f64>>>,
+    /// How much the last refinement moved them: an estimate of what the quadrature with half as many steps had missed, and
+    /// for smooth models far above what is still missing. The mean over all paths; shapes of `attributions`, only with a
+    /// `tolerance`.
+    #[serde(with = "tensors")]
+    #[schemars(with = "Option<Vec<nested::Lists>>")]
+    pub quadrature_errors: Option<Vec<ArrayD<f64>>>,
+    /// The attributed tensors of the instance.
+    #[serde(rename = "X", with = "nested::list")]
+    #[schemars(with = "Vec<nested::Lists>")]
+    pub x: Vec<ArrayD<f64>>,
+    /// The tensors that were handed to the model as they are, by name.
+    #[serde(with = "named")]
+    #[schemars(with = "BTreeMap<String, nested::Lists>")]
+    pub forward_kwargs: BTreeMap<String, ArrayD<f64>>,
+    /// The baselines at the model's inputs, one array for each attributed tensor, with an axis `n_baselines` in front.
+    #[serde(with = "nested::list")]
+    #[schemars(with = "Vec<nested::Lists>")]
+    pub baselines: Vec<ArrayD<f64>>,
+    /// The weights of the baselines, adding up to 1, shape `(n_baselines,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub baseline_weights: Array1<f64>,
+    /// The model's outputs at the instance, in the shape of its output.
+    #[serde(with = "nested")]
+    #[schemars(with = "nested::Lists")]
+    pub predictions: ArrayD<f64>,
+    /// The explained output at the instance; one minus the output for target 0 of a model with one.
+    pub output: f64,
+    /// The explained output at each baseline, shape `(n_baselines,)`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub baseline_outputs: Array1<f64>,
+    /// The completeness gap of each path, in units of the output: the sum of its attributions (multiplied by the inputs in
+    /// any case) less the change of the output. Shape `(n_paths,)`; one number for a distribution of baselines, whose
+    /// change is that from the mean output at them.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub deltas: Array1<f64>,
+    /// The gaps as parts of the change of the output, or of 1e-12 where that is more; shape of `deltas`.
+    #[serde(with = "nested")]
+    #[schemars(with = "Vec<f64>")]
+    pub relative_deltas: Array1<f64>,
+    /// The standard errors of the deltas that are estimated from a sample; shape of `deltas`.
+    #[serde(with = "nested::option")]
+    #[schemars(with = "Option<Vec<f64>>")]
+    pub delta_standard_errors: Option<Array1<f64>>,
+    /// The output that is explained; `null` where the model has one and none was named.
+    pub target: Option<Target>,
+    /// Points on each path, shape of `deltas`; for a distribution of baselines the draws.
+    pub steps: Vec<usize>,
+    /// Noisy copies or draws that are behind the attributions; 1 where nothing is drawn.
+    pub n_samples: usize,
+    /// Whether the work is complete, and what is known of its precision.
+    pub status: Status,
+    /// The same in words.
+    pub reason: String,
+    /// What ended the work early; `null` where nothing did.
+    pub stop: Option<Stop>,
+    /// The explained output at equally spaced points from each baseline to the instance, shape
+    /// `(n_baselines, n_steps + 1)`.
+    #[serde(with = "nested::option")]
+    #[schemars(with = "Option<Vec<Vec<f64>>>")]
+    pub curve: Option<Array2<f64>>,
+    /// Names of the attributed tensors of the inputs, in the order of `X`.
+    pub input_names: Vec<String>,
+    /// Names of the tensors that have attributions, in the order of `attributions`: those of the inputs or of the layer.
+    pub names: Vec<String>,
+    /// Names of the columns, where `attributions` are those of a table's columns.
+    pub feature_names: Option<Vec<String>>,
+}
+
+/// What is known of the precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// All steps or draws that were asked for are done; the gap and the standard errors say how good they are.
+    Fixed,
+    /// Every path was refined until its gap was within the tolerance.
+    Converged,
+    /// `max_steps` points were not enough for every path.
+    MaxSteps,
+    /// A budget, the clock or the observer ended the work; the answer is the best so far.
+    Stopped,
+}
+
+/// Lists of arrays that may be absent.
+mod tensors {
+    use ndarray::ArrayD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use xai_core::nested;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct List(#[serde(with = "nested::list")] Vec<ArrayD<f64>>);
+
+    #[allow(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(
+        arrays: &Option<Vec<ArrayD<f64>>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        arrays.clone().map(List).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<ArrayD<f64>>>, D::Error> {
+        Ok(Option::<List>::deserialize(deserializer)?.map(|list| list.0))
+    }
+}
+
+/// Arrays by name.
+mod named {
+    use std::collections::BTreeMap;
+
+    use ndarray::ArrayD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use xai_core::nested;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Own(#[serde(with = "nested")] ArrayD<f64>);
+
+    pub(super) fn serialize<S: Serializer>(
+        arrays: &BTreeMap<String, ArrayD<f64>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(arrays.iter().map(|(name, array)| (name, Own(array.clone()))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, ArrayD<f64>>, D::Error> {
+        let arrays = BTreeMap::<String, Own>::deserialize(deserializer)?;
+        Ok(arrays.into_iter().map(|(name, own)| (name, own.0)).collect())
+    }
+}
+
+impl IntegratedGradientsData {
+    /// A table of the outputs, then one panel for each array of attributions: a heat map for one with two long axes, with
+    /// or without a short axis of channels, which are added up; bars, the largest first, for any other.
+    #[must_use]
+    pub fn figure(&self) -> Figure {
+        let target =
+            self.target.as_ref().map_or_else(|| "output".to_owned(), |t| format!("output {t}"));
+        let mean = self.baseline_weights.dot(&self.baseline_outputs);
+        let sum: f64 = self.attributions.iter().map(|own| own.sum()).sum();
+        let largest = [self.output, mean, sum].iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+        let numbers =
+            [self.output, mean, self.output - mean, sum].map(|value| digits(largest, value));
+        let columns = ["", "output", "at the baseline", "change", "sum of attributions"];
+        let table = Table {
+            title: "What is explained".to_owned(),
+            columns: columns.map(str::to_owned).to_vec(),
+            rows: vec![std::iter::once(target).chain(numbers).collect()],
+        };
+        let panels = (0..self.attributions.len()).map(|tensor| self.panel(tensor));
+        Figure {
+            title: "Integrated gradients".to_owned(),
+            panels: std::iter::once(Panel::Table(table)).chain(panels).collect(),
+        }
+    }
+
+    fn panel(&self, tensor: usize) -> Panel {
+        let (attributions, title) = (&self.attributions[tensor], self.names[tensor].clone());
+        if let Some(map) = plane(attributions) {
+            let (size, values) = (map.dim(), map.into_iter().collect());
+            return Panel::HeatMap(HeatMap::new(title, "attribution", size, values));
+        }
+        let errors = self.standard_errors.as_ref().map(|errors| &errors[tensor]);
+        let at_inputs = self.names == self.input_names;
+        let values = self.x.get(tensor).filter(|_| at_inputs);
+        let named = self.feature_names.as_ref();
+        let bar = |(place, (index, &value)): (usize, (ndarray::IxDyn, &f64))| Bar {
+            label: named.map_or_else(
+                || format!("{title}{:?}", index.as_array_view().to_vec()),
+                |names| names[place].clone(),
+            ),
+            detail: values.map_or_else(String::new, |values| values[index.clone()].to_string()),
+            value,
+            error: errors.map(|errors| errors[index]),
+        };
+        let mut bars: Vec<Bar> = attributions.indexed_iter().enumerate().map(bar).collect();
+        bars.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+        Panel::Bars(Bars { title, unit: "attribution".to_owned(), bars })
+    }
+}
+
+/// The most channels of an image.
+const MAX_CHANNELS: usize = 4;
+
+/// Attributions as a plane of pixels, where they have such a shape: two axes of at least 2, and perhaps a last or first
+/// one of channels, which is summed over.
+fn plane(attributions: &ArrayD<f64>) -> Option<Array2<f64>> {
+    let summed = match *attributions.shape() {
+        [_, _] => attributions.clone(),
+        [_, _, channels] if channels <= MAX_CHANNELS => attributions.sum_axis(Axis(2)),
+        [channels, _, _] if channels <= MAX_CHANNELS => attributions.sum_axis(Axis(0)),
+        _ => return None,
+    };
+    let plane: Array2<f64> = summed.into_dimensionality().ok()?;
+    (2 <= plane.nrows() && 2 <= plane.ncols()).then_some(plane)
+}
+
+/// A number with as many decimals as show five digits of `largest`.
+fn digits(largest: f64, value: f64) -> String {
+    let magnitude = if 0.0 < largest { largest.log10().floor() } else { 0.0 };
+    if !(-6.0..9.0).contains(&magnitude) {
+        return format!("{value:.4e}");
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 10")]
+    let decimals = (4.0 - magnitude).max(0.0) as usize;
+    format!("{value:.decimals$}")
+}

@@ -1,0 +1,348 @@
+//! Integrated gradients: the ends of the paths, the gradients along them, the attributions.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use serde::{Deserialize, Serialize};
+use xai_core::tabular::{Encoding, Features, Kind};
+use xai_core::{
+    About, Differentiable, Error, Explainer, Input, Params, Result, Row, Run, Semantics, Valid,
+    require, same_shape,
+};
+
+use crate::baselines::{Baselines, Starts};
+use crate::data::{IntegratedGradientsData, Status};
+use crate::layout::{InputTensor, Layout};
+use crate::params::IntegratedGradientsParams;
+use crate::quadrature::{Rule, nested};
+use crate::sampling::expected_gradients;
+use crate::session::{Answer, Session, Work};
+use crate::target::Target;
+
+/// Integrated gradients of a differentiable model. Made by [`IntegratedGradientsParams::build`] or
+/// [`build_inputs`](IntegratedGradientsParams::build_inputs).
+///
+/// # Cost
+/// With `m` baselines, `n` steps and a model whose gradient costs `c` queries
+/// ([`Differentiable::vjp_queries`]: 1 for a white box, twice the columns for central differences) an explanation costs
+/// `1 + m + m n c` queries. A layer adds `1 + m` for the way to it, a curve `m (n - 1)`. With `s` noisy copies it is
+/// `1 + m + s (1 + m n c)`, and one more for each copy at a layer. A distribution of `m` rows costs `1 + m + s c` for
+/// `s` draws. Refinement ends at `max_steps` points for each path, and asks for none twice.
+/// Rows explained in one call share the model's batches.
+///
+/// # Source
+/// Sundararajan, Taly & Yan 2017, "Axiomatic attribution for deep networks", equation 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct IntegratedGradients {
+    params: Valid<IntegratedGradientsParams>,
+    features: Option<Features>,
+    #[serde(skip)]
+    derived: Derived,
+}
+
+/// What is kept of an explainer; the rest follows from it.
+#[derive(Deserialize)]
+struct Saved {
+    params: Valid<IntegratedGradientsParams>,
+    features: Option<Features>,
+}
+
+impl TryFrom<Saved> for IntegratedGradients {
+    type Error = Error;
+
+    fn try_from(saved: Saved) -> Result<Self> {
+        IntegratedGradients::new(saved.params, saved.features)
+    }
+}
+
+/// What follows from the settings.
+#[derive(Clone, Debug, PartialEq)]
+struct Derived {
+    layout: Layout,
+    starts: Starts,
+    /// One rule, or with a tolerance all nested ones.
+    rules: Vec<Rule>,
+}
+
+impl IntegratedGradients {
+    pub(crate) fn new(
+        params: Valid<IntegratedGradientsParams>,
+        features: Option<Features>,
+    ) -> Result<Self> {
+        let n_columns = features.as_ref().map(Features::n_columns);
+        let layout = match n_columns {
+            Some(n_columns) if params.inputs.is_empty() => {
+                Layout::new(&[InputTensor::new("input", &[n_columns])])
+            }
+            _ => Layout::new(&params.inputs),
+        };
+        if let Some(n_columns) = n_columns {
+            same_shape("the columns of `inputs`", &[n_columns], &[layout.n_columns()])?;
+        }
+        let starts = params.baselines.lay_out(&layout)?;
+        let rules = match params.tolerance {
+            None => vec![params.method.rule(params.n_steps, params.semantics)?],
+            Some(_) => nested(params.n_steps, params.max_steps)?,
+        };
+        Ok(IntegratedGradients { params, features, derived: Derived { layout, starts, rules } })
+    }
+
+    /// The settings it was built with.
+    #[must_use]
+    pub fn params(&self) -> &IntegratedGradientsParams {
+        &self.params
+    }
+
+    /// The same explainer of another output, for instance of the true class of a row.
+    ///
+    /// # Errors
+    /// [`Error::Param`] when `output_shape` is known and has no such output.
+    pub fn with_target(&self, target: Target) -> Result<Self> {
+        let params = IntegratedGradientsParams {
+            target: Some(target),
+            target_fn: None,
+            ..self.params.clone().into_inner()
+        };
+        IntegratedGradients::new(params.check()?, self.features.clone())
+    }
+
+    /// The same explainer with other starts, for instance those of one row.
+    ///
+    /// # Errors
+    /// As [`IntegratedGradientsParams::build`].
+    pub fn with_baselines(&self, baselines: Baselines) -> Result<Self> {
+        let params = IntegratedGradientsParams { baselines, ..self.params.clone().into_inner() };
+        IntegratedGradients::new(params.check()?, self.features.clone())
+    }
+}
+
+impl Explainer for IntegratedGradients {
+    type Input = Row;
+    type Model<'m> = dyn Differentiable + 'm;
+    type Data = IntegratedGradientsData;
+    const ABOUT: About =
+        About { name: "IntegratedGradients", kind: &["whitebox"], scope: &["local"] };
+
+    fn params(&self) -> &impl Serialize {
+        &self.params
+    }
+
+    fn check_input(&self, x: &Row) -> Result<()> {
+        same_shape("the input", &[self.derived.layout.n_columns()], x.shape())?;
+        x.check()
+    }
+
+    /// The points of one row leave a part of a batch empty.
+    const TOGETHER: usize = 32;
+
+    fn compute(
+        &self,
+        model: &(dyn Differentiable + '_),
+        x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<IntegratedGradientsData> {
+        let mut computed = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+        computed.pop().expect("one result for one input")
+    }
+
+    fn compute_together(
+        &self,
+        model: &(dyn Differentiable + '_),
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<IntegratedGradientsData>>> {
+        let Derived { layout, starts, rules } = &self.derived;
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let params = &*self.params;
+        let cut = match &params.layer {
+            None => None,
+            Some(layer) => {
+                let cut = model.cut(layer, params.attribute_to_layer_inputs);
+                require(
+                    cut.is_some(),
+                    "layer",
+                    "the name of a layer the model can be cut at",
+                    layer,
+                )?;
+                cut
+            }
+        };
+        let work = Work { params, layout, starts, rules, model, cut };
+        if work.cut.is_none() {
+            self.afford(&work, layout.n_columns(), runs)?;
+        }
+        let sessions = work.begin(inputs, runs)?;
+        let at = self.at_layout(&sessions[0])?;
+        if work.cut.is_some() {
+            self.afford(&work, at.n_columns(), runs)?;
+        }
+        let answers = match &params.baselines {
+            Baselines::Distribution(own) => expected_gradients(&work, own, &sessions, runs)?,
+            _ => work.integrate(&sessions, runs)?,
+        };
+        let stopped = answers.iter().any(|answer| answer.stop.is_some());
+        let curves = match params.curve && !stopped {
+            true => work.curves(&sessions, runs)?.into_iter().map(Some).collect(),
+            false => vec![None; sessions.len()],
+        };
+        let parts = sessions.into_iter().zip(answers).zip(curves).zip(runs);
+        Ok(parts
+            .map(
+                |(((session, answer), curve), run)| Ok(self.data(&at, session, answer, curve, run)),
+            )
+            .collect())
+    }
+}
+
+impl IntegratedGradients {
+    /// The tensors where gradients are taken.
+    fn at_layout(&self, session: &Session) -> Result<Layout> {
+        let Some(layer) = &self.params.layer else { return Ok(self.derived.layout.clone()) };
+        let width = session.at_x.len();
+        if self.params.layer_tensors.is_empty() {
+            return Ok(Layout::new(&[InputTensor::new(layer, &[width])]));
+        }
+        let layout = Layout::new(&self.params.layer_tensors);
+        same_shape("the columns of `layer_tensors`", &[width], &[layout.n_columns()])?;
+        Ok(layout)
+    }
+
+    /// Refuses a budget that is below the price of an answer, where that is known before.
+    fn afford(&self, work: &Work<'_>, width: usize, runs: &[Run<'_>]) -> Result<()> {
+        let params = work.params;
+        let sampled = matches!(params.baselines, Baselines::Distribution(_));
+        if sampled || params.tolerance.is_some() || params.noise_tunnel.is_some() {
+            return Ok(());
+        }
+        let (m, n) = (work.starts.len() as u64, params.n_steps as u64);
+        let gradients = m * n * work.head().vjp_queries(width);
+        // With a cut the ends are paid for already.
+        let ends = if work.cut.is_some() { 0 } else { 1 + m };
+        let curve = if params.curve { m * (n - 1) } else { 0 };
+        let needed = ends + gradients + curve;
+        match runs.iter().filter_map(Run::queries_left).min() {
+            Some(left) if left < needed => {
+                let spent = runs.first().map_or(0, Run::queries);
+                let what = "the budget of model queries";
+                Err(Error::Budget { what, given: left + spent, needed: needed + spent })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn data(
+        &self,
+        at: &Layout,
+        session: Session,
+        answer: Answer,
+        curve: Option<Array2<f64>>,
+        run: &mut Run<'_>,
+    ) -> IntegratedGradientsData {
+        let Derived { layout, starts, .. } = &self.derived;
+        self.doubt(&answer, run);
+        let single = session.outputs.len() == 1 && session.target.is_some();
+        let wrong = single && self.params.semantics == Semantics::Reference;
+        // The reference takes the change of a single output with the wrong sign.
+        let reported =
+            |(delta, change): (&f64, &f64)| if wrong { delta + 2.0 * change } else { *delta };
+        let deltas: Array1<f64> = answer.deltas.iter().zip(&answer.changes).map(reported).collect();
+        let relative: Array1<f64> = deltas
+            .iter()
+            .zip(&answer.changes)
+            .map(|(delta, change)| delta / change.abs().max(SMALLEST_CHANGE))
+            .collect();
+        let reason = self.reason(&answer, &relative);
+        let shape = self.params.output_shape.clone().unwrap_or_else(|| vec![session.outputs.len()]);
+        let predictions = ArrayD::from_shape_vec(IxDyn(&shape), session.outputs.to_vec())
+            .expect("the outputs were compared with their shape");
+        let names = |layout: &Layout| layout.attributed().map(|(t, _)| t.name.clone()).collect();
+        let plain = self.params.inputs.is_empty() && self.params.layer.is_none();
+        IntegratedGradientsData {
+            attributions: at.split(&answer.attributions),
+            standard_errors: answer.standard_errors.map(|errors| at.split(&errors)),
+            quadrature_errors: answer.quadrature_errors.map(|errors| at.split(&errors)),
+            x: layout.split(&session.x),
+            forward_kwargs: layout
+                .passed()
+                .map(|(own, columns)| (own.name.clone(), layout.tensor(own, columns, &session.x)))
+                .collect::<BTreeMap<_, _>>(),
+            baselines: layout.split_rows(&session.starts),
+            baseline_weights: Array1::from(starts.weights.clone()),
+            predictions,
+            output: session.output,
+            baseline_outputs: session.start_outputs,
+            reason,
+            deltas,
+            relative_deltas: relative,
+            delta_standard_errors: answer.delta_standard_errors,
+            target: session.target,
+            steps: answer.steps,
+            n_samples: answer.n_samples,
+            status: answer.status,
+            stop: answer.stop,
+            curve,
+            input_names: names(layout),
+            names: names(at),
+            feature_names: self.features.as_ref().filter(|_| plain).map(columns),
+        }
+    }
+
+    /// Warns of a gap that the authors of the method call too large.
+    fn doubt(&self, answer: &Answer, run: &mut Run<'_>) {
+        let gaps = answer.deltas.iter().zip(&answer.changes);
+        let large = gaps.filter(|(delta, change)| {
+            (LARGE_GAP * change.abs()).max(self.params.absolute_tolerance) < delta.abs()
+        });
+        let drawn = answer.delta_standard_errors.is_some();
+        if let Some((delta, change)) = large.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))
+            && !drawn
+        {
+            let message = format!(
+                "the attributions miss the change of the output, {change}, by {delta}: more steps or a tolerance would tell"
+            );
+            run.warn("intgrad.gap", message);
+        }
+    }
+
+    fn reason(&self, answer: &Answer, relative: &Array1<f64>) -> String {
+        let most = answer.steps.iter().max().copied().unwrap_or_default();
+        let gap = relative.iter().fold(0.0_f64, |gap, value| gap.max(value.abs()));
+        let done = match (&self.params.baselines, self.params.noise_tunnel) {
+            (Baselines::Distribution(_), _) => format!("{} draws", answer.n_samples),
+            (_, Some(_)) => {
+                format!("{} noisy copies with up to {most} points each", answer.n_samples)
+            }
+            _ => format!("{most} points on each path"),
+        };
+        match (answer.status, answer.stop) {
+            (Status::Stopped, Some(stop)) => format!("{done}, then {stop}"),
+            (Status::Converged, _) => {
+                format!("every gap is within the tolerance with at most {most} points on a path")
+            }
+            (Status::MaxSteps, _) => format!(
+                "{done} are the most that `max_steps` allows, and a gap is {gap:.1e} of the change of the output"
+            ),
+            _ => format!("{done}, as asked for"),
+        }
+    }
+}
+
+/// Changes below this count as this much in relative gaps.
+const SMALLEST_CHANGE: f64 = 1e-12;
+
+/// The gap, as a part of the change of the output, that Sundararajan et al. 2017, section 5, ask to stay below.
+const LARGE_GAP: f64 = 0.05;
+
+/// Names of the columns of a table: of the feature, and of the category where it has one column for each.
+fn columns(features: &Features) -> Vec<String> {
+    let names = features.iter().flat_map(|feature| match &feature.kind {
+        Kind::Categorical { categories, encoding: Encoding::OneHot } => {
+            categories.iter().map(|category| format!("{}={category}", feature.name)).collect()
+        }
+        _ => vec![feature.name.clone()],
+    });
+    names.collect()
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod baselines;
+mod data;
+mod explainer;
+mod integral;
+mod layout;
+mod moments;
+mod params;
+pub mod quadrature;
+mod sampling;
+mod session;
+mod target;
+
+pub use baselines::{BaselineValue, Baselines};
+pub use data::{IntegratedGradientsData, Status};
+pub use explainer::IntegratedGradients;
+pub use layout::InputTensor;
+pub use params::{IntegratedGradientsParams, NoiseKind, NoiseTunnel};
+pub use target::{Target, TargetFunction};

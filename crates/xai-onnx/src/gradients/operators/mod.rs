@@ -1,0 +1,147 @@
+//! What each operator does to tensors of candle.
+//!
+//! An operator is resolved once: weights, axes and shapes that are constants are read then, and what is left is a
+//! function of the tensors that change.
+
+mod algebra;
+mod elementwise;
+mod images;
+mod shape;
+
+use tract_onnx::pb::NodeProto;
+use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Tensor};
+
+use super::tensors::{Place, tensor};
+use crate::error::OnnxError;
+use crate::operators::{Attributes, node_name};
+
+/// From what a node reads (`None` for an input that is left out) and the size of the batch to what it makes.
+pub(super) type Operator =
+    Box<dyn Fn(&[Option<&Tensor>], usize) -> candle::Result<Vec<Tensor>> + Send + Sync>;
+
+/// A node with the constants that it reads.
+pub(super) struct Node<'a> {
+    pub(super) attributes: Attributes<'a>,
+    pub(super) proto: &'a NodeProto,
+    pub(super) opset: i64,
+    /// The size of batch that the graph was made for.
+    pub(super) declared: Option<usize>,
+    pub(super) constants: Vec<Option<Tensor>>,
+    pub(super) place: &'a Place,
+}
+
+/// Resolves a node.
+pub(super) fn operator(node: &Node<'_>) -> Result<Operator, OnnxError> {
+    let families = [elementwise::operator, algebra::operator, images::operator, shape::operator];
+    for family in families {
+        if let Some(operator) = family(node)? {
+            return Ok(operator);
+        }
+    }
+    let proto = node.proto;
+    Err(OnnxError::UnsupportedOperator {
+        operator: proto.op_type.clone(),
+        domain: if proto.domain.is_empty() { "ai.onnx".into() } else { proto.domain.clone() },
+        node: node_name(proto),
+        hint: "it has no gradient here; explain the model as a black box, or without this node"
+            .into(),
+    })
+}
+
+impl Node<'_> {
+    fn is_given(&self, place: usize) -> bool {
+        self.proto.input.get(place).is_some_and(|name| !name.is_empty())
+    }
+
+    fn constant(&self, place: usize) -> Option<&Tensor> {
+        self.constants.get(place)?.as_ref()
+    }
+
+    fn refuse(&self, problem: impl Into<String>) -> OnnxError {
+        let problem = format!("({}) {}", self.proto.op_type, problem.into());
+        OnnxError::Graph { what: "node", name: node_name(self.proto), problem }
+    }
+
+    /// An input that must not depend on the row; `None` when it is left out.
+    fn fixed(&self, place: usize, what: &str) -> Result<Option<&Tensor>, OnnxError> {
+        if self.is_given(place) && self.constant(place).is_none() {
+            return Err(self.refuse(format!("must have a constant {what} to be differentiated")));
+        }
+        Ok(self.constant(place))
+    }
+
+    /// Integers from an input of newer operator sets or from an attribute of older ones.
+    fn integers(&self, place: usize, attribute: &str) -> Result<Option<Vec<i64>>, OnnxError> {
+        if let Some(tensor) = self.fixed(place, attribute)? {
+            let entries = integers(tensor).map_err(|error| self.refuse(error.to_string()))?;
+            return Ok(Some(entries));
+        }
+        let listed = self.attributes.ints(attribute);
+        Ok((!listed.is_empty()).then(|| listed.to_vec()))
+    }
+
+    /// A number from an input or from an attribute.
+    fn number(&self, place: usize, attribute: &str) -> Result<Option<f64>, OnnxError> {
+        if let Some(tensor) = self.fixed(place, attribute)? {
+            let number = || tensor.flatten_all()?.get(0)?.to_dtype(DType::F64)?.to_scalar();
+            return Ok(Some(number().map_err(|error| self.refuse(error.to_string()))?));
+        }
+        Ok(self.attributes.float(attribute))
+    }
+
+    /// A tensor in an attribute.
+    fn value(&self) -> Result<Option<Tensor>, OnnxError> {
+        let holds = |name: &str| self.proto.attribute.iter().find(|a| a.name == name);
+        let listed = |numbers: Vec<f64>, shape: Vec<usize>| {
+            let made = Tensor::from_vec(numbers, shape, &Device::Cpu);
+            let made = made.and_then(|made| made.to_dtype(self.place.dtype));
+            let made = made.and_then(|made| made.to_device(&self.place.device));
+            made.map(Some).map_err(|error| self.refuse(error.to_string()))
+        };
+        let whole = |numbers: Vec<i64>, shape: Vec<usize>| {
+            let made = Tensor::from_vec(numbers, shape, &Device::Cpu);
+            made.map(Some).map_err(|error| self.refuse(error.to_string()))
+        };
+        if let Some(proto) = holds("value").and_then(|attribute| attribute.t.as_ref()) {
+            return tensor(proto, self.place).map(Some);
+        }
+        if let Some(attribute) = holds("value_float") {
+            return listed(vec![f64::from(attribute.f)], vec![]);
+        }
+        if let Some(attribute) = holds("value_floats") {
+            let numbers: Vec<f64> = attribute.floats.iter().copied().map(f64::from).collect();
+            let n = numbers.len();
+            return listed(numbers, vec![n]);
+        }
+        if let Some(attribute) = holds("value_int") {
+            return whole(vec![attribute.i], vec![]);
+        }
+        if let Some(attribute) = holds("value_ints") {
+            return whole(attribute.ints.clone(), vec![attribute.ints.len()]);
+        }
+        Ok(None)
+    }
+}
+
+/// An input that must be there.
+fn input<'t>(inputs: &[Option<&'t Tensor>], place: usize) -> candle::Result<&'t Tensor> {
+    let missing = || Error::msg(format!("input {place} is missing"));
+    inputs.get(place).copied().flatten().ok_or_else(missing)
+}
+
+/// The entries of an integer tensor.
+fn integers(tensor: &Tensor) -> candle::Result<Vec<i64>> {
+    tensor.to_dtype(DType::I64)?.flatten_all()?.to_vec1()
+}
+
+/// An axis that may be counted from the end.
+fn axis(axis: i64, rank: usize) -> candle::Result<usize> {
+    let counted = if axis < 0 { axis + i64::try_from(rank).unwrap_or(i64::MAX) } else { axis };
+    let counted = usize::try_from(counted).ok().filter(|axis| *axis < rank);
+    counted.ok_or_else(|| Error::msg(format!("there is no axis {axis} in a tensor of rank {rank}")))
+}
+
+/// Wraps a function of the first input.
+fn unary(f: impl Fn(&Tensor) -> candle::Result<Tensor> + Send + Sync + 'static) -> Operator {
+    Box::new(move |inputs, _| Ok(vec![f(input(inputs, 0)?)?]))
+}

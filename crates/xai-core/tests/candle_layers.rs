@@ -1,7 +1,11 @@
 //! Layers with short backward passes, against loops that say what they compute, against candle's own, and against
 //! central differences.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the model itself is under test, and a test may panic"
+)]
 
 use ndarray::{Array2, Array4, s};
 use xai_core::candle::candle_core::{DType, Device, Module, Result, Tensor, Var};

@@ -1,6 +1,10 @@
 //! Trained networks, against numbers of TensorFlow and alibi.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the model itself is under test, and a test may panic"
+)]
 
 mod candle_device;
 
@@ -134,7 +138,6 @@ fn attributions(
         row[usize::try_from(class).unwrap()] = 1.0;
     }
     let paths = Paths { from, to, alphas: &alphas, weights: &weights, cotangent: &cotangent };
-    #[allow(clippy::disallowed_methods, reason = "the model itself is under test")]
     let sums = model.path_vjp(&paths, 100).unwrap();
     sums * (to - from)
 }

@@ -2,9 +2,10 @@
 
 #![allow(
     clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
     clippy::float_cmp,
     clippy::unwrap_used,
-    reason = "weights are single precision, what is not differentiated is exactly zero, and a test may panic"
+    reason = "the model itself is under test, weights are single precision, what is not differentiated is exactly zero, and a test may panic"
 )]
 
 mod build;
@@ -237,7 +238,11 @@ fn every_cell_wise_operator_has_its_gradient() {
     let one = weights("one", &[], &[1.0]);
     let above = node("Add", &["square", "one"], &["above"]);
     for operator in ["Sqrt", "Log", "Reciprocal"] {
-        operators(&[square.clone(), above.clone(), y(operator, &["above"])], &[one.clone()], &[4]);
+        operators(
+            &[square.clone(), above.clone(), y(operator, &["above"])],
+            std::slice::from_ref(&one),
+            &[4],
+        );
     }
     for exponent in [1.0, 2.0, 3.0, 0.5, -1.5] {
         let exponent = weights("exponent", &[], &[exponent]);
@@ -246,12 +251,12 @@ fn every_cell_wise_operator_has_its_gradient() {
     }
     let pair = weights("pair", &[4], &[0.3, -0.2, 0.5, 2.0]);
     for operator in ["Add", "Sub", "Mul", "Div", "Max", "Min"] {
-        operators(&[y(operator, &["x", "pair"])], &[pair.clone()], &[4]);
+        operators(&[y(operator, &["x", "pair"])], std::slice::from_ref(&pair), &[4]);
         // Not a quotient by numbers near zero.
         let turned = [square.clone(), above.clone(), y(operator, &["pair", "above"])];
         operators(&turned, &[one.clone(), pair.clone()], &[3, 4]);
         let both = [square.clone(), above.clone(), y(operator, &["x", "above"])];
-        operators(&both, &[one.clone()], &[4]);
+        operators(&both, std::slice::from_ref(&one), &[4]);
     }
     let (low, high) = (weights("low", &[], &[-0.5]), weights("high", &[], &[0.4]));
     operators(&[y("Clip", &["x", "low", "high"])], &[low.clone(), high.clone()], &[5]);
@@ -273,8 +278,8 @@ fn products_reductions_and_normalisations_have_their_gradients() {
         weights(name, dims, &numbers)
     };
     let (w, b) = (of("w", &[4, 3], 1), of("b", &[3], 2));
-    operators(&[y("MatMul", &["x", "w"])], &[w.clone()], &[4]);
-    operators(&[y("MatMul", &["x", "w"])], &[w.clone()], &[2, 4]);
+    operators(&[y("MatMul", &["x", "w"])], std::slice::from_ref(&w), &[4]);
+    operators(&[y("MatMul", &["x", "w"])], std::slice::from_ref(&w), &[2, 4]);
     let gemm = y("Gemm", &["x", "w", "b"]).float("alpha", 0.5).float("beta", 2.0);
     operators(&[gemm], &[w, b], &[4]);
     let turned = [of("w", &[3, 4], 3), of("b", &[1, 3], 4)];
@@ -302,7 +307,7 @@ fn products_reductions_and_normalisations_have_their_gradients() {
         weights("v", &[3], &[0.5, 1.0, 2.0]),
     ];
     let normalise = y("BatchNormalization", &["x", "s", "b", "m", "v"]).float("epsilon", 1e-3);
-    operators(&[normalise.clone()], &parts, &[3, 2, 2]);
+    operators(std::slice::from_ref(&normalise), &parts, &[3, 2, 2]);
     operators(&[normalise], &parts, &[3]);
     let parts = [of("s", &[4], 8), of("b", &[4], 9)];
     operators(&[y("LayerNormalization", &["x", "s", "b"]).int("axis", -1)], &parts, &[3, 4]);

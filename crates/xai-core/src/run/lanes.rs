@@ -145,7 +145,7 @@ fn call(
 ) -> Result<Answer> {
     let model = match access {
         Access::BlackBox(model) => {
-            let outputs = call_model(model, block, first)?;
+            let outputs = call_model(model, block, first..first + block.nrows())?;
             return Ok(Answer {
                 outputs,
                 gradients: None,

@@ -53,14 +53,16 @@ fn explain(folder: &Folder, more: &[&str]) -> Vec<(String, Explanation<AnchorIma
 #[test]
 fn the_images_of_a_folder_are_explained_in_the_order_of_their_names() {
     let folder = digits();
+    // The pixels that the network was trained on.
+    folder.write("job.toml", JOB.replacen("[data]", "pixels = [-0.5, 0.5]\n[data]", 1));
     let explanations = explain(&folder, &[]);
     assert_eq!(explanations.len(), FILES.len());
     for ((file, explanation), (name, bytes)) in explanations.iter().zip(FILES) {
         assert_eq!(file, &format!("digits/{name}"));
         let data = &explanation.data;
         assert_eq!(data.raw.instance, decode(bytes, 1, Dtype::Float).unwrap());
-        // The network knows the digits that the names have.
-        let digit = name.as_bytes()[5] - b'0';
+        // The network knows the digits that the names have, all but one: TensorFlow says so, too.
+        let digit = if name == "1_is_8.png" { 1 } else { name.as_bytes()[5] - b'0' };
         assert_eq!(data.raw.prediction, [f64::from(digit)], "{name}");
         if data.status == Status::Found {
             assert!(data.raw.success && 0.9 <= data.precision, "{name}: {}", data.precision);

@@ -116,6 +116,10 @@ pub fn read_all(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        // Weights of networks lie beside their cases.
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
         let text = fs::read_to_string(&path)?;
         let case: Case = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         cases.push(Case { path, ..case });

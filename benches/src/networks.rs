@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use xai_core::Seed;
 use xai_core::candle::candle_core::{self, D, Device, Module, Tensor};
 use xai_core::candle::{
-    CandleInput, CandleModel, Conv2d, Conv2dConfig, Linear, Pool2dConfig, candle_nn, max_pool2d,
-    relu,
+    CandleInput, CandleModel, Conv2d, Conv2dConfig, Layer, LayerPullback, Linear, MaxPool2d,
+    Pool2dConfig, Relu, by_candle, candle_nn,
 };
 
 /// A network as its layers, with its weights once they are loaded.
@@ -204,14 +204,12 @@ impl Network {
     /// # Errors
     /// When a weight is missing or has another shape.
     pub fn model(&self, max_batch: usize) -> Result<CandleModel<'static>> {
-        let steps = self.steps(&self.layers)?;
-        let is_image = self.shape.len() == 3;
-        let module = candle_nn::func(move |rows| {
-            let channels_first = || rows.permute((0, 3, 1, 2))?.contiguous();
-            steps.forward(&if is_image { channels_first()? } else { rows.clone() })
-        });
         let chain = CandleModel::chain([CandleInput::new(self.shape.clone())]);
-        Ok(chain.stage("network", module).max_batch(max_batch).build()?)
+        let chain = match self.shape.len() {
+            3 => chain.layer("channels-first", ChannelsFirst),
+            _ => chain,
+        };
+        Ok(chain.layer("network", self.steps(&self.layers)?).max_batch(max_batch).build()?)
     }
 
     fn steps(&self, layers: &[NetworkLayer]) -> Result<Steps> {
@@ -219,7 +217,7 @@ impl Network {
             let name = format!("{name}.{part}");
             self.tensors.get(&name).with_context(|| format!("there is no weight {name}"))
         };
-        let step = |layer: &NetworkLayer| {
+        let step = |layer: &NetworkLayer| -> Result<Box<dyn Layer>> {
             Ok(match layer {
                 NetworkLayer::Convolution { name, stride, padding } => {
                     let config = Conv2dConfig {
@@ -228,23 +226,31 @@ impl Network {
                         ..Default::default()
                     };
                     let bias = Some(tensor(name, "bias")?);
-                    Step::Convolution(Conv2d::new(tensor(name, "weight")?, bias, config)?)
+                    Box::new(Conv2d::new(tensor(name, "weight")?, bias, config)?)
                 }
-                NetworkLayer::MaxPool { size, stride, padding } => Step::MaxPool(Pool2dConfig {
-                    stride: [*stride; 2],
-                    padding: [*padding; 4],
-                    ..Pool2dConfig::new([*size; 2])
-                }),
-                NetworkLayer::GlobalAveragePool => Step::GlobalAveragePool,
-                NetworkLayer::Relu => Step::Relu,
-                NetworkLayer::Flatten => Step::Flatten,
+                NetworkLayer::MaxPool { size, stride, padding } => {
+                    Box::new(MaxPool2d::new(&Pool2dConfig {
+                        stride: [*stride; 2],
+                        padding: [*padding; 4],
+                        ..Pool2dConfig::new([*size; 2])
+                    })?)
+                }
+                NetworkLayer::GlobalAveragePool => {
+                    Box::new(by_candle(candle_nn::func(|x| x.mean((2, 3)))))
+                }
+                NetworkLayer::Relu => Box::new(Relu),
+                NetworkLayer::Flatten => Box::new(by_candle(candle_nn::func(|x| {
+                    x.permute((0, 2, 3, 1))?.flatten_from(1)
+                }))),
                 NetworkLayer::Dense { name } => {
                     let bias = Some(tensor(name, "bias")?);
-                    Step::Dense(Linear::new(tensor(name, "weight")?, bias)?)
+                    Box::new(Linear::new(tensor(name, "weight")?, bias)?)
                 }
-                NetworkLayer::Softmax => Step::Softmax,
+                NetworkLayer::Softmax => {
+                    Box::new(by_candle(candle_nn::func(|x| candle_nn::ops::softmax(x, D::Minus1))))
+                }
                 NetworkLayer::Residual { body, shortcut } => {
-                    Step::Residual(self.steps(body)?, self.steps(shortcut)?)
+                    Box::new(Residual { body: self.steps(body)?, shortcut: self.steps(shortcut)? })
                 }
             })
         };
@@ -252,33 +258,63 @@ impl Network {
     }
 }
 
-/// Layers with their weights.
-struct Steps(Vec<Step>);
-
-enum Step {
-    Convolution(Conv2d),
-    MaxPool(Pool2dConfig),
-    GlobalAveragePool,
-    Relu,
-    Flatten,
-    Dense(Linear),
-    Softmax,
-    Residual(Steps, Steps),
-}
+/// Layers with their weights, one after the other.
+struct Steps(Vec<Box<dyn Layer>>);
 
 impl Module for Steps {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let step = |x: Tensor, step: &Step| match step {
-            Step::Convolution(convolution) => convolution.forward(&x),
-            Step::MaxPool(config) => max_pool2d(&x, config),
-            Step::GlobalAveragePool => x.mean((2, 3)),
-            Step::Relu => relu(&x),
-            Step::Flatten => x.permute((0, 2, 3, 1))?.flatten_from(1),
-            Step::Dense(linear) => linear.forward(&x),
-            Step::Softmax => candle_nn::ops::softmax(&x, D::Minus1),
-            Step::Residual(body, shortcut) => body.forward(&x)? + shortcut.forward(&x)?,
-        };
-        self.0.iter().try_fold(x.clone(), step)
+        self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
+    }
+}
+
+impl Layer for Steps {
+    fn trace(&self, x: &Tensor) -> candle_core::Result<(Tensor, LayerPullback<'_>)> {
+        let (mut x, mut backs) = (x.clone(), Vec::with_capacity(self.0.len()));
+        for layer in &self.0 {
+            let (out, back) = layer.trace(&x)?;
+            backs.push(back);
+            x = out;
+        }
+        let back =
+            |gradient| backs.into_iter().rev().try_fold(gradient, |gradient, back| back(gradient));
+        Ok((x, Box::new(back)))
+    }
+}
+
+/// The sum of two ways from the same input.
+struct Residual {
+    body: Steps,
+    shortcut: Steps,
+}
+
+impl Module for Residual {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.body.forward(x)? + self.shortcut.forward(x)?
+    }
+}
+
+impl Layer for Residual {
+    fn trace(&self, x: &Tensor) -> candle_core::Result<(Tensor, LayerPullback<'_>)> {
+        let (body, body_back) = self.body.trace(x)?;
+        let (shortcut, shortcut_back) = self.shortcut.trace(x)?;
+        let back = |gradient: Tensor| body_back(gradient.clone())? + shortcut_back(gradient)?;
+        Ok(((body + shortcut)?, Box::new(back)))
+    }
+}
+
+/// From `(rows, height, width, channels)` to `(rows, channels, height, width)`.
+struct ChannelsFirst;
+
+impl Module for ChannelsFirst {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        x.permute((0, 3, 1, 2))?.contiguous()
+    }
+}
+
+impl Layer for ChannelsFirst {
+    fn trace(&self, x: &Tensor) -> candle_core::Result<(Tensor, LayerPullback<'_>)> {
+        let back = |gradient: Tensor| gradient.permute((0, 2, 3, 1))?.contiguous();
+        Ok((self.forward(x)?, Box::new(back)))
     }
 }
 

@@ -10,8 +10,8 @@
 use ndarray::{Array2, Array4, s};
 use xai_core::candle::candle_core::{DType, Device, Module, Result, Tensor, Var};
 use xai_core::candle::{
-    CandleInput, CandleModel, Conv2d, Conv2dConfig, Linear, Pool2dConfig, avg_pool2d, candle_nn,
-    max_pool2d, relu,
+    AvgPool2d, CandleInput, CandleModel, Conv2d, Conv2dConfig, Flatten, Layer, Linear, MaxPool2d,
+    Pool2dConfig, Relu, avg_pool2d, by_candle, candle_nn, max_pool2d, relu,
 };
 use xai_core::{CentralDifference, Differentiable, Predictor, Seed, Stream};
 
@@ -143,7 +143,7 @@ fn convolutions_are_what_they_are_defined_to_be() {
         let layer = Conv2d::new(&weight, bias.as_ref(), case.config).unwrap();
         let expected = case.by_definition(&x, &weight, bias.as_ref());
         // At most 36 products of numbers below 1, each rounded twice.
-        close(&layer.forward(&x).unwrap(), &expected, 72.0 * f64::EPSILON);
+        close(&Module::forward(&layer, &x).unwrap(), &expected, 72.0 * f64::EPSILON);
     }
 }
 
@@ -161,7 +161,8 @@ fn convolutions_agree_with_candle_where_it_has_them() {
         let (weight, _) = case.weights(&mut stream);
         let x = numbers(&case.image, &mut stream);
         let x = variable(&x);
-        let ours = Conv2d::new(&weight, None, case.config).unwrap().forward(&x).unwrap();
+        let layer = Conv2d::new(&weight, None, case.config).unwrap();
+        let ours = Module::forward(&layer, &x).unwrap();
         let theirs = x.conv2d(&weight, padding[0], stride[0], dilation[0], groups).unwrap();
         close(&ours, &theirs, 72.0 * f64::EPSILON);
         let cotangent = numbers(ours.dims(), &mut stream);
@@ -186,6 +187,49 @@ fn gradients_of_convolutions_are_those_of_central_differences() {
         let layer = Conv2d::new(&weight, bias.as_ref(), case.config).unwrap();
         differentiates(&case.image, layer, &mut stream);
     }
+}
+
+/// The layer's own way back gives the bits of candle's.
+#[track_caller]
+fn goes_back_as_candle_does(
+    layer: &impl Layer,
+    f: impl Fn(&Tensor) -> Result<Tensor>,
+    shape: &[usize],
+    stream: &mut Stream,
+) {
+    let x = variable(&numbers(shape, stream));
+    let expected = f(&x).unwrap();
+    let (out, back) = layer.trace(&x).unwrap();
+    close(&out, &expected, 0.0);
+    close(&layer.forward(&x).unwrap(), &expected, 0.0);
+    let cotangent = numbers(out.dims(), stream);
+    let gradients = (&expected * &cotangent).unwrap().sum_all().unwrap().backward().unwrap();
+    close(&back(cotangent).unwrap(), gradients.get(&x).unwrap(), 0.0);
+}
+
+#[test]
+fn layers_go_back_as_candle_does() {
+    let mut stream = Seed::new(8).stream();
+    for case in convolutions() {
+        let (weight, bias) = case.weights(&mut stream);
+        let layer = Conv2d::new(&weight, bias.as_ref(), case.config).unwrap();
+        let f = |x: &Tensor| Module::forward(&layer, x);
+        goes_back_as_candle_does(&layer, f, &case.image, &mut stream);
+    }
+    for (image, config) in pools() {
+        let largest = MaxPool2d::new(&config).unwrap();
+        let f = |x: &Tensor| max_pool2d(x, &config);
+        goes_back_as_candle_does(&largest, f, &image, &mut stream);
+        let mean = AvgPool2d::new(&config).unwrap();
+        goes_back_as_candle_does(&mean, |x| avg_pool2d(x, &config), &image, &mut stream);
+    }
+    let layer = Linear::new(&numbers(&[3, 5], &mut stream), None).unwrap();
+    let f = |x: &Tensor| Module::forward(&layer, x);
+    goes_back_as_candle_does(&layer, f, &[4, 2, 5], &mut stream);
+    goes_back_as_candle_does(&Relu, relu, &[4, 5], &mut stream);
+    goes_back_as_candle_does(&Flatten, |x| x.flatten_from(1), &[4, 5, 2], &mut stream);
+    let wave = by_candle(candle_nn::func(|x| x.sin()));
+    goes_back_as_candle_does(&wave, |x| x.sin(), &[4, 5], &mut stream);
 }
 
 fn pools() -> Vec<([usize; 4], Pool2dConfig)> {

@@ -249,6 +249,39 @@ fn models_are_asked_in_parts_of_the_size_they_want() {
     assert_eq!(model.vjp(&none, &none).unwrap().dim(), (0, 1));
 }
 
+#[test]
+fn values_and_gradients_come_from_one_pass_each() {
+    let (forwards, n_rows) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let square = |x: &Tensor| {
+        forwards.fetch_add(1, Ordering::Relaxed);
+        n_rows.fetch_add(x.dims()[0], Ordering::Relaxed);
+        x.sqr()
+    };
+    let rows = matrix((10, 2), &mut Seed::new(4).stream());
+    let chain = || CandleModel::chain([double(&[2])]).stage("square", square);
+    let free = chain().rows_at_once(4).build().unwrap();
+    let fixed = chain().fixed_batch(4).build().unwrap();
+    for (model, rows_seen) in [(free, 10), (fixed, 12)] {
+        forwards.store(0, Ordering::Relaxed);
+        n_rows.store(0, Ordering::Relaxed);
+        // Rows after the fifth have no cotangent.
+        let mut along = |outputs: &Rows| {
+            let wants = |(i, _): (usize, usize)| f64::from(u8::from(i < 5));
+            Array2::from_shape_fn(outputs.dim(), wants) * outputs
+        };
+        let (values, gradients) = model.value_and_vjp(&rows, &mut along).unwrap();
+        assert_eq!(forwards.load(Ordering::Relaxed), 3);
+        assert_eq!(n_rows.load(Ordering::Relaxed), rows_seen);
+        assert_eq!(values, rows.mapv(|x| x * x));
+        for ((i, j), &gradient) in gradients.indexed_iter() {
+            let x = rows[[i, j]];
+            let expected = if i < 5 { 2.0 * x * x * x } else { 0.0 };
+            // Three products, each rounded once, in two orders.
+            assert!((gradient - expected).abs() <= 4.0 * f64::EPSILON * expected.abs());
+        }
+    }
+}
+
 /// The shapes of a layer's tensors.
 fn shapes(model: &CandleModel<'_>, stage: &str, at_inputs: bool) -> Vec<Vec<usize>> {
     let layer = model.layer(stage, at_inputs).unwrap();

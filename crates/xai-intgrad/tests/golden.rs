@@ -5,6 +5,7 @@
 mod models;
 
 use models::network;
+use models::tensors::in_single_precision;
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,11 +48,27 @@ fn rows(arrays: &[ArrayD<f64>]) -> Array2<f64> {
     ndarray::concatenate(Axis(1), &views).unwrap()
 }
 
+/// The numbers that the model computes with.
+#[derive(Clone, Copy)]
+enum Precision {
+    /// float64, differentiated by hand.
+    Double,
+    /// float32, on tensors of candle.
+    Single,
+}
+
 impl Case {
-    /// The model of the case: in float64, from the same weights.
-    fn network(&self) -> Box<dyn Differentiable> {
+    /// The model of the case, from the same weights.
+    fn network(&self, precision: Precision) -> Box<dyn Differentiable> {
         let scores = self.name == "rank3_output";
-        Box::new(network(if scores { "two_inputs.scores" } else { &self.model }))
+        let network = network(if scores { "two_inputs.scores" } else { &self.model });
+        match precision {
+            Precision::Double => Box::new(network),
+            Precision::Single => {
+                let width = rows(&self.arrays(&self.inputs)).ncols();
+                Box::new(in_single_precision(&network, width))
+            }
+        }
     }
 
     fn is_multi(&self) -> bool {
@@ -111,8 +128,8 @@ impl Case {
         }
     }
 
-    fn explain(&self, semantics: Semantics) -> Vec<IntegratedGradientsData> {
-        let model = self.network();
+    fn explain(&self, semantics: Semantics, precision: Precision) -> Vec<IntegratedGradientsData> {
+        let model = self.network(precision);
         let instances = rows(&self.arrays(&self.inputs));
         let explain = |(instance, x): (usize, ArrayView1<'_, f64>)| {
             let params = IntegratedGradientsParams {
@@ -151,7 +168,7 @@ fn close(name: &str, got: &ArrayD<f64>, expected: &ArrayD<f64>, factor: f64) {
     assert!(worst < TOLERANCE, "{name}: off by {worst}");
 }
 
-fn check(semantics: Semantics) {
+fn check(semantics: Semantics, precision: Precision) {
     for case in cases() {
         // The reference's trapezoid lacks one step.
         let biased = case.method == Method::RiemannTrapezoid;
@@ -159,7 +176,7 @@ fn check(semantics: Semantics) {
         let native = biased && semantics == Semantics::Native;
         let factor = if native { n / (n - 1.0) } else { 1.0 };
         let predictions = array(&case.predictions);
-        for (instance, data) in case.explain(semantics).iter().enumerate() {
+        for (instance, data) in case.explain(semantics, precision).iter().enumerate() {
             let name = format!("{} of instance {instance}", case.name);
             assert_eq!(data.attributions.len(), case.attributions.len(), "{name}");
             for (got, expected) in data.attributions.iter().zip(&case.attributions) {
@@ -182,19 +199,24 @@ fn check(semantics: Semantics) {
 
 #[test]
 fn attributions_are_those_of_the_reference() {
-    check(Semantics::Reference);
+    check(Semantics::Reference, Precision::Double);
 }
 
 #[test]
 fn the_default_differs_in_the_trapezoid_alone() {
-    check(Semantics::Native);
+    check(Semantics::Native, Precision::Double);
+}
+
+#[test]
+fn a_model_in_single_precision_gives_the_same() {
+    check(Semantics::Reference, Precision::Single);
 }
 
 /// The networks of the cases are differentiated by hand: central differences agree.
 #[test]
 fn the_networks_gradients_are_right() {
     for case in cases() {
-        let model = case.network();
+        let model = case.network(Precision::Double);
         // Equal pixels are ties of the maxima, where there is no gradient: each is moved by another small step.
         let mut x = rows(&case.arrays(&case.inputs));
         for (place, value) in x.iter_mut().enumerate() {

@@ -231,6 +231,9 @@ fn every_cell_wise_operator_has_its_gradient() {
     }
     operators(&[y("LeakyRelu", &["x"]).float("alpha", 0.2)], &[], &[5]);
     operators(&[y("Elu", &["x"]).float("alpha", 0.7)], &[], &[5]);
+    for approximate in ["none", "tanh"] {
+        operators(&[y("Gelu", &["x"]).word("approximate", approximate)], &[], &[5]);
+    }
     let slope = weights("slope", &[5], &[0.1, 0.2, 0.3, 0.4, -0.5]);
     operators(&[y("PRelu", &["x", "slope"])], &[slope], &[5]);
     // Above zero.

@@ -1,8 +1,9 @@
-//! The rectifier with a short backward pass.
+//! The rectifier and other small layers with a short backward pass.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
+use super::graph::{Layer, LayerPullback, trace_by_candle};
 use super::real::{Real, with_real};
 
 /// `max(x, 0)` of each number, `f32` or `f64`; its gradient at 0 is 0.
@@ -16,6 +17,47 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
         return x.contiguous()?.apply_op1(Rectifier);
     }
     x.gt(0.0)?.where_cond(x, &x.zeros_like()?)
+}
+
+/// [`relu`] as a [`Layer`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Relu;
+
+impl Module for Relu {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        relu(x)
+    }
+}
+
+impl Layer for Relu {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        if !x.device().is_cpu() {
+            return trace_by_candle(x, relu);
+        }
+        let out = relu(&x.detach())?.detach();
+        let kept = out.clone();
+        let back = move |gradient: Tensor| {
+            kept.apply_op2_no_bwd(&gradient.contiguous()?, &RectifierGradient)
+        };
+        Ok((out, Box::new(back)))
+    }
+}
+
+/// All axes behind the first as one, as a [`Layer`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flatten;
+
+impl Module for Flatten {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.flatten_from(1)
+    }
+}
+
+impl Layer for Flatten {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        let shape = x.shape().clone();
+        Ok((self.forward(x)?, Box::new(move |gradient| gradient.reshape(shape))))
+    }
 }
 
 struct Rectifier;

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Module, Tensor};
 
 use super::error::CandleError;
+use super::graph::{Graph, Joined, Layer, Pullback, Single, by_candle};
 use super::input::CandleInput;
+use super::memory::keep_freed;
 use super::model::CandleModel;
 use crate::error::{Error, Result};
 use crate::params::require;
 
-/// From the tensors in front of a stage to those behind it.
-type Forward<'m> = dyn Fn(&[Tensor]) -> candle_core::Result<Vec<Tensor>> + Send + Sync + 'm;
+/// Columns times rows that a model sees at once: what layers make of them is some times as large, and should neither
+/// leave the cache by far nor be more than an allocator keeps.
+const CELLS_AT_ONCE: usize = 1 << 20;
 
 /// One step of a model.
 #[derive(Clone)]
 pub(super) struct Stage<'m> {
     pub(super) name: String,
-    forward: Arc<Forward<'m>>,
+    graph: Arc<dyn Graph + 'm>,
 }
 
 impl Stage<'_> {
@@ -28,13 +31,33 @@ impl Stage<'_> {
         tensors: &[Tensor],
         n_rows: usize,
     ) -> Result<Vec<Tensor>, CandleError> {
-        let out = (self.forward)(tensors)
-            .map_err(|source| CandleError::Stage { stage: self.name.clone(), source })?;
+        let out = self.graph.forward(tensors).map_err(|source| self.failed(source))?;
+        self.check(&out, n_rows)?;
+        Ok(out)
+    }
+
+    /// The same with the way back.
+    pub(super) fn trace(
+        &self,
+        tensors: &[Tensor],
+        wants: &[bool],
+        n_rows: usize,
+    ) -> Result<(Vec<Tensor>, Pullback<'_>), CandleError> {
+        let traced = self.graph.trace(tensors, wants).map_err(|source| self.failed(source))?;
+        self.check(&traced.0, n_rows)?;
+        Ok(traced)
+    }
+
+    fn failed(&self, source: candle_core::Error) -> CandleError {
+        CandleError::Stage { stage: self.name.clone(), source }
+    }
+
+    fn check(&self, out: &[Tensor], n_rows: usize) -> Result<(), CandleError> {
         if out.is_empty() || out.iter().any(|tensor| tensor.dims().first() != Some(&n_rows)) {
             let got = out.iter().map(|tensor| tensor.dims().to_vec()).collect();
             return Err(CandleError::Rows { stage: self.name.clone(), rows: n_rows, got });
         }
-        Ok(out)
+        Ok(())
     }
 }
 
@@ -51,7 +74,8 @@ pub struct CandleChain<'m> {
     pub(super) stages: Vec<Stage<'m>>,
     pub(super) device: Device,
     pub(super) max_batch: usize,
-    pub(super) rows_at_once: usize,
+    /// `None` until the model is built, unless it was given.
+    pub(super) rows_at_once: Option<usize>,
     pub(super) is_fixed: bool,
 }
 
@@ -62,29 +86,37 @@ impl<'m> CandleChain<'m> {
             stages: Vec::new(),
             device: Device::Cpu,
             max_batch: 256,
-            rows_at_once: 32,
+            rows_at_once: None,
             is_fixed: false,
         }
     }
 
-    /// Adds a stage that makes one tensor of one.
+    /// Adds a stage that makes one tensor of one, differentiated by candle.
     #[must_use]
     pub fn stage(self, name: &str, module: impl Module + Send + Sync + 'm) -> Self {
-        let forward = move |tensors: &[Tensor]| match tensors {
-            [tensor] => Ok(vec![module.forward(tensor)?]),
-            _ => candle_core::bail!("it takes one tensor, got {}", tensors.len()),
-        };
-        self.join(name, forward)
+        self.layer(name, by_candle(module))
     }
 
-    /// Adds a stage that makes any number of tensors of all there are.
+    /// Adds a stage that makes one tensor of one and knows its own way back, as the layers of this module do.
+    #[must_use]
+    pub fn layer(self, name: &str, layer: impl Layer + 'm) -> Self {
+        self.graph(name, Single(layer))
+    }
+
+    /// Adds a stage that makes any number of tensors of all there are, differentiated by candle.
     #[must_use]
     pub fn join(
-        mut self,
+        self,
         name: &str,
         forward: impl Fn(&[Tensor]) -> candle_core::Result<Vec<Tensor>> + Send + Sync + 'm,
     ) -> Self {
-        self.stages.push(Stage { name: name.to_owned(), forward: Arc::new(forward) });
+        self.graph(name, Joined(forward))
+    }
+
+    /// Adds a stage that makes any number of tensors of all there are and knows its own way back.
+    #[must_use]
+    pub fn graph(mut self, name: &str, graph: impl Graph + 'm) -> Self {
+        self.stages.push(Stage { name: name.to_owned(), graph: Arc::new(graph) });
         self
     }
 
@@ -102,13 +134,14 @@ impl<'m> CandleChain<'m> {
         self
     }
 
-    /// The most rows that the model sees at once on the processor, `1..`. Default 32.
+    /// The most rows that the model sees at once on the processor, `1..`. Default 64, fewer for rows of more than
+    /// 16,384 columns.
     ///
     /// A batch is cut into parts of about equal size that run side by side, one on each thread, where their
     /// intermediate results fit into the cache.
     #[must_use]
     pub fn rows_at_once(mut self, rows: usize) -> Self {
-        (self.rows_at_once, self.is_fixed) = (rows, false);
+        (self.rows_at_once, self.is_fixed) = (Some(rows), false);
         self
     }
 
@@ -120,7 +153,7 @@ impl<'m> CandleChain<'m> {
     /// it. The layers of this module do not need it.
     #[must_use]
     pub fn fixed_batch(mut self, rows: usize) -> Self {
-        (self.rows_at_once, self.is_fixed) = (rows, true);
+        (self.rows_at_once, self.is_fixed) = (Some(rows), true);
         self
     }
 
@@ -132,16 +165,20 @@ impl<'m> CandleChain<'m> {
     ///
     /// # Cost
     /// One forward pass of two rows, or of the fixed size of batch.
-    pub fn build(self) -> Result<CandleModel<'m>> {
+    pub fn build(mut self) -> Result<CandleModel<'m>> {
+        keep_freed();
         require(!self.inputs.is_empty(), "inputs", "at least one", self.inputs.len())?;
         require(self.max_batch > 0, "max_batch", "at least 1", self.max_batch)?;
-        require(self.rows_at_once > 0, "rows_at_once", "at least 1", self.rows_at_once)?;
+        let width = self.inputs.iter().map(CandleInput::width).sum::<usize>();
+        let by_width = (CELLS_AT_ONCE / width.max(1)).clamp(1, 64);
+        let rows_at_once = *self.rows_at_once.get_or_insert(by_width);
+        require(rows_at_once > 0, "rows_at_once", "at least 1", rows_at_once)?;
         let mut names: Vec<&str> = self.stages.iter().map(|stage| &*stage.name).collect();
         names.sort_unstable();
         let twin = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         require(twin.is_none(), "stages", "named apart", twin)?;
         let (inputs, device) = (self.inputs.clone(), self.device.clone());
-        let n_rows = if self.is_fixed { self.rows_at_once } else { self.rows_at_once.min(2) };
+        let n_rows = if self.is_fixed { rows_at_once } else { rows_at_once.min(2) };
         let failed = |source: CandleError| Error::Predictor { rows: n_rows, source: source.into() };
         let zeros = |input: &CandleInput| {
             let zeros = Tensor::zeros(input.batch_shape(n_rows), DType::F64, &device)?;

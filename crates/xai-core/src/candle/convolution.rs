@@ -1,9 +1,10 @@
 //! Convolutions whose weights are constants.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Error, Layout, Module, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Error, Layout, Module, Result, Shape, Tensor};
 
 use super::direct::Direct;
+use super::graph::{Layer, LayerPullback, trace_by_candle};
 use super::linear::{multiply, require_bias, view, with_weight};
 use super::real::{Real, require_real, with_real};
 use super::window::{Window, add_columns_to_image, image_to_columns};
@@ -82,6 +83,20 @@ impl Module for Conv2d {
     }
 }
 
+impl Layer for Conv2d {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        if !x.device().is_cpu() {
+            return trace_by_candle(x, |x| Module::forward(self, x));
+        }
+        let x = x.contiguous()?;
+        let out = x.apply_op1_no_bwd(&self.kernel)?;
+        let backward =
+            KernelGradient { kernel: self.kernel.clone(), sizes: self.kernel.sizes(x.dims())? };
+        let back = move |gradient: Tensor| gradient.contiguous()?.apply_op1_no_bwd(&backward);
+        Ok((out, Box::new(back)))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Kernel {
     weight: Tensor,
@@ -144,7 +159,11 @@ impl Kernel {
         let zero = T::from_f64(0.0);
         let bias = self.bias.as_ref().map(T::numbers).transpose()?;
         if self.window.is_direct(sizes.n_outputs) {
-            return self.forward_directly(&sizes, T::read(x, layout)?, bias.as_deref());
+            let (images, bias) = (T::read(x, layout)?, bias.as_deref());
+            return match T::DTYPE {
+                DType::F32 => self.forward_directly::<T, 16>(&sizes, images, bias),
+                _ => self.forward_directly::<T, 8>(&sizes, images, bias),
+            };
         }
         let mut columns = vec![zero; if self.window.is_pointwise() { 0 } else { depth * area }];
         let mut out = Vec::with_capacity(sizes.n_rows * sizes.groups * sizes.n_outputs * area);
@@ -179,7 +198,7 @@ impl Kernel {
         Ok((T::to_cpu_storage_owned(out), Shape::from(shape)))
     }
 
-    fn forward_directly<T: Real>(
+    fn forward_directly<T: Real, const CELLS: usize>(
         &self,
         sizes: &Sizes,
         images: &[T],
@@ -197,7 +216,7 @@ impl Kernel {
             let depth = [sizes.n_outputs, sizes.n_channels];
             Direct::new(&self.window, sizes.image, sizes.out, depth, weight, bias)
         };
-        let mut groups: Vec<Direct<T>> = (0..sizes.groups).map(group).collect();
+        let mut groups: Vec<Direct<T, CELLS>> = (0..sizes.groups).map(group).collect();
         let outputs = sizes.n_outputs * sizes.area();
         let mut out = vec![T::from_f64(0.0); sizes.n_rows * sizes.groups * outputs];
         let images = images.chunks_exact(sizes.input()).zip(out.chunks_exact_mut(outputs));
@@ -260,7 +279,11 @@ impl KernelGradient {
     ) -> Result<(CpuStorage, Shape)> {
         let (Kernel { weight, window, .. }, sizes) = (&self.kernel, &self.sizes);
         if let Some(turned) = window.turned().filter(|turned| turned.is_direct(sizes.n_channels)) {
-            return self.backward_directly(&turned, T::read(gradient, layout)?);
+            let gradients = T::read(gradient, layout)?;
+            return match T::DTYPE {
+                DType::F32 => self.backward_directly::<T, 16>(&turned, gradients),
+                _ => self.backward_directly::<T, 8>(&turned, gradients),
+            };
         }
         let (depth, area) = (sizes.depth(window), sizes.area());
         let zero = T::from_f64(0.0);
@@ -292,7 +315,7 @@ impl KernelGradient {
 impl KernelGradient {
     /// The gradient of a convolution of stride 1 is one itself, with the kernel turned around and outputs and channels
     /// exchanged.
-    fn backward_directly<T: Real>(
+    fn backward_directly<T: Real, const CELLS: usize>(
         &self,
         turned: &Window,
         gradients: &[T],
@@ -310,7 +333,7 @@ impl KernelGradient {
             let depth = [sizes.n_channels, sizes.n_outputs];
             Direct::new(turned, sizes.out, sizes.image, depth, weight, |_| T::from_f64(0.0))
         };
-        let mut groups: Vec<Direct<T>> = (0..sizes.groups).map(group).collect();
+        let mut groups: Vec<Direct<T, CELLS>> = (0..sizes.groups).map(group).collect();
         let mut images = vec![T::from_f64(0.0); sizes.n_rows * sizes.groups * sizes.input()];
         let gradients = gradients.chunks_exact(sizes.n_outputs * sizes.area());
         for (place, (gradient, image)) in

@@ -5,18 +5,20 @@
 //! Where a line of the image ends, the sums mean nothing and are left out.
 //! Unfolding pays only when many outputs share it.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::real::Real;
 use super::window::Window;
 
-/// Cells computed together, and outputs that share their loads; the sums of both stay in registers.
-const CELLS: usize = 8;
+/// Outputs that share the loads of their cells. The sums of so many outputs and of all `CELLS` computed together stay
+/// in registers: 16 cells in single precision and 8 in double.
 const OUTPUTS: usize = 4;
 
 /// The most outputs for which this is faster than unfolding and multiplying.
 pub(super) const MOST_OUTPUTS: usize = 32;
 
 /// A convolution of one group, ready for many images.
-pub(super) struct Direct<T> {
+pub(super) struct Direct<T, const CELLS: usize> {
     image: [usize; 2],
     padded: [usize; 2],
     before: [usize; 2],
@@ -31,7 +33,7 @@ pub(super) struct Direct<T> {
     line: Vec<T>,
 }
 
-impl<T: Real> Direct<T> {
+impl<T: Real, const CELLS: usize> Direct<T, CELLS> {
     /// `weight(output, channel, y, x)` for a kernel of `window`, whose stride is 1.
     pub(super) fn new(
         window: &Window,
@@ -87,31 +89,62 @@ impl<T: Real> Direct<T> {
                 to[self.before[1]..self.before[1] + width].copy_from_slice(from);
             }
         }
-        let [out_height, out_width] = self.out;
-        let length = (out_height - 1) * padded_width + out_width;
+        debug_assert_eq!(outputs.len(), self.n_outputs * self.out[0] * self.out[1]);
+        Arch::new().dispatch(Apply { convolution: self, outputs });
+    }
+}
+
+/// A convolution of the image in its line.
+struct Apply<'a, T, const CELLS: usize> {
+    convolution: &'a Direct<T, CELLS>,
+    outputs: &'a mut [T],
+}
+
+impl<T: Real, const CELLS: usize> WithSimd for Apply<'_, T, CELLS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Without an instruction for it, a fused product and sum is slow.
+        if S::IS_SCALAR {
+            self.run(|weight, cell, sum| sum + weight * cell);
+        } else {
+            self.run(T::mul_add);
+        }
+    }
+}
+
+impl<T: Real, const CELLS: usize> Apply<'_, T, CELLS> {
+    /// `add(weight, cell, sum)` is the sum with the product added.
+    #[inline(always)]
+    fn run(self, add: impl Fn(T, T, T) -> T + Copy) {
+        let Direct { distances, weights, bias, line, padded: [_, padded_width], .. } =
+            self.convolution;
+        let [height, width] = self.convolution.out;
+        let length = (height - 1) * padded_width + width;
         let zero = T::from_f64(0.0);
-        for (block, weights) in self.weights.chunks_exact(self.distances.len()).enumerate() {
+        for (block, weights) in weights.chunks_exact(distances.len()).enumerate() {
             let first = block * OUTPUTS;
-            let bias = std::array::from_fn(|o| self.bias.get(first + o).copied().unwrap_or(zero));
+            let bias = std::array::from_fn(|o| bias.get(first + o).copied().unwrap_or(zero));
             for start in (0..length).step_by(CELLS) {
-                let sums = sums(&self.line[start..], &self.distances, weights, bias);
-                let rows = outputs.chunks_exact_mut(out_height * out_width).skip(first);
+                let sums = sums::<T, CELLS>(&line[start..], distances, weights, bias, add);
+                let rows = self.outputs.chunks_exact_mut(height * width).skip(first);
                 for (row, sums) in rows.zip(&sums) {
-                    scatter(row, sums, start, padded_width, out_width);
+                    scatter(row, sums, start, *padded_width, width);
                 }
             }
         }
-        debug_assert_eq!(outputs.len(), self.n_outputs * out_height * out_width);
     }
 }
 
 /// The sums of all positions for some cells and outputs.
-#[inline]
-fn sums<T: Real>(
+#[inline(always)]
+fn sums<T: Real, const CELLS: usize>(
     line: &[T],
     distances: &[usize],
     weights: &[[T; OUTPUTS]],
     bias: [T; OUTPUTS],
+    add: impl Fn(T, T, T) -> T,
 ) -> [[T; CELLS]; OUTPUTS] {
     let mut sums = bias.map(|bias| [bias; CELLS]);
     for (&distance, weights) in distances.iter().zip(weights) {
@@ -119,7 +152,7 @@ fn sums<T: Real>(
             line[distance..distance + CELLS].try_into().expect("a slice of that length");
         for (sums, &weight) in sums.iter_mut().zip(weights) {
             for (sum, &cell) in sums.iter_mut().zip(cells) {
-                *sum += weight * cell;
+                *sum = add(weight, cell, *sum);
             }
         }
     }
@@ -127,8 +160,8 @@ fn sums<T: Real>(
 }
 
 /// Writes cells of the long line to the lines of an output, without those between the lines.
-#[inline]
-fn scatter<T: Copy>(
+#[inline(always)]
+fn scatter<T: Copy, const CELLS: usize>(
     row: &mut [T],
     sums: &[T; CELLS],
     start: usize,

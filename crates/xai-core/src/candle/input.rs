@@ -1,6 +1,6 @@
 //! From columns of a row to a tensor and back.
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use ndarray::{Array2, ArrayView2, s};
 
 use super::error::CandleError;
@@ -63,17 +63,15 @@ impl CandleInput {
         std::iter::once(n_rows).chain(self.shape.iter().copied()).collect()
     }
 
-    /// The tensor of a batch, made of the columns from `first` on; a variable where a gradient is wanted.
+    /// The tensor of a batch, made of the columns from `first` on.
     pub(super) fn tensor(
         &self,
         rows: &Rows,
         first: usize,
         device: &Device,
-        wants_gradient: bool,
     ) -> Result<Tensor, CandleError> {
         let cells = rows.slice(s![.., first..first + self.width()]);
         let shape = self.batch_shape(rows.nrows());
-        let is_variable = wants_gradient && self.has_gradient();
         if self.dtype.is_int() {
             let whole = |((row, column), &cell): ((usize, usize), &f64)| {
                 whole(cell, self.dtype).ok_or(CandleError::Cell {
@@ -88,28 +86,15 @@ impl CandleInput {
         }
         if self.dtype == DType::F64 {
             let cells: Vec<f64> = cells.iter().copied().collect();
-            return Ok(if is_variable {
-                Var::from_vec(cells, shape, device)?.into_inner()
-            } else {
-                Tensor::from_vec(cells, shape, device)?
-            });
+            return Ok(Tensor::from_vec(cells, shape, device)?);
         }
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the model computes in single precision"
         )]
         let cells: Vec<f32> = cells.iter().map(|&cell| cell as f32).collect();
-        if is_variable && self.dtype == DType::F32 {
-            return Ok(Var::from_vec(cells, shape, device)?.into_inner());
-        }
-        let tensor = Tensor::from_vec(cells, shape, device)?.to_dtype(self.dtype)?;
-        variable(tensor, is_variable)
+        Ok(Tensor::from_vec(cells, shape, device)?.to_dtype(self.dtype)?)
     }
-}
-
-/// The tensor itself, or a variable with its numbers.
-pub(super) fn variable(tensor: Tensor, is_variable: bool) -> Result<Tensor, CandleError> {
-    Ok(if is_variable { Var::from_tensor(&tensor)?.into_inner() } else { tensor })
 }
 
 /// A cell as an integer of a type, when it is one.

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Error, Layout, Module, Result, Shape, T
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2};
 
+use super::graph::{Layer, LayerPullback, trace_by_candle};
 use super::real::{Real, require_real, with_real};
 
 /// A dense layer, `x weight^T + bias`, with a gradient to `x` alone.
@@ -62,6 +63,18 @@ impl Module for Linear {
         let mut dims = x.dims().to_vec();
         *dims.last_mut().expect("a tensor that was reshaped has an axis") = n_outputs;
         flat.reshape(dims)
+    }
+}
+
+impl Layer for Linear {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        if !x.device().is_cpu() {
+            return trace_by_candle(x, |x| Module::forward(self, x));
+        }
+        let out = x.contiguous()?.apply_op1_no_bwd(&self.dense)?;
+        let backward = DenseGradient { weight: self.dense.weight.clone() };
+        let back = move |gradient: Tensor| gradient.contiguous()?.apply_op1_no_bwd(&backward);
+        Ok((out, Box::new(back)))
     }
 }
 

@@ -1,10 +1,14 @@
 //! A model of candle as a predictor with gradients.
 
-use candle_core::{DType, Module, Tensor};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use candle_core::{Module, Tensor};
 use ndarray::{Array2, Axis, concatenate, s};
 
-use super::chain::CandleChain;
+use super::chain::{CandleChain, Stage};
 use super::error::CandleError;
+use super::graph::Pullback;
 use super::input::{CandleInput, rows_of};
 use crate::error::{Result, same_shape};
 use crate::model::{BoxError, Cut, Differentiable, Paths, Predictor, Rows, sum_along_paths};
@@ -95,122 +99,159 @@ impl<'m> CandleModel<'m> {
         self.layers.last().expect("there is a layer behind the last stage")
     }
 
-    /// The tensors of a batch, variables where a gradient is wanted.
-    fn tensors(&self, rows: &Rows, wants_gradient: bool) -> Result<Vec<Tensor>, CandleError> {
+    /// The tensors of a batch.
+    fn tensors(&self, rows: &Rows) -> Result<Vec<Tensor>, CandleError> {
         let mut first = 0;
         let tensor = |input: &CandleInput| {
-            let tensor = input.tensor(rows, first, &self.chain.device, wants_gradient);
+            let tensor = input.tensor(rows, first, &self.chain.device);
             first += input.width();
             tensor
         };
         self.chain.inputs.iter().map(tensor).collect()
     }
 
-    fn forward(&self, tensors: Vec<Tensor>, n_rows: usize) -> Result<Vec<Tensor>, CandleError> {
-        self.chain.stages.iter().try_fold(tensors, |tensors, stage| stage.forward(&tensors, n_rows))
+    /// The outputs, and the way back.
+    pub(super) fn trace(
+        &self,
+        inputs: Vec<Tensor>,
+        n_rows: usize,
+    ) -> Result<(Vec<Tensor>, Tape<'_>), CandleError> {
+        let mut wants: Vec<bool> =
+            self.chain.inputs.iter().map(CandleInput::has_gradient).collect();
+        let zeros = inputs.clone();
+        let (mut tensors, mut backs) = (inputs, Vec::with_capacity(self.chain.stages.len()));
+        for stage in &self.chain.stages {
+            let (outputs, back) = stage.trace(&tensors, &wants, n_rows)?;
+            let is_wanted = wants.contains(&true);
+            wants = outputs.iter().map(|out| is_wanted && out.dtype().is_float()).collect();
+            backs.push(back);
+            tensors = outputs;
+        }
+        let outputs = tensors.clone();
+        Ok((outputs, Tape { model: self, inputs: zeros, outputs: tensors, backs }))
     }
 
     /// Outputs of a part of a batch.
     fn predict_part(&self, rows: &Rows) -> Result<Array2<f64>, BoxError> {
-        let outputs = self.forward(self.tensors(rows, false)?, rows.nrows())?;
-        let outputs = rows_of(&outputs, rows.nrows())?;
-        same_shape("outputs", &[rows.nrows(), self.n_outputs()], outputs.shape())?;
+        let n_rows = rows.nrows();
+        let forward = |tensors: Vec<Tensor>, stage: &Stage<'_>| stage.forward(&tensors, n_rows);
+        let outputs = self.chain.stages.iter().try_fold(self.tensors(rows)?, forward)?;
+        self.checked(&outputs, n_rows)
+    }
+
+    fn checked(&self, outputs: &[Tensor], n_rows: usize) -> Result<Array2<f64>, BoxError> {
+        let outputs = rows_of(outputs, n_rows)?;
+        same_shape("outputs", &[n_rows, self.n_outputs()], outputs.shape())?;
         Ok(outputs)
     }
 
     /// Gradients of a part of a batch.
     fn vjp_part(&self, rows: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         let n_rows = rows.nrows();
-        let inputs = self.tensors(rows, true)?;
-        let device = &self.chain.device;
-        let shape = cotangent.dim();
-        let cotangent = Tensor::from_vec(cotangent.iter().copied().collect(), shape, device);
-        let gradients = self.pull_back(&inputs, &cotangent.map_err(CandleError::Candle)?)?;
-        Ok(rows_of(&gradients, n_rows)?)
+        let (_, tape) = self.trace(self.tensors(rows)?, n_rows)?;
+        Ok(rows_of(&tape.pull_back(&self.upload(cotangent)?)?, n_rows)?)
     }
 
-    /// The gradient for each input, of its own shape and type; `cotangent` has shape `(n_rows, n_outputs)`, `f64`.
-    pub(super) fn pull_back(
-        &self,
-        inputs: &[Tensor],
-        cotangent: &Tensor,
-    ) -> Result<Vec<Tensor>, CandleError> {
-        let outputs = self.forward(inputs.to_vec(), cotangent.dims()[0])?;
-        let backward = || {
-            let mut first = 0;
-            let mut objective: Option<Tensor> = None;
-            for output in &outputs {
-                let flat = output.flatten_from(1.min(output.rank() - 1))?;
-                let flat = if output.rank() == 1 { flat.unsqueeze(1)? } else { flat };
-                let width = flat.dims()[1];
-                if output.dtype().is_float() {
-                    let block = cotangent.narrow(1, first, width)?.to_dtype(output.dtype())?;
-                    let sum = (flat * block)?.sum_all()?.to_dtype(DType::F64)?;
-                    objective = Some(match objective {
-                        Some(total) => (total + sum)?,
-                        None => sum,
-                    });
-                }
-                first += width;
-            }
-            let gradients = objective.map(|objective| objective.backward()).transpose()?;
-            let gradient = |input: &Tensor| {
-                // Candle also keeps gradients of constants that stand beside variables.
-                let known = gradients.as_ref().filter(|_| input.is_variable());
-                match known.and_then(|gradients| gradients.get(input)) {
-                    Some(gradient) => Ok(gradient.clone()),
-                    None => input.detach().zeros_like(),
-                }
-            };
-            inputs.iter().map(gradient).collect::<candle_core::Result<Vec<_>>>()
-        };
-        backward().map_err(CandleError::Backward)
+    fn upload(&self, cotangent: &Rows) -> Result<Tensor, CandleError> {
+        let (shape, device) = (cotangent.dim(), &self.chain.device);
+        Ok(Tensor::from_vec(cotangent.iter().copied().collect(), shape, device)?)
     }
 
-    /// Calls `f` on parts of a batch, side by side on a processor and all at once elsewhere.
-    fn in_parts(
-        &self,
-        n_rows: usize,
-        n_columns: usize,
-        f: impl Fn(std::ops::Range<usize>) -> Result<Array2<f64>, BoxError> + Sync + Send,
-    ) -> Result<Array2<f64>, BoxError> {
-        let CandleChain { rows_at_once, is_fixed, .. } = self.chain;
-        let size = if is_fixed {
-            rows_at_once
+    /// The most rows that the model sees at once.
+    fn rows_at_once(&self) -> usize {
+        self.chain.rows_at_once.expect("a model that was built knows its rows at once").max(1)
+    }
+
+    /// The rows that the model sees at once: parts of about equal size on a processor, all elsewhere.
+    fn parts(&self, n_rows: usize) -> Vec<Range<usize>> {
+        let size = if self.chain.is_fixed {
+            self.rows_at_once()
         } else if self.chain.device.is_cpu() {
-            n_rows.div_ceil(n_rows.div_ceil(rows_at_once).max(1))
+            n_rows.div_ceil(n_rows.div_ceil(self.rows_at_once()).max(1)).max(1)
         } else {
-            n_rows
+            n_rows.max(1)
         };
-        let size = size.max(1);
-        let parts = 0..n_rows.div_ceil(size);
-        let rows = |part: usize| part * size..((part + 1) * size).min(n_rows);
+        (0..n_rows).step_by(size).map(|first| first..(first + size).min(n_rows)).collect()
+    }
+
+    /// Calls `f` for each part, side by side on a processor.
+    fn each_part<T: Send>(
+        &self,
+        parts: &[Range<usize>],
+        f: impl Fn(usize, Range<usize>) -> Result<T, BoxError> + Sync + Send,
+    ) -> Result<Vec<T>, BoxError> {
+        let call = |part: usize| f(part, parts[part].clone());
         // A device has one queue, and no use for threads.
-        let parts: Vec<_> = if self.chain.device.is_cpu() {
-            parallel::map(parts, |part| f(rows(part)))
-        } else {
-            parts.map(|part| f(rows(part))).collect()
-        };
-        let mut parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        if parts.len() == 1 {
-            return Ok(parts.remove(0));
+        if self.chain.device.is_cpu() {
+            return parallel::map(0..parts.len(), call).into_iter().collect();
         }
-        if parts.is_empty() {
-            return Ok(Array2::zeros((0, n_columns)));
-        }
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        Ok(concatenate(Axis(0), &views).expect("all parts have the same columns"))
+        (0..parts.len()).map(call).collect()
+    }
+
+    /// A part of a batch as the model sees it.
+    fn part_of(&self, batch: &Rows, rows: Range<usize>) -> Array2<f64> {
+        let part = batch.slice(s![rows, ..]);
+        self.filled(&part).unwrap_or_else(|| part.to_owned())
     }
 
     /// Rows of a part, filled up where the size of a batch is fixed.
     fn filled(&self, rows: &Rows) -> Option<Array2<f64>> {
-        let missing = self.chain.rows_at_once.saturating_sub(rows.nrows());
+        let missing = self.rows_at_once().saturating_sub(rows.nrows());
         if !self.chain.is_fixed || missing == 0 {
             return None;
         }
         let last = rows.slice(s![rows.nrows() - 1.., ..]);
         let fill = last.broadcast((missing, rows.ncols())).expect("one row fits any number");
         Some(concatenate(Axis(0), &[rows.view(), fill]).expect("rows of one width"))
+    }
+}
+
+/// What a forward pass leaves for the way back.
+pub(super) struct Tape<'m> {
+    model: &'m CandleModel<'m>,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+    backs: Vec<Pullback<'m>>,
+}
+
+impl Tape<'_> {
+    /// The gradient for each input, of its own shape and type; `cotangent` has shape `(n_rows, n_outputs)`, `f64`.
+    pub(super) fn pull_back(self, cotangent: &Tensor) -> Result<Vec<Tensor>, CandleError> {
+        let mut first = 0;
+        let block = |output: &Tensor| {
+            let width = output.elem_count() / output.dims()[0].max(1);
+            let block = cotangent.narrow(1, first, width)?;
+            first += width;
+            if !output.dtype().is_float() {
+                return Ok(None);
+            }
+            block.contiguous()?.to_dtype(output.dtype())?.reshape(output.shape()).map(Some)
+        };
+        let gradients = || {
+            let gradients = self.outputs.iter().map(block).collect::<candle_core::Result<_>>()?;
+            let gradients = self.backs.into_iter().rev().try_fold(gradients, |g, back| back(g))?;
+            let own = |(gradient, input): (Option<Tensor>, &CandleInput)| {
+                gradient.filter(|_| input.has_gradient())
+            };
+            let gradients = gradients.into_iter().zip(&self.model.chain.inputs).map(own);
+            let or_zeros = |(gradient, x): (Option<Tensor>, &Tensor)| {
+                gradient.map_or_else(|| x.zeros_like(), Ok)
+            };
+            gradients.zip(&self.inputs).map(or_zeros).collect::<candle_core::Result<Vec<_>>>()
+        };
+        gradients().map_err(CandleError::Backward)
+    }
+}
+
+/// Parts of a batch in one piece.
+fn joined(mut parts: Vec<Array2<f64>>, n_columns: usize) -> Array2<f64> {
+    match parts.len() {
+        0 => Array2::zeros((0, n_columns)),
+        1 => parts.remove(0),
+        _ => {
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            concatenate(Axis(0), &views).expect("all parts have the same columns")
+        }
     }
 }
 
@@ -221,14 +262,11 @@ fn width(tensors: &[CandleInput]) -> usize {
 impl Predictor for CandleModel<'_> {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
         same_shape("a batch", &[batch.nrows(), self.width()], batch.shape())?;
-        self.in_parts(batch.nrows(), self.n_outputs(), |rows| {
-            let n_rows = rows.len();
-            let part = batch.slice(s![rows, ..]);
-            match self.filled(&part) {
-                Some(filled) => Ok(self.predict_part(&filled)?.slice_move(s![..n_rows, ..])),
-                None => self.predict_part(&part),
-            }
-        })
+        let parts = self.each_part(&self.parts(batch.nrows()), |_, rows| {
+            let outputs = self.predict_part(&self.part_of(batch, rows.clone()))?;
+            Ok(outputs.slice_move(s![..rows.len(), ..]))
+        })?;
+        Ok(joined(parts, self.n_outputs()))
     }
 
     fn max_batch(&self) -> usize {
@@ -244,17 +282,45 @@ impl Differentiable for CandleModel<'_> {
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         same_shape("a batch", &[batch.nrows(), self.width()], batch.shape())?;
         same_shape("cotangents", &[batch.nrows(), self.n_outputs()], cotangent.shape())?;
-        self.in_parts(batch.nrows(), self.width(), |rows| {
-            let n_rows = rows.len();
-            let part = batch.slice(s![rows.clone(), ..]);
-            let cotangent = cotangent.slice(s![rows, ..]);
-            match (self.filled(&part), self.filled(&cotangent)) {
-                (Some(part), Some(cotangent)) => {
-                    Ok(self.vjp_part(&part, &cotangent)?.slice_move(s![..n_rows, ..]))
-                }
-                _ => self.vjp_part(&part, &cotangent),
+        let parts = self.each_part(&self.parts(batch.nrows()), |_, rows| {
+            let part = self.part_of(batch, rows.clone());
+            let gradients = self.vjp_part(&part, &self.part_of(cotangent, rows.clone()))?;
+            Ok(gradients.slice_move(s![..rows.len(), ..]))
+        })?;
+        Ok(joined(parts, self.width()))
+    }
+
+    /// One forward pass gives outputs and the way back; it goes back through the parts of the batch that have a
+    /// cotangent.
+    fn value_and_vjp(
+        &self,
+        batch: &Rows,
+        cotangent: &mut dyn FnMut(&Rows) -> Array2<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), BoxError> {
+        same_shape("a batch", &[batch.nrows(), self.width()], batch.shape())?;
+        let parts = self.parts(batch.nrows());
+        let traced = self.each_part(&parts, |_, rows| {
+            let part = self.part_of(batch, rows.clone());
+            let (outputs, tape) = self.trace(self.tensors(&part)?, part.nrows())?;
+            let outputs = self.checked(&outputs, part.nrows())?;
+            Ok((outputs.slice_move(s![..rows.len(), ..]), Mutex::new(Some(tape))))
+        })?;
+        let (outputs, tapes): (Vec<_>, Vec<_>) = traced.into_iter().unzip();
+        let outputs = joined(outputs, self.n_outputs());
+        let cotangent = cotangent(&outputs);
+        same_shape("cotangents", outputs.shape(), cotangent.shape())?;
+        let gradients = self.each_part(&parts, |part, rows| {
+            let tape = tapes[part].lock().expect("no thread panicked with a tape").take();
+            let tape = tape.expect("each part is visited once");
+            let of_part = cotangent.slice(s![rows.clone(), ..]);
+            if of_part.iter().all(|&value| value == 0.0) {
+                return Ok(Array2::zeros((rows.len(), self.width())));
             }
-        })
+            let of_part = self.upload(&self.part_of(&cotangent, rows.clone()))?;
+            let gradients = rows_of(&tape.pull_back(&of_part)?, of_part.dims()[0])?;
+            Ok(gradients.slice_move(s![..rows.len(), ..]))
+        })?;
+        Ok((outputs, joined(gradients, self.width())))
     }
 
     /// On the processor the points are built in memory; elsewhere they are built on the device and summed there, and

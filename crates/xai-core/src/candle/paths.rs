@@ -4,7 +4,6 @@ use candle_core::{DType, Tensor};
 use ndarray::{Array2, ArrayRef2, s};
 
 use super::error::CandleError;
-use super::input::variable;
 use super::model::CandleModel;
 use crate::model::{BoxError, Paths};
 
@@ -58,10 +57,11 @@ impl CandleModel<'_> {
             for input in &self.chain.inputs {
                 let columns = points.narrow(1, first, input.width())?.contiguous()?;
                 let tensor = columns.to_dtype(input.dtype)?.reshape(input.batch_shape(n_points))?;
-                inputs.push(variable(tensor, input.has_gradient())?);
+                inputs.push(tensor);
                 first += input.width();
             }
-            let gradients = self.pull_back(&inputs, &cotangent)?;
+            let (_, tape) = self.trace(inputs, n_points)?;
+            let gradients = tape.pull_back(&cotangent)?;
             let flat = |gradient: &Tensor| {
                 gradient.reshape((n_points, gradient.elem_count() / n_points))?.to_dtype(DType::F64)
             };

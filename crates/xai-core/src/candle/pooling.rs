@@ -1,8 +1,12 @@
 //! Pooling with any window, and with gradients.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Result, Shape, Tensor};
+use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Error, Layout, Module, Result, Shape, Tensor};
+
+use super::graph::{Layer, LayerPullback, trace_by_candle};
 use super::real::{Real, with_real};
 use super::window::Window;
 
@@ -73,6 +77,63 @@ pub fn avg_pool2d(x: &Tensor, config: &Pool2dConfig) -> Result<Tensor> {
     pool(x, Pooling { window: config.window()?, rule })
 }
 
+/// [`max_pool2d`] as a [`Layer`].
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPool2d {
+    pooling: Pooling,
+}
+
+impl MaxPool2d {
+    /// A layer with these windows.
+    ///
+    /// # Errors
+    /// When the settings do not go together.
+    pub fn new(config: &Pool2dConfig) -> Result<Self> {
+        Ok(MaxPool2d { pooling: Pooling { window: config.window()?, rule: Rule::Largest } })
+    }
+}
+
+/// [`avg_pool2d`] as a [`Layer`].
+#[derive(Clone, Copy, Debug)]
+pub struct AvgPool2d {
+    pooling: Pooling,
+}
+
+impl AvgPool2d {
+    /// A layer with these windows.
+    ///
+    /// # Errors
+    /// When the settings do not go together.
+    pub fn new(config: &Pool2dConfig) -> Result<Self> {
+        let rule = Rule::Mean { with_padding: config.count_include_pad };
+        Ok(AvgPool2d { pooling: Pooling { window: config.window()?, rule } })
+    }
+}
+
+impl Module for MaxPool2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        pool(x, self.pooling)
+    }
+}
+
+impl Layer for MaxPool2d {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        self.pooling.trace(x)
+    }
+}
+
+impl Module for AvgPool2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        pool(x, self.pooling)
+    }
+}
+
+impl Layer for AvgPool2d {
+    fn trace(&self, x: &Tensor) -> Result<(Tensor, LayerPullback<'_>)> {
+        self.pooling.trace(x)
+    }
+}
+
 fn pool(x: &Tensor, pooling: Pooling) -> Result<Tensor> {
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op1(pooling);
@@ -93,6 +154,18 @@ struct Pooling {
 }
 
 impl Pooling {
+    fn trace<'l>(self, x: &Tensor) -> Result<(Tensor, LayerPullback<'l>)> {
+        if !x.device().is_cpu() {
+            return trace_by_candle(x, |x| self.by_candle(x));
+        }
+        let x = x.contiguous()?.detach();
+        let out = x.apply_op1_no_bwd(&self)?;
+        let back = move |gradient: Tensor| {
+            x.apply_op2_no_bwd(&gradient.contiguous()?, &PoolingGradient { pooling: self })
+        };
+        Ok((out, Box::new(back)))
+    }
+
     /// Height and width of image and output, once the input is known to hold images.
     fn sizes(&self, x: &[usize]) -> Result<([usize; 2], [usize; 2])> {
         let [_, _, height, width] = *x else {
@@ -221,14 +294,17 @@ impl Windows {
 }
 
 /// The first of the largest cells; NaN is larger than any number.
+///
+/// Which cell is the largest cannot be foreseen, so that a branch would cost more than both of its sides.
 fn largest<T: Real>(plane: &[T], cells: &[usize]) -> usize {
-    let mut best = cells[0];
+    let (mut best, mut largest) = (cells[0], plane[cells[0]]);
     for &cell in &cells[1..] {
-        let (value, largest) = (plane[cell], plane[best]);
-        let is_nan = value.partial_cmp(&value).is_none();
-        if value > largest || (is_nan && largest.partial_cmp(&largest).is_some()) {
-            best = cell;
-        }
+        let value = plane[cell];
+        let is_number = largest.partial_cmp(&largest).is_some();
+        let is_less = matches!(value.partial_cmp(&largest), Some(Ordering::Less | Ordering::Equal));
+        let is_best = is_number & !is_less;
+        best = select_unpredictable(is_best, cell, best);
+        largest = select_unpredictable(is_best, value, largest);
     }
     best
 }

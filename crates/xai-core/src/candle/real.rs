@@ -5,6 +5,9 @@ use ndarray::LinalgScalar;
 
 /// Single or double precision.
 pub(super) trait Real: WithDType + LinalgScalar {
+    /// `self * factor + sum`, rounded once.
+    fn mul_add(self, factor: Self, sum: Self) -> Self;
+
     /// The numbers of a contiguous tensor on the CPU.
     fn read<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [Self]> {
         let (start, end) =
@@ -18,8 +21,19 @@ pub(super) trait Real: WithDType + LinalgScalar {
     }
 }
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    #[inline(always)]
+    fn mul_add(self, factor: f32, sum: f32) -> f32 {
+        self.mul_add(factor, sum)
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn mul_add(self, factor: f64, sum: f64) -> f64 {
+        self.mul_add(factor, sum)
+    }
+}
 
 /// Requires a type of numbers that the operators of this module compute with.
 pub(super) fn require_real(what: &str, dtype: DType) -> Result<()> {

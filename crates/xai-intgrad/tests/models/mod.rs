@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test takes the models it needs")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub(crate) mod tensors;
+
 use ndarray::{Array1, Array2};
 use safetensors::{Dtype, SafeTensors};
 use xai_core::{BoxError, Cut, Differentiable, Predictor, Rows};

@@ -205,7 +205,7 @@ fn of_plan(
 ) -> xai_core::Result<CandleModel<'static>> {
     // Columns that the output does not need are part of a row, but no step reads them.
     let chain = CandleModel::chain(columns.iter().cloned());
-    let chain = chain.join(GRAPH, move |tensors| plan.run(tensors)).on(&settings.device);
+    let chain = chain.graph(GRAPH, plan).on(&settings.device);
     match settings.fixed_batch {
         Some(rows) => chain.fixed_batch(rows).build(),
         None => chain.build(),
@@ -291,6 +291,15 @@ impl Differentiable for OnnxNetwork {
     #[allow(clippy::disallowed_methods, reason = "a wrapper hands on the batch it was given")]
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         self.model.vjp(batch, cotangent)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a wrapper hands on the batch it was given")]
+    fn value_and_vjp(
+        &self,
+        batch: &Rows,
+        cotangent: &mut dyn FnMut(&Rows) -> Array2<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), BoxError> {
+        self.model.value_and_vjp(batch, cotangent)
     }
 
     #[allow(clippy::disallowed_methods, reason = "a wrapper hands on the paths it was given")]

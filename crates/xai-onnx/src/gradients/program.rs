@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use xai_core::candle::candle_core::{self as candle, Error, Tensor};
+use xai_core::candle::{Graph, Pullback};
 
 use super::operators::{Node, Operator, operator};
 use super::tensors::{Place, tensor};
@@ -166,7 +167,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn run(&self, tensors: &[Tensor]) -> candle::Result<Vec<Tensor>> {
+    /// What each slot holds before the first step, and the number of rows.
+    fn start(&self, tensors: &[Tensor]) -> candle::Result<(Vec<Option<Tensor>>, usize)> {
         let n_rows = tensors.first().and_then(|tensor| tensor.dims().first().copied());
         let n_rows = n_rows.ok_or_else(|| Error::msg("the graph needs an input with rows"))?;
         let mut values = self.constants.clone();
@@ -176,24 +178,119 @@ impl Plan {
                 *value = Some(tensor.clone());
             }
         }
-        for step in &self.steps {
-            step.run(&mut values, n_rows)?;
-        }
+        Ok((values, n_rows))
+    }
+
+    fn outputs(&self, values: &[Option<Tensor>]) -> candle::Result<Vec<Tensor>> {
         let missing = || Error::msg("an output was not computed");
         self.outputs.iter().map(|&slot| values[slot].clone().ok_or_else(missing)).collect()
     }
 }
 
+impl Graph for Plan {
+    fn forward(&self, tensors: &[Tensor]) -> candle::Result<Vec<Tensor>> {
+        let (mut values, n_rows) = self.start(tensors)?;
+        for step in &self.steps {
+            step.run(&mut values, n_rows)?;
+        }
+        self.outputs(&values)
+    }
+
+    fn trace(
+        &self,
+        tensors: &[Tensor],
+        wants: &[bool],
+    ) -> candle::Result<(Vec<Tensor>, Pullback<'_>)> {
+        let (mut values, n_rows) = self.start(tensors)?;
+        let mut wanted = vec![false; values.len()];
+        for (&slot, &wants) in self.inputs.iter().zip(wants) {
+            if let Some(wanted) = wanted.get_mut(slot) {
+                *wanted = wants;
+            }
+        }
+        let mut backs = Vec::new();
+        for step in &self.steps {
+            if let Some(back) = step.trace(&mut values, &mut wanted, n_rows)? {
+                backs.push((step, back));
+            }
+        }
+        let outputs = self.outputs(&values)?;
+        let n_slots = values.len();
+        let back = move |gradients: Vec<Option<Tensor>>| {
+            let mut sums: Vec<Option<Tensor>> = vec![None; n_slots];
+            for (&slot, gradient) in self.outputs.iter().zip(gradients) {
+                add(&mut sums[slot], gradient)?;
+            }
+            for (step, back) in backs.into_iter().rev() {
+                let gradients: Vec<_> = step.writes.iter().map(|&slot| sums[slot].take()).collect();
+                if gradients.iter().all(Option::is_none) {
+                    continue;
+                }
+                let gradients = back(gradients).map_err(|error| step.failed(&error))?;
+                for (slot, gradient) in step.reads.iter().zip(gradients) {
+                    if let Some(slot) = slot.filter(|&slot| wanted[slot]) {
+                        add(&mut sums[slot], gradient)?;
+                    }
+                }
+            }
+            let of_input = |slot: &Slot| sums.get(*slot).cloned().flatten();
+            Ok(self.inputs.iter().map(of_input).collect())
+        };
+        Ok((outputs, Box::new(back)))
+    }
+}
+
+/// Adds a gradient to a sum that may have none yet.
+fn add(sum: &mut Option<Tensor>, gradient: Option<Tensor>) -> candle::Result<()> {
+    if let Some(gradient) = gradient {
+        *sum = Some(match sum.take() {
+            Some(sum) => (sum + gradient)?,
+            None => gradient,
+        });
+    }
+    Ok(())
+}
+
 impl Step {
     fn run(&self, values: &mut [Option<Tensor>], n_rows: usize) -> candle::Result<()> {
-        let reads: Vec<Option<&Tensor>> =
-            self.reads.iter().map(|slot| slot.and_then(|slot| values[slot].as_ref())).collect();
-        let made = (self.operator)(&reads, n_rows).map_err(|error| {
-            Error::msg(format!("{} node `{}`: {error}", self.op_type, self.name))
-        })?;
+        let made = self.operator.forward(&self.inputs(values), n_rows);
+        self.write(values, made.map_err(|error| self.failed(&error))?);
+        Ok(())
+    }
+
+    /// Runs the step and returns its way back, if one of its inputs wants a gradient.
+    fn trace(
+        &self,
+        values: &mut [Option<Tensor>],
+        wanted: &mut [bool],
+        n_rows: usize,
+    ) -> candle::Result<Option<Pullback<'_>>> {
+        let wants: Vec<bool> =
+            self.reads.iter().map(|slot| slot.is_some_and(|slot| wanted[slot])).collect();
+        if !wants.contains(&true) {
+            self.run(values, n_rows)?;
+            return Ok(None);
+        }
+        let traced = self.operator.trace(&self.inputs(values), &wants, n_rows);
+        let (made, back) = traced.map_err(|error| self.failed(&error))?;
+        for (&slot, tensor) in self.writes.iter().zip(&made) {
+            wanted[slot] = tensor.dtype().is_float();
+        }
+        self.write(values, made);
+        Ok(Some(back))
+    }
+
+    fn inputs<'v>(&self, values: &'v [Option<Tensor>]) -> Vec<Option<&'v Tensor>> {
+        self.reads.iter().map(|slot| slot.and_then(|slot| values[slot].as_ref())).collect()
+    }
+
+    fn write(&self, values: &mut [Option<Tensor>], made: Vec<Tensor>) {
         for (&slot, tensor) in self.writes.iter().zip(made) {
             values[slot] = Some(tensor);
         }
-        Ok(())
+    }
+
+    fn failed(&self, error: &Error) -> Error {
+        Error::msg(format!("{} node `{}`: {error}", self.op_type, self.name))
     }
 }

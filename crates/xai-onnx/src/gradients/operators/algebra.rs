@@ -1,9 +1,9 @@
 //! Products, reductions and normalisations.
 
-use xai_core::candle::Linear;
 use xai_core::candle::candle_core::{self as candle, Error, Module, Tensor};
+use xai_core::candle::{Layer, LayerPullback, Linear};
 
-use super::{Node, Operator, axis, input, unary};
+use super::{Node, Operator, axis, function, input, layer, unary};
 use crate::error::OnnxError;
 
 pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
@@ -69,13 +69,15 @@ fn gemm(node: &Node<'_>) -> Result<Operator, OnnxError> {
         });
         // A bias that differs from row to row is none.
         if let Ok(bias) = bias.transpose() {
-            let layer = dense(node, &weight, bias.as_ref())?;
-            return Ok(unary(move |x| {
-                if left_is_transposed { layer.forward(&x.t()?) } else { layer.forward(x) }
-            }));
+            let dense = dense(node, &weight, bias.as_ref())?;
+            return Ok(if left_is_transposed {
+                unary(move |x| Module::forward(&dense, &x.t()?))
+            } else {
+                layer(dense)
+            });
         }
     }
-    Ok(Box::new(move |inputs, _| {
+    Ok(function(move |inputs, _| {
         let turned = |place, is_transposed: bool| -> candle::Result<Tensor> {
             let x = input(inputs, place)?;
             if is_transposed { x.t()?.contiguous() } else { x.contiguous() }
@@ -92,10 +94,9 @@ fn gemm(node: &Node<'_>) -> Result<Operator, OnnxError> {
 fn matmul(node: &Node<'_>) -> Result<Operator, OnnxError> {
     if let Some(weight) = node.constant(1).filter(|weight| weight.rank() == 2) {
         let weight = weight.t().map_err(|error| node.refuse(error.to_string()))?;
-        let layer = dense(node, &weight, None)?;
-        return Ok(unary(move |x| layer.forward(x)));
+        return Ok(layer(dense(node, &weight, None)?));
     }
-    Ok(Box::new(|inputs, _| {
+    Ok(function(|inputs, _| {
         let (left, right) = (input(inputs, 0)?, input(inputs, 1)?);
         if left.rank() < 2 || right.rank() < 2 {
             return Err(Error::msg("a product of vectors is not supported"));
@@ -150,19 +151,45 @@ fn batch_normalization(node: &Node<'_>) -> Result<Operator, OnnxError> {
         candle::Result::Ok((scale, shift))
     };
     let (scale, shift) = resolve().map_err(|error| node.refuse(error.to_string()))?;
-    Ok(unary(move |x| {
-        let mut shape = vec![1; x.rank()];
+    Ok(layer(Affine { scale, shift }))
+}
+
+/// A product and a sum with constants for each channel, which is axis 1.
+struct Affine {
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl Affine {
+    fn along_channels(constants: &Tensor, rank: usize) -> candle::Result<Tensor> {
+        let mut shape = vec![1; rank];
         if let Some(channels) = shape.get_mut(1) {
-            *channels = scale.elem_count();
+            *channels = constants.elem_count();
         }
-        x.broadcast_mul(&scale.reshape(&*shape)?)?.broadcast_add(&shift.reshape(&*shape)?)
-    }))
+        constants.reshape(shape)
+    }
+}
+
+impl Module for Affine {
+    fn forward(&self, x: &Tensor) -> candle::Result<Tensor> {
+        let [scale, shift] =
+            [&self.scale, &self.shift].map(|constants| Self::along_channels(constants, x.rank()));
+        x.broadcast_mul(&scale?)?.broadcast_add(&shift?)
+    }
+}
+
+impl Layer for Affine {
+    fn trace(&self, x: &Tensor) -> candle::Result<(Tensor, LayerPullback<'_>)> {
+        let scale = Self::along_channels(&self.scale, x.rank())?;
+        let back = move |gradient: Tensor| gradient.broadcast_mul(&scale);
+        Ok((self.forward(x)?, Box::new(back)))
+    }
 }
 
 fn layer_normalization(node: &Node<'_>) -> Operator {
     let first = node.attributes.int("axis").unwrap_or(-1);
     let epsilon = node.attributes.float("epsilon").unwrap_or(1e-5);
-    Box::new(move |inputs, _| {
+    function(move |inputs, _| {
         let x = input(inputs, 0)?;
         let axes = axis(first, x.rank())?..x.rank();
         let mean = |x: &Tensor| axes.clone().try_fold(x.clone(), |x, axis| x.mean_keepdim(axis));

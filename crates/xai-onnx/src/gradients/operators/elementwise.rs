@@ -4,21 +4,21 @@ use std::f64::consts::{FRAC_2_PI, SQRT_2};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use xai_core::candle::candle_core::{self as candle, DType, Device, Tensor};
-use xai_core::candle::{candle_nn, relu};
+use xai_core::candle::{Relu, candle_nn, relu};
 
-use super::{Node, Operator, input, unary};
+use super::{Node, Operator, function, input, layer, unary, view};
 use crate::error::OnnxError;
 
 pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
     let number = |name: &str, default: f64| node.attributes.float(name).unwrap_or(default);
     Ok(Some(match &*node.proto.op_type {
-        "Identity" | "Dropout" => unary(|x| Ok(x.clone())),
-        "Relu" => unary(relu),
+        "Identity" | "Dropout" => view(|x| Ok(x.clone())),
+        "Relu" => layer(Relu),
         "LeakyRelu" => {
             let slope = number("alpha", 0.01);
             unary(move |x| relu(x)? - (relu(&x.neg()?)? * slope)?)
         }
-        "PRelu" => Box::new(|inputs, _| {
+        "PRelu" => function(|inputs, _| {
             let (x, slope) = (input(inputs, 0)?, input(inputs, 1)?);
             Ok(vec![(relu(x)? - relu(&x.neg()?)?.broadcast_mul(slope)?)?])
         }),
@@ -50,7 +50,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         "Reciprocal" => unary(|x| x.recip()),
         "Sin" => unary(|x| x.sin()),
         "Cos" => unary(|x| x.cos()),
-        "Add" | "Sum" => fold(|a, b| a.broadcast_add(b)),
+        "Add" | "Sum" => Operator::Sum,
         "Sub" => fold(|a, b| a.broadcast_sub(b)),
         "Mul" => fold(|a, b| a.broadcast_mul(b)),
         "Div" => fold(|a, b| a.broadcast_div(b)),
@@ -70,7 +70,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         "Less" => fold(|a, b| a.broadcast_lt(b)),
         "LessOrEqual" => fold(|a, b| a.broadcast_le(b)),
         "Equal" => fold(|a, b| a.broadcast_eq(b)),
-        "Where" => Box::new(|inputs, _| {
+        "Where" => function(|inputs, _| {
             let (condition, a, b) = (input(inputs, 0)?, input(inputs, 1)?, input(inputs, 2)?);
             let shape = condition.shape().broadcast_shape_binary_op(a.shape(), "where")?;
             let shape = shape.broadcast_shape_binary_op(b.shape(), "where")?;
@@ -88,7 +88,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
 fn fold(
     f: impl Fn(&Tensor, &Tensor) -> candle::Result<Tensor> + Send + Sync + 'static,
 ) -> Operator {
-    Box::new(move |inputs, _| {
+    function(move |inputs, _| {
         let mut result = input(inputs, 0)?.clone();
         for place in 1..inputs.len() {
             result = f(&result, input(inputs, place)?)?;

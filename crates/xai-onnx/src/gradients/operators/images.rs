@@ -1,16 +1,18 @@
 //! Convolutions and pooling, of images and of sequences.
 
 use xai_core::candle::candle_core::{self as candle, Error, Module, Tensor};
-use xai_core::candle::{Conv2d, Conv2dConfig, Pool2dConfig, avg_pool2d, max_pool2d};
+use xai_core::candle::{
+    AvgPool2d, Conv2d, Conv2dConfig, Layer, LayerPullback, MaxPool2d, Pool2dConfig,
+};
 
-use super::{Node, Operator, unary};
+use super::{Node, Operator, layer, unary};
 use crate::error::OnnxError;
 
 pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
     Ok(Some(match &*node.proto.op_type {
         "Conv" => convolution(node)?,
-        "MaxPool" => pool(node, max_pool2d)?,
-        "AveragePool" => pool(node, avg_pool2d)?,
+        "MaxPool" => pool(node, MaxPool2d::new)?,
+        "AveragePool" => pool(node, AvgPool2d::new)?,
         "GlobalAveragePool" => {
             unary(|x| (2..x.rank()).try_fold(x.clone(), |x, axis| x.mean_keepdim(axis)))
         }
@@ -109,6 +111,26 @@ fn on_images(
     }
 }
 
+/// A layer of images, on images or on sequences.
+struct OnImages<L>(L);
+
+impl<L: Layer> Module for OnImages<L> {
+    fn forward(&self, x: &Tensor) -> candle::Result<Tensor> {
+        on_images(x, |x, _| self.0.forward(x))
+    }
+}
+
+impl<L: Layer> Layer for OnImages<L> {
+    fn trace(&self, x: &Tensor) -> candle::Result<(Tensor, LayerPullback<'_>)> {
+        if x.rank() != 3 {
+            return self.0.trace(x);
+        }
+        let (out, back) = self.0.trace(&x.unsqueeze(2)?)?;
+        let back = move |gradient: Tensor| back(gradient.unsqueeze(2)?)?.squeeze(2);
+        Ok((out.squeeze(2)?, Box::new(back)))
+    }
+}
+
 fn convolution(node: &Node<'_>) -> Result<Operator, OnnxError> {
     let failed = |error: Error| node.refuse(error.to_string());
     let Some(weight) = node.fixed(1, "weight")? else {
@@ -129,20 +151,21 @@ fn convolution(node: &Node<'_>) -> Result<Operator, OnnxError> {
     let groups = usize::try_from(groups)
         .map_err(|_| node.attributes.refuse("group", "be at least 1", groups))?;
     let Window { stride, dilation, .. } = window;
-    let layer = move |padding| {
+    let convolution = move |padding| {
         let config = Conv2dConfig { stride, padding, dilation, groups };
         Conv2d::new(&weight, bias.as_ref(), config)
     };
     if let Padding::Given(padding) = window.padding {
-        let layer = layer(padding).map_err(failed)?;
-        return Ok(unary(move |x| on_images(x, |x, _| layer.forward(x))));
+        return Ok(layer(OnImages(convolution(padding).map_err(failed)?)));
     }
-    Ok(unary(move |x| on_images(x, |x, image| layer(window.padding(image))?.forward(x))))
+    Ok(unary(move |x| {
+        on_images(x, |x, image| Module::forward(&convolution(window.padding(image))?, x))
+    }))
 }
 
-fn pool(
+fn pool<L: Layer + 'static>(
     node: &Node<'_>,
-    f: impl Fn(&Tensor, &Pool2dConfig) -> candle::Result<Tensor> + Send + Sync + 'static,
+    pooling: impl Fn(&Pool2dConfig) -> candle::Result<L> + Send + Sync + 'static,
 ) -> Result<Operator, OnnxError> {
     if node.proto.output.iter().skip(1).any(|name| !name.is_empty()) {
         return Err(node.refuse("gives the places of its cells, which have no gradient here"));
@@ -150,17 +173,13 @@ fn pool(
     let flag = |name: &str| node.attributes.int(name).unwrap_or(0) != 0;
     let (ceil_mode, count_include_pad) = (flag("ceil_mode"), flag("count_include_pad"));
     let window = Window::new(node, node.attributes.ints("kernel_shape"))?;
-    Ok(unary(move |x| {
-        on_images(x, |x, image| {
-            let config = Pool2dConfig {
-                kernel: window.kernel,
-                stride: window.stride,
-                padding: window.padding(image),
-                dilation: window.dilation,
-                ceil_mode,
-                count_include_pad,
-            };
-            f(x, &config)
-        })
-    }))
+    let pooling = move |padding| {
+        let Window { kernel, stride, dilation, .. } = window;
+        pooling(&Pool2dConfig { kernel, stride, padding, dilation, ceil_mode, count_include_pad })
+    };
+    if let Padding::Given(padding) = window.padding {
+        let failed = |error: Error| node.refuse(error.to_string());
+        return Ok(layer(OnImages(pooling(padding).map_err(failed)?)));
+    }
+    Ok(unary(move |x| on_images(x, |x, image| pooling(window.padding(image))?.forward(x))))
 }

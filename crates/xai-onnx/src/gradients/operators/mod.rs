@@ -10,14 +10,116 @@ mod shape;
 
 use tract_onnx::pb::NodeProto;
 use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Tensor};
+use xai_core::candle::{Layer, Pullback, trace_joined};
 
 use super::tensors::{Place, tensor};
 use crate::error::OnnxError;
 use crate::operators::{Attributes, node_name};
 
 /// From what a node reads (`None` for an input that is left out) and the size of the batch to what it makes.
-pub(super) type Operator =
-    Box<dyn Fn(&[Option<&Tensor>], usize) -> candle::Result<Vec<Tensor>> + Send + Sync>;
+type Function = Box<dyn Fn(&[Option<&Tensor>], usize) -> candle::Result<Vec<Tensor>> + Send + Sync>;
+
+/// What a node computes.
+pub(super) enum Operator {
+    /// Anything, differentiated by candle.
+    Function(Function),
+    /// The first input in another shape.
+    View(Function),
+    /// A layer of the first input, whose other inputs are constants.
+    Layer(Box<dyn Layer>),
+    /// The sum of the inputs.
+    Sum,
+}
+
+impl Operator {
+    pub(super) fn forward(
+        &self,
+        inputs: &[Option<&Tensor>],
+        n_rows: usize,
+    ) -> candle::Result<Vec<Tensor>> {
+        match self {
+            Operator::Function(function) | Operator::View(function) => function(inputs, n_rows),
+            Operator::Layer(layer) => Ok(vec![layer.forward(input(inputs, 0)?)?]),
+            Operator::Sum => {
+                let mut rest = inputs.iter().flatten();
+                let first = rest.next().map(|&first| first.clone());
+                let first = first.ok_or_else(|| Error::msg("a sum needs an input"))?;
+                Ok(vec![rest.try_fold(first, |sum, x| sum.broadcast_add(x))?])
+            }
+        }
+    }
+
+    /// What the node makes, and the way back to the inputs that want a gradient.
+    pub(super) fn trace(
+        &self,
+        inputs: &[Option<&Tensor>],
+        wants: &[bool],
+        n_rows: usize,
+    ) -> candle::Result<(Vec<Tensor>, Pullback<'_>)> {
+        let n_inputs = inputs.len();
+        // The gradient of the first input, beside none of the others.
+        let of_first = move |gradient: Option<Tensor>| {
+            let mut gradients = vec![None; n_inputs];
+            gradients[0] = gradient;
+            gradients
+        };
+        match self {
+            Operator::Layer(layer) => {
+                let (out, back) = layer.trace(input(inputs, 0)?)?;
+                let back = move |gradients: Vec<Option<Tensor>>| {
+                    let gradient = gradients.into_iter().next().flatten();
+                    Ok(of_first(gradient.map(back).transpose()?))
+                };
+                Ok((vec![out], Box::new(back)))
+            }
+            Operator::View(function) => {
+                let shape = input(inputs, 0)?.shape().clone();
+                let back = move |gradients: Vec<Option<Tensor>>| {
+                    let gradient = gradients.into_iter().next().flatten();
+                    Ok(of_first(gradient.map(|gradient| gradient.reshape(shape)).transpose()?))
+                };
+                Ok((function(inputs, n_rows)?, Box::new(back)))
+            }
+            Operator::Sum if is_even(inputs, wants) => {
+                let wants = wants.to_vec();
+                let back = move |gradients: Vec<Option<Tensor>>| {
+                    let gradient = gradients.into_iter().next().flatten();
+                    Ok(wants.iter().map(|&wants| gradient.clone().filter(|_| wants)).collect())
+                };
+                Ok((self.forward(inputs, n_rows)?, Box::new(back)))
+            }
+            Operator::Function(_) | Operator::Sum => {
+                // Candle's differentiation knows no inputs that are left out.
+                let places: Vec<usize> =
+                    (0..n_inputs).filter(|&place| inputs[place].is_some()).collect();
+                let given: Vec<Tensor> = inputs.iter().copied().flatten().cloned().collect();
+                let wants: Vec<bool> = places.iter().map(|&place| wants[place]).collect();
+                let (made, back) = trace_joined(&given, &wants, |given| {
+                    let mut inputs = vec![None; n_inputs];
+                    places.iter().zip(given).for_each(|(&place, x)| inputs[place] = Some(x));
+                    self.forward(&inputs, n_rows)
+                })?;
+                let back = move |gradients| {
+                    let mut all = vec![None; n_inputs];
+                    let given: Vec<Option<Tensor>> = back(gradients)?;
+                    places.iter().zip(given).for_each(|(&place, x)| all[place] = x);
+                    Ok(all)
+                };
+                Ok((made, Box::new(back)))
+            }
+        }
+    }
+}
+
+/// Whether each input that wants a gradient has the shape of the sum.
+fn is_even(inputs: &[Option<&Tensor>], wants: &[bool]) -> bool {
+    let n_cells = inputs.iter().flatten().map(|x| x.elem_count()).max();
+    let rank = inputs.iter().flatten().map(|x| x.rank()).max();
+    let of_wanted = |(x, &wants): (&Option<&Tensor>, &bool)| {
+        !wants || x.is_none_or(|x| Some(x.elem_count()) == n_cells && Some(x.rank()) == rank)
+    };
+    inputs.iter().zip(wants).all(of_wanted)
+}
 
 /// A node with the constants that it reads.
 pub(super) struct Node<'a> {
@@ -141,7 +243,24 @@ fn axis(axis: i64, rank: usize) -> candle::Result<usize> {
     counted.ok_or_else(|| Error::msg(format!("there is no axis {axis} in a tensor of rank {rank}")))
 }
 
+/// Wraps a function of all inputs.
+fn function(
+    f: impl Fn(&[Option<&Tensor>], usize) -> candle::Result<Vec<Tensor>> + Send + Sync + 'static,
+) -> Operator {
+    Operator::Function(Box::new(f))
+}
+
 /// Wraps a function of the first input.
 fn unary(f: impl Fn(&Tensor) -> candle::Result<Tensor> + Send + Sync + 'static) -> Operator {
-    Box::new(move |inputs, _| Ok(vec![f(input(inputs, 0)?)?]))
+    function(move |inputs, _| Ok(vec![f(input(inputs, 0)?)?]))
+}
+
+/// Wraps a function that gives the first input another shape.
+fn view(f: impl Fn(&Tensor) -> candle::Result<Tensor> + Send + Sync + 'static) -> Operator {
+    Operator::View(Box::new(move |inputs, _| Ok(vec![f(input(inputs, 0)?)?])))
+}
+
+/// Wraps a layer of the first input.
+fn layer(layer: impl Layer + 'static) -> Operator {
+    Operator::Layer(Box::new(layer))
 }

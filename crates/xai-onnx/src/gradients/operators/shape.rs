@@ -2,7 +2,7 @@
 
 use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Tensor};
 
-use super::{Node, Operator, axis, input, integers, unary};
+use super::{Node, Operator, axis, function, input, integers, unary, view};
 use crate::error::OnnxError;
 
 pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
@@ -13,7 +13,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
             let Some(value) = node.value()? else {
                 return Err(node.refuse("holds no numbers"));
             };
-            Box::new(move |_, _| Ok(vec![value.clone()]))
+            function(move |_, _| Ok(vec![value.clone()]))
         }
         "Shape" => unary(|x| {
             let sizes: Vec<i64> = x.dims().iter().map(|&size| size as i64).collect();
@@ -22,7 +22,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         "Reshape" => reshape(node),
         "Flatten" => {
             let first = along(1);
-            unary(move |x| match first {
+            view(move |x| match first {
                 0 => x.reshape((1, ())),
                 _ => {
                     let first = axis(first, x.rank() + 1)?;
@@ -44,7 +44,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         }
         "Squeeze" => {
             let axes = node.integers(1, "axes")?;
-            unary(move |x| {
+            view(move |x| {
                 let mut axes = match &axes {
                     Some(axes) => axes
                         .iter()
@@ -58,7 +58,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         }
         "Unsqueeze" => {
             let axes = node.integers(1, "axes")?.unwrap_or_default();
-            unary(move |x| {
+            view(move |x| {
                 let rank = x.rank() + axes.len();
                 let mut axes =
                     axes.iter().map(|&a| axis(a, rank)).collect::<candle::Result<Vec<_>>>()?;
@@ -68,7 +68,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         }
         "Concat" => {
             let along = along(0);
-            Box::new(move |inputs, _| {
+            function(move |inputs, _| {
                 let parts: Vec<&Tensor> = inputs.iter().copied().flatten().collect();
                 let rank = parts.first().map_or(0, |part| part.rank());
                 Ok(vec![Tensor::cat(&parts, axis(along, rank)?)?])
@@ -78,7 +78,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
         "Gather" => gather(along(0)),
         "ArrayFeatureExtractor" => gather(-1),
         "Split" => split(node)?,
-        "Expand" => Box::new(|inputs, _| {
+        "Expand" => function(|inputs, _| {
             let x = input(inputs, 0)?;
             let sizes = integers(input(inputs, 1)?)?;
             let sizes: Vec<usize> =
@@ -96,7 +96,7 @@ pub(super) fn operator(node: &Node<'_>) -> Result<Option<Operator>, OnnxError> {
 fn reshape(node: &Node<'_>) -> Operator {
     let keeps_zeros = node.attributes.int("allowzero").unwrap_or(0) != 0;
     let declared = node.declared.and_then(|rows| i64::try_from(rows).ok());
-    Box::new(move |inputs, n_rows| {
+    Operator::View(Box::new(move |inputs, n_rows| {
         let (x, shape) = (input(inputs, 0)?, integers(input(inputs, 1)?)?);
         let is_batch = x.dims().first() == Some(&n_rows);
         let mut sizes = Vec::with_capacity(shape.len());
@@ -117,7 +117,7 @@ fn reshape(node: &Node<'_>) -> Operator {
             sizes[place] = x.elem_count() / known.max(1);
         }
         Ok(vec![x.reshape(sizes)?])
-    })
+    }))
 }
 
 /// A part of an axis, forwards or backwards.
@@ -162,7 +162,7 @@ fn slice(node: &Node<'_>) -> Result<Operator, OnnxError> {
 
 /// Picks entries of an axis; where the indices depend on the row, they have no gradient.
 fn gather(along: i64) -> Operator {
-    Box::new(move |inputs, _| {
+    function(move |inputs, _| {
         let (x, indices) = (input(inputs, 0)?, input(inputs, 1)?);
         let axis = axis(along, x.rank())?;
         let size = x.dims()[axis] as i64;
@@ -187,7 +187,7 @@ fn split(node: &Node<'_>) -> Result<Operator, OnnxError> {
     let sizes = node.integers(1, "split")?;
     let along = node.attributes.int("axis").unwrap_or(0);
     let n_parts = node.proto.output.len();
-    Ok(Box::new(move |inputs, _| {
+    Ok(function(move |inputs, _| {
         let x = input(inputs, 0)?;
         let axis = axis(along, x.rank())?;
         let all = x.dims()[axis];

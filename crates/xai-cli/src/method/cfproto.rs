@@ -60,11 +60,11 @@ impl Method for CfProtoMethod {
         };
         for panel in &mut figure.panels {
             if let Panel::Table(table) = panel {
-                let reason = table.title.split_once(": ").map_or("", |(_, reason)| reason);
-                table.title = match &data.cf {
-                    Some(cf) => prototype(data, cf.trust, outputs),
-                    None => reason.to_owned(),
-                };
+                if let Some(cf) = &data.cf {
+                    table.title = prototype(data, cf.trust, outputs);
+                } else if let Some((_, reason)) = table.title.split_once(", ") {
+                    table.title = format!("Not found: {reason}.");
+                }
             }
         }
         let moved = data.cf.as_ref().map(|cf| (&data.instance, &cf.x));

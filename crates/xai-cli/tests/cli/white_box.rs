@@ -149,10 +149,8 @@ fn an_encoder_gives_the_prototypes() {
     for line in &lines {
         assert_eq!(line["data"]["status"], "found");
         let found = row(line, "/data/cf/X").unwrap();
-        assert_ne!(
-            class(IRIS_MODEL, &found),
-            line["data"]["orig_class"].as_u64().unwrap() as usize
-        );
+        let own = row(line, "/data/instance").unwrap();
+        assert_ne!(class(IRIS_MODEL, &found), class(IRIS_MODEL, &own));
         assert!(line["data"]["id_proto"].is_u64() && line["data"]["cf"]["trust"].is_number());
     }
     // Prototypes by encodings are of training rows.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
-use xai_core::Seed;
 use xai_core::tabular::{Encoding, Feature, Features};
+use xai_core::{Rows, Seed};
 
 use crate::failure::Failure;
 use crate::job::{Job, Kind};
@@ -20,6 +20,8 @@ pub struct Data {
     pub features: Features,
     /// The background, shape `(n_background, n_features)`.
     pub background: Array2<f64>,
+    /// Whether the background is made of training rows. Otherwise it is the rows to explain.
+    pub is_trained: bool,
     /// The rows to explain, shape `(n_rows, n_features)`, columns in the same order.
     pub input: Array2<f64>,
 }
@@ -31,6 +33,16 @@ pub struct Needs {
     pub training: bool,
     /// Whether empty cells are missing values, NaN, and no error.
     pub missing: bool,
+    /// The keys for gradients that it knows.
+    pub keys: &'static [&'static str],
+}
+
+impl Data {
+    /// The training rows, shape `(n_background, n_features)`, where there are some.
+    #[must_use]
+    pub fn training(&self) -> Option<&Rows> {
+        self.is_trained.then_some(&*self.background)
+    }
 }
 
 /// The stream below the run's seed that the background is drawn from. Rows draw from the child of their fingerprint.
@@ -45,10 +57,10 @@ impl Data {
         job: &Job,
         input: Option<&Path>,
         seed: Seed,
-        Needs { training, missing }: Needs,
+        Needs { training, missing, keys }: Needs,
     ) -> Result<Self, Failure> {
         let section = job.data();
-        job.check_keys(Kind::Rows)?;
+        job.check_keys(Kind::Rows, keys)?;
         let input = match (input, &section.input) {
             (Some(path), _) => path.to_owned(),
             (None, Some(path)) => job.resolve(path.get_ref()),
@@ -110,7 +122,8 @@ impl Data {
         let input = Table::open(&input)?;
         same_names(&train, &names, &input, target)?;
         let input = input.rows(&columns(&input, &names, cells))?;
-        Ok(Data { features, background, input })
+        let is_trained = section.train.is_some();
+        Ok(Data { features, background, is_trained, input })
     }
 }
 

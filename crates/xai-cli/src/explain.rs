@@ -15,7 +15,7 @@ use crate::data::{Data, Needs};
 use crate::failure::Failure;
 use crate::job::{EdgesFrom, Job};
 use crate::method::{self, Method};
-use crate::model::{Model, Width, name_outputs, open_model};
+use crate::model::{Model, Width, name_outputs};
 use crate::output::{Destination, Place, RowError, Sink};
 use crate::progress::{Progress, ProgressMode};
 use crate::selection::Selection;
@@ -90,33 +90,37 @@ impl<M: Method> Prepared<M> {
     pub fn new(job: &Job, request: &Request) -> Result<Self, Failure> {
         let mut params = job.params::<M::Params>()?;
         let seed = Seed::new(request.seed.unwrap_or_else(|| job.seed()));
-        let needs = Needs { training: M::NEEDS_TRAINING, missing: M::takes_missing(&params) };
-        let Data { features, background, input } =
-            Data::load(job, request.input.as_deref(), seed, needs)?;
+        let needs = Needs {
+            training: M::needs_training(&params, job),
+            missing: M::takes_missing(&params),
+            keys: M::KEYS,
+        };
+        let data = Data::load(job, request.input.as_deref(), seed, needs)?;
         let range = request
             .rows
-            .within(input.nrows())
+            .within(data.input.nrows())
             .map_err(|error| Failure::refuse(format!("--rows: {error}")))?;
         let file = table_of(job, request);
-        let width = Width { n_columns: features.n_columns(), what: "table", file: &file };
-        let model: M::Model = open_model(job, Some(width))?;
+        let width = Width { n_columns: data.features.n_columns(), what: "table", file: &file };
+        let model = M::Model::open(job, Some(width))?;
         if let Some(wanted) = &job.data().edges {
             let Some(edges) = M::edges(&mut params) else {
                 let message = format!("`{}` has no bins that `edges` could cut", M::NAME);
                 return Err(job.refuse(Some(wanted.span()), message));
             };
             let EdgesFrom::Model = wanted.get_ref();
-            let found = edges_of_model(&model, &features)
+            let found = edges_of_model(&model, &data.features)
                 .map_err(|error| job.refuse(Some(wanted.span()), format!("`edges`: {error}")))?;
             for (name, found) in found {
                 edges.entry(name).or_insert(found);
             }
         }
-        let explainer =
-            M::fit(params, &background, features.clone(), &model).map_err(|error| match error {
-                Error::Param(error) => job.refuse_param(&error),
-                error => Failure::input(error),
-            })?;
+        let explainer = M::fit(params, &data, &model).map_err(|error| match error {
+            Error::Param(error) => job.refuse_param(&error),
+            error @ Error::Predictor { .. } => Failure::run(error),
+            error => Failure::input(error),
+        })?;
+        let Data { features, background, input, .. } = data;
         let outputs = name_outputs(job, &model, &background.slice(s![..1, ..]))?;
         let rows = input.slice(s![range.clone(), ..]).to_owned();
         Ok(Prepared { explainer, model, features, background, outputs, range, rows, seed })
@@ -151,7 +155,14 @@ impl<M: Method> Prepared<M> {
     ) -> Result<Outcome, Failure> {
         let runs = Runs::seeded(self.seed);
         drive(self.range.clone(), &[], progress, sink, |take| {
-            self.explainer.explain_each(M::view(&self.model), &self.rows, &runs, take);
+            M::with_view(&self.model, |model| {
+                self.explainer.explain_each(model, &self.rows, &runs, &mut |index, mut result| {
+                    if let (Ok(explanation), Some(seen)) = (&mut result, M::sees(&self.model)) {
+                        explanation.meta.kind = vec![seen.to_owned()];
+                    }
+                    take(index, result)
+                });
+            });
         })
     }
 }

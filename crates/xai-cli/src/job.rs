@@ -50,6 +50,23 @@ pub struct ModelSection {
     /// What the model takes for a pixel, for methods that explain images. Default: bytes or shares of one, as the
     /// method has them.
     pub pixels: Option<Spanned<Pixels>>,
+    /// Where the gradients come from, for methods that search along them. Default: from the outputs.
+    pub gradients: Option<Spanned<Gradients>>,
+    /// The ONNX file of a network from rows to rows like those of the training data, for methods that are drawn there.
+    pub autoencoder: Option<Spanned<PathBuf>>,
+    /// The ONNX file of a network from rows to encodings, for methods that compare rows by them.
+    pub encoder: Option<Spanned<PathBuf>>,
+}
+
+/// Where the gradients of a model come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gradients {
+    /// Differences of its outputs: any model, in every build of the command.
+    #[default]
+    Numerical,
+    /// The model itself: a network whose operators have gradients.
+    Model,
 }
 
 /// The order of an image's numbers.
@@ -201,11 +218,11 @@ impl Job {
         Ok(parse::<P>(&self.path, &self.text)?.params)
     }
 
-    /// Requires that the job has no key that only methods of other inputs know.
+    /// Requires that the job has no key that only methods of other inputs know, and of those for gradients only `known`.
     ///
     /// # Errors
     /// [`Failure::Input`] with the line of the key.
-    pub fn check_keys(&self, kind: Kind) -> Result<(), Failure> {
+    pub fn check_keys(&self, kind: Kind, known: &[&str]) -> Result<(), Failure> {
         fn at<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
             value.as_ref().map(Spanned::span)
         }
@@ -237,6 +254,17 @@ impl Job {
                     "`{key}` is for methods of {kinds}, and `{method}` explains {}",
                     kind.plural()
                 );
+                return Err(self.refuse(at, message));
+            }
+        }
+        let of_gradients = [
+            ("gradients", at(&model.gradients)),
+            ("autoencoder", at(&model.autoencoder)),
+            ("encoder", at(&model.encoder)),
+        ];
+        for (key, at) in of_gradients {
+            if at.is_some() && !known.contains(&key) {
+                let message = format!("`{}` has no use for `{key}`", self.method().get_ref());
                 return Err(self.refuse(at, message));
             }
         }

@@ -4,6 +4,7 @@ pub mod data;
 pub mod demo;
 pub mod explain;
 pub mod failure;
+pub mod guided;
 mod images;
 pub mod job;
 pub mod method;

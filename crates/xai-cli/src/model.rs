@@ -1,4 +1,4 @@
-//! The model of a job: a black box or a network with gradients, whichever its method asks for.
+//! The model of a job, as its method asks it.
 
 use std::path::Path;
 
@@ -10,13 +10,16 @@ use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
 use crate::failure::Failure;
 use crate::job::Job;
 
-/// What a file is read as.
-pub trait Model: Predictor + Sized {
-    /// Reads a file.
+/// What a method asks a job's model as.
+pub trait Model: Sized {
+    /// Reads the files of a job, for rows of the width, where that is known.
     ///
     /// # Errors
-    /// Those of the file and of what it is read as.
-    fn open(path: &Path, options: OnnxOptions) -> Result<Self, OnnxError>;
+    /// [`Failure::Input`] with the file and why it cannot be used.
+    fn open(job: &Job, width: Option<Width<'_>>) -> Result<Self, Failure>;
+
+    /// The model without its gradients.
+    fn predictor(&self) -> &dyn Predictor;
 
     /// Numbers that each row gives, where the file tells.
     fn n_outputs(&self) -> Option<usize>;
@@ -32,8 +35,12 @@ pub trait Model: Predictor + Sized {
 }
 
 impl Model for OnnxModel {
-    fn open(path: &Path, options: OnnxOptions) -> Result<Self, OnnxError> {
-        OnnxModel::open_with(path, &options)
+    fn open(job: &Job, width: Option<Width<'_>>) -> Result<Self, Failure> {
+        open_explained(job, width, |path, options| OnnxModel::open_with(path, &options))
+    }
+
+    fn predictor(&self) -> &dyn Predictor {
+        self
     }
 
     fn n_outputs(&self) -> Option<usize> {
@@ -51,9 +58,12 @@ impl Model for OnnxModel {
 
 #[cfg(feature = "gradients")]
 impl Model for OnnxNetwork {
-    fn open(path: &Path, options: OnnxOptions) -> Result<Self, OnnxError> {
-        let options = NetworkOptions { model: options, ..NetworkOptions::default() };
-        OnnxNetwork::open_with(path, &options)
+    fn open(job: &Job, width: Option<Width<'_>>) -> Result<Self, Failure> {
+        open_explained(job, width, open_network)
+    }
+
+    fn predictor(&self) -> &dyn Predictor {
+        self
     }
 
     fn n_outputs(&self) -> Option<usize> {
@@ -69,30 +79,51 @@ impl Model for OnnxNetwork {
     }
 }
 
-/// How wide the rows are, and which file says so.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Width<'a> {
-    pub(crate) n_columns: usize,
-    /// What the file is, in a word.
-    pub(crate) what: &'static str,
-    pub(crate) file: &'a Path,
+/// Reads a network with gradients.
+#[cfg(feature = "gradients")]
+pub(crate) fn open_network(path: &Path, options: OnnxOptions) -> Result<OnnxNetwork, OnnxError> {
+    OnnxNetwork::open_with(path, &NetworkOptions { model: options, ..NetworkOptions::default() })
 }
 
-/// Opens the model of a job, which must take rows of the width, where that is known.
-pub(crate) fn open_model<M: Model>(job: &Job, width: Option<Width<'_>>) -> Result<M, Failure> {
+/// How wide the rows are, and which file says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Width<'a> {
+    /// Numbers in a row.
+    pub n_columns: usize,
+    /// What the file is, in a word.
+    pub what: &'static str,
+    /// The file.
+    pub file: &'a Path,
+}
+
+/// Reads the model that is explained.
+fn open_explained<M>(
+    job: &Job,
+    width: Option<Width<'_>>,
+    open: impl FnOnce(&Path, OnnxOptions) -> Result<M, OnnxError>,
+) -> Result<M, Failure> {
     let path = job.resolve(&job.model().path);
-    let n_features = width.map(|width| width.n_columns);
-    let options = OnnxOptions { output: job.model().output.clone(), n_features };
-    M::open(&path, options).map_err(|error| match (error, width) {
-        (OnnxError::Width { expected, .. }, Some(Width { n_columns, what, file })) => {
-            Failure::refuse(format!(
-                "the model `{}` takes {expected} features, the {what} `{}` has {n_columns}",
-                path.display(),
-                file.display(),
-            ))
-        }
+    open_file(("model", &path), job.model().output.clone(), width, open)
+}
+
+/// Reads an ONNX file, which is called `what`.
+pub(crate) fn open_file<M>(
+    (what, path): (&str, &Path),
+    output: Option<String>,
+    width: Option<Width<'_>>,
+    open: impl FnOnce(&Path, OnnxOptions) -> Result<M, OnnxError>,
+) -> Result<M, Failure> {
+    let options = OnnxOptions { output, n_features: width.map(|width| width.n_columns) };
+    open(path, options).map_err(|error| match (error, width) {
+        (OnnxError::Width { expected, .. }, Some(width)) => Failure::refuse(format!(
+            "the {what} `{}` takes {expected} features, the {} `{}` has {}",
+            path.display(),
+            width.what,
+            width.file.display(),
+            width.n_columns,
+        )),
         (error, _) => {
-            let message = format!("the model `{}` cannot be used", path.display());
+            let message = format!("the {what} `{}` cannot be used", path.display());
             Failure::Input(anyhow::Error::new(error).context(message))
         }
     })
@@ -113,7 +144,7 @@ pub(crate) fn name_outputs(
     let n_outputs = match model.n_outputs() {
         Some(n_outputs) => n_outputs,
         // The graph does not tell; a single row does.
-        None => Run::seeded(0).predict(model, row).map_err(Failure::run)?.ncols(),
+        None => Run::seeded(0).predict(model.predictor(), row).map_err(Failure::run)?.ncols(),
     };
     if names.get_ref().len() != n_outputs {
         let message = format!(

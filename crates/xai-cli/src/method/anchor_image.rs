@@ -17,7 +17,7 @@ use crate::explain::{Outcome, Request, drive};
 use crate::failure::Failure;
 use crate::images::{ImageFile, image_files, read_image, read_images};
 use crate::job::{Job, Kind};
-use crate::model::{Width, name_outputs, open_model};
+use crate::model::{Model, Width, name_outputs};
 use crate::output::{Line, Place, Present, RowError, Sink, sink};
 use crate::pixels::ImageModel;
 
@@ -80,7 +80,7 @@ struct Inputs {
 impl Inputs {
     fn load(job: &Job, request: &Request) -> Result<Self, Failure> {
         let mut params = job.params::<AnchorImageParams>()?;
-        job.check_keys(Kind::Images)?;
+        job.check_keys(Kind::Images, &[])?;
         let of_job = |path: &Path| job.resolve(path);
         let all = match (&request.input, &job.data().images) {
             (Some(path), _) => image_files(std::slice::from_ref(path), Path::to_owned)?,
@@ -98,7 +98,7 @@ impl Inputs {
         let files = all[range.clone()].to_vec();
 
         let model: OnnxModel = if params.image_shape == (0, 0, 0) {
-            let model = open_model(job, None)?;
+            let model = <OnnxModel as Model>::open(job, None)?;
             params.image_shape = shape_of(&files[0], &model, &params)?;
             params.validate().map_err(|error| job.refuse_param(&error))?;
             model
@@ -112,7 +112,8 @@ impl Inputs {
                 })
                 .map_err(|error| job.refuse_param(&error))?;
             let n_columns = height * width * channels;
-            open_model(job, Some(Width { n_columns, what: "image", file: &files[0].path }))?
+            let width = Width { n_columns, what: "image", file: &files[0].path };
+            <OnnxModel as Model>::open(job, Some(width))?
         };
         let images = read_images(&files, params.image_shape, params.dtype)?;
         let background = match &job.data().background_images {

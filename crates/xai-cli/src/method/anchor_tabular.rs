@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use xai_anchors::{
     AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Rule, Status, submodular_pick,
 };
+use xai_core::Explainer;
 use xai_core::figure::{Figure, Panel, Table};
-use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::Edges;
-use xai_core::{Explainer, Rows};
 use xai_onnx::OnnxModel;
 
 use super::{Method, anchors};
+use crate::data::Data;
 use crate::explain::Prepared;
 
 /// Anchors: rules under which the model decides as it does for a row.
@@ -29,15 +29,14 @@ impl Method for AnchorTabularMethod {
 
     fn fit(
         params: AnchorTabularParams,
-        background: &Rows,
-        features: Features,
+        data: &Data,
         _: &OnnxModel,
     ) -> xai_core::Result<AnchorTabular> {
-        params.fit(background, features)
+        params.fit(&data.background, data.features.clone())
     }
 
-    fn view(model: &OnnxModel) -> &<AnchorTabular as Explainer>::Model<'_> {
-        model
+    fn with_view(model: &OnnxModel, ask: impl FnOnce(&<AnchorTabular as Explainer>::Model<'_>)) {
+        ask(model);
     }
 
     fn takes_missing(params: &AnchorTabularParams) -> bool {

@@ -13,12 +13,13 @@ use xai_anchors::{
 };
 use xai_core::figure::Figure;
 use xai_core::{Error, Explainer, Explanation, Runs, Seed};
+use xai_onnx::OnnxModel;
 
 use super::{MethodSchema, Registered, anchors};
 use crate::explain::{Outcome, Request, drive};
 use crate::failure::Failure;
 use crate::job::{Job, Kind};
-use crate::model::{Width, name_outputs, open_model};
+use crate::model::{Model, Width, name_outputs};
 use crate::output::{Present, sink};
 use crate::texts::texts;
 use crate::vectoriser::{Vectorised, Vectoriser};
@@ -77,7 +78,7 @@ struct Inputs {
 impl Inputs {
     fn load(job: &Job, request: &Request) -> Result<Self, Failure> {
         let data = job.data();
-        job.check_keys(Kind::Texts)?;
+        job.check_keys(Kind::Texts, &[])?;
         let Some(vectoriser) = &job.model().vectoriser else {
             let message = "the model needs texts as rows: give `vectoriser` in [model]";
             return Err(job.refuse(None, message));
@@ -86,7 +87,7 @@ impl Inputs {
         let vectoriser = Vectoriser::read(&path)?;
         let n_columns = vectoriser.n_columns();
         let width = Width { n_columns, what: "vectoriser", file: &path };
-        let model = open_model(job, Some(width))?;
+        let model = <OnnxModel as Model>::open(job, Some(width))?;
         let outputs = name_outputs(job, &model, &Array2::zeros((1, n_columns)))?;
 
         let column = data.column.as_ref().map(|column| column.get_ref().as_str());

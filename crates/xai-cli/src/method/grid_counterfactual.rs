@@ -1,14 +1,14 @@
 //! Grid-search counterfactuals, the crate `xai-gridcf`.
 
+use xai_core::Explainer;
 use xai_core::figure::Figure;
-use xai_core::tabular::Features;
-use xai_core::{Explainer, Rows};
 use xai_gridcf::{
     GridCounterfactual, GridCounterfactualData, GridCounterfactualParams, Prediction,
 };
 use xai_onnx::OnnxModel;
 
 use super::Method;
+use crate::data::Data;
 
 /// Counterfactuals from a grid: the nearest rows that the model decides otherwise.
 pub struct GridCounterfactualMethod;
@@ -22,15 +22,17 @@ impl Method for GridCounterfactualMethod {
 
     fn fit(
         params: GridCounterfactualParams,
-        background: &Rows,
-        features: Features,
+        data: &Data,
         _: &OnnxModel,
     ) -> xai_core::Result<GridCounterfactual> {
-        params.fit(background, features)
+        params.fit(&data.background, data.features.clone())
     }
 
-    fn view(model: &OnnxModel) -> &<GridCounterfactual as Explainer>::Model<'_> {
-        model
+    fn with_view(
+        model: &OnnxModel,
+        ask: impl FnOnce(&<GridCounterfactual as Explainer>::Model<'_>),
+    ) {
+        ask(model);
     }
 
     fn figure(data: &GridCounterfactualData, outputs: &[String]) -> Figure {

@@ -1,31 +1,34 @@
 //! Integrated gradients, the crate `xai-intgrad`.
 
 use xai_core::figure::{Figure, Panel};
-use xai_core::tabular::Features;
-use xai_core::{Explainer, Rows, require};
+use xai_core::{Explainer, require};
 use xai_intgrad::{
     InputTensor, IntegratedGradients, IntegratedGradientsData, IntegratedGradientsParams,
 };
 use xai_onnx::OnnxNetwork;
 
 use super::{Method, name_output};
+use crate::data::Data;
+use crate::job::Job;
 
 /// Attributions by the gradients on the way from a baseline.
 pub struct IntegratedGradientsMethod;
 
 impl Method for IntegratedGradientsMethod {
     const NAME: &'static str = "integrated-gradients";
-    const NEEDS_TRAINING: bool = false;
     type Model = OnnxNetwork;
     type Params = IntegratedGradientsParams;
     type Explainer = IntegratedGradients;
     type Data = IntegratedGradientsData;
 
+    fn needs_training(_: &IntegratedGradientsParams, _: &Job) -> bool {
+        false
+    }
+
     /// Shapes that the params leave out are those of the network, so that a wrong target is refused before any row.
     fn fit(
         mut params: IntegratedGradientsParams,
-        _: &Rows,
-        features: Features,
+        data: &Data,
         model: &OnnxNetwork,
     ) -> xai_core::Result<IntegratedGradients> {
         params.output_shape.get_or_insert_with(|| vec![model.n_outputs()]);
@@ -40,11 +43,14 @@ impl Method for IntegratedGradientsMethod {
                 params.layer_tensors = vec![InputTensor::new(layer, shape)];
             }
         }
-        params.build(features)
+        params.build(data.features.clone())
     }
 
-    fn view(model: &OnnxNetwork) -> &<IntegratedGradients as Explainer>::Model<'_> {
-        model
+    fn with_view(
+        model: &OnnxNetwork,
+        ask: impl FnOnce(&<IntegratedGradients as Explainer>::Model<'_>),
+    ) {
+        ask(model);
     }
 
     fn figure(data: &IntegratedGradientsData, outputs: &[String]) -> Figure {

@@ -1,12 +1,12 @@
 //! KernelSHAP, the crate `xai-shap`.
 
+use xai_core::Explainer;
 use xai_core::figure::{Figure, Panel, Table};
-use xai_core::tabular::Features;
-use xai_core::{Explainer, Rows};
 use xai_onnx::OnnxModel;
 use xai_shap::{Importance, KernelShap, KernelShapData, KernelShapParams, importances};
 
 use super::{Method, name_output};
+use crate::data::Data;
 use crate::explain::Prepared;
 use crate::text;
 
@@ -20,17 +20,12 @@ impl Method for KernelShapMethod {
     type Explainer = KernelShap;
     type Data = KernelShapData;
 
-    fn fit(
-        params: KernelShapParams,
-        background: &Rows,
-        features: Features,
-        _: &OnnxModel,
-    ) -> xai_core::Result<KernelShap> {
-        params.fit(background, features)
+    fn fit(params: KernelShapParams, data: &Data, _: &OnnxModel) -> xai_core::Result<KernelShap> {
+        params.fit(&data.background, data.features.clone())
     }
 
-    fn view(model: &OnnxModel) -> &<KernelShap as Explainer>::Model<'_> {
-        model
+    fn with_view(model: &OnnxModel, ask: impl FnOnce(&<KernelShap as Explainer>::Model<'_>)) {
+        ask(model);
     }
 
     fn takes_missing(params: &KernelShapParams) -> bool {

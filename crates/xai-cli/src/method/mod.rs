@@ -4,6 +4,10 @@ mod anchor_image;
 mod anchor_tabular;
 mod anchor_text;
 mod anchors;
+mod cem;
+mod cfproto;
+mod contrast;
+mod counterfactual;
 mod grid_counterfactual;
 #[cfg(feature = "gradients")]
 mod integrated_gradients;
@@ -15,18 +19,21 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xai_core::figure::Figure;
-use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::Edges;
-use xai_core::{Explainer, Explanation, Params, Row, Rows};
+use xai_core::{Explainer, Explanation, Params, Row};
 
 pub use self::anchor_image::AnchorImageMethod;
 pub use self::anchor_tabular::AnchorTabularMethod;
 pub use self::anchor_text::AnchorTextMethod;
+pub use self::cem::CemMethod;
+pub use self::cfproto::CfProtoMethod;
+pub use self::counterfactual::CounterfactualMethod;
 pub use self::grid_counterfactual::GridCounterfactualMethod;
 #[cfg(feature = "gradients")]
 pub use self::integrated_gradients::IntegratedGradientsMethod;
 pub use self::kernel_shap::KernelShapMethod;
 
+use crate::data::Data;
 use crate::explain::{Outcome, Prepared, Request};
 use crate::failure::Failure;
 use crate::job::Job;
@@ -37,8 +44,8 @@ use crate::output::sink;
 pub trait Method: Sync + Sized + 'static {
     /// Its name in job files and on the command line.
     const NAME: &'static str;
-    /// Whether it is fitted to training rows; else a job may do without.
-    const NEEDS_TRAINING: bool = true;
+    /// The keys of `[model]` for gradients that it knows. Default: none.
+    const KEYS: &'static [&'static str] = &[];
     /// What it takes the model's file for.
     type Model: Model;
     /// The `[params]` table.
@@ -48,19 +55,32 @@ pub trait Method: Sync + Sized + 'static {
     /// What an explanation holds.
     type Data: Serialize + JsonSchema + Send;
 
-    /// Fits the method to the background. The model is there to say what its file says.
+    /// Whether a job must have training rows. Default: always.
+    fn needs_training(params: &Self::Params, job: &Job) -> bool {
+        let _ = (params, job);
+        true
+    }
+
+    /// Fits the method to what a job has. The model is there to say what its file says, and for a method that asks it
+    /// about training rows.
     ///
     /// # Errors
-    /// Those of the method, before any model call.
+    /// Those of the method, for wrong params before any model call.
     fn fit(
         params: Self::Params,
-        background: &Rows,
-        features: Features,
+        data: &Data,
         model: &Self::Model,
     ) -> xai_core::Result<Self::Explainer>;
 
-    /// The model as the method sees it.
-    fn view(model: &Self::Model) -> &<Self::Explainer as Explainer>::Model<'_>;
+    /// Hands the model to `ask` as the method sees it.
+    fn with_view(model: &Self::Model, ask: impl FnOnce(&<Self::Explainer as Explainer>::Model<'_>));
+
+    /// What a method that takes black and white boxes sees of this model: `blackbox` or `whitebox`. Default: what it
+    /// says of itself.
+    fn sees(model: &Self::Model) -> Option<&'static str> {
+        let _ = model;
+        None
+    }
 
     /// Whether the method takes rows with missing values. Default: never.
     fn takes_missing(params: &Self::Params) -> bool {
@@ -123,6 +143,9 @@ pub static METHODS: &[&dyn Registered] = &[
     &AnchorImageMethod,
     &AnchorTabularMethod,
     &AnchorTextMethod,
+    &CemMethod,
+    &CfProtoMethod,
+    &CounterfactualMethod,
     &GridCounterfactualMethod,
     #[cfg(feature = "gradients")]
     &IntegratedGradientsMethod,

@@ -51,7 +51,7 @@ fn jobs() {
     check_job(
         "method = \"kernel-shap\"",
         "method = \"lime\"",
-        "error: job.toml:1: there is no method `lime`, the methods are `anchor-image`, `anchor-tabular`, `anchor-text`, `grid-counterfactual`, ...",
+        "error: job.toml:1: there is no method `lime`, the methods are `anchor-image`, `anchor-tabular`, `anchor-text`, `cem`, ...",
     );
     check_job("method = \"kernel-shap\"\n", "", "error: job.toml:1: missing field `method`");
     check_job(

@@ -7,6 +7,7 @@
 )]
 
 mod anchors;
+mod contrast;
 mod demo;
 mod errors;
 mod explain;
@@ -18,3 +19,5 @@ mod images;
 mod output;
 mod schema;
 mod texts;
+#[cfg(feature = "gradients")]
+mod white_box;

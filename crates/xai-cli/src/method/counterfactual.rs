@@ -1,0 +1,86 @@
+//! Counterfactuals by gradient, the crate `xai-counterfactual`.
+
+use xai_core::Access;
+use xai_core::figure::{Figure, HeatMap, Panel};
+use xai_counterfactual::{
+    Counterfactual, CounterfactualData, CounterfactualParams, DistanceFn, TargetClass,
+};
+
+use super::{Method, contrast};
+use crate::data::Data;
+use crate::explain::Prepared;
+use crate::guided::GuidedModel;
+use crate::job::Job;
+
+/// Counterfactuals: the closest row that reaches a wanted probability of another class.
+pub struct CounterfactualMethod;
+
+impl Method for CounterfactualMethod {
+    const NAME: &'static str = "counterfactual";
+    const KEYS: &'static [&'static str] = &["gradients"];
+    type Model = GuidedModel;
+    type Params = CounterfactualParams;
+    type Explainer = Counterfactual;
+    type Data = CounterfactualData;
+
+    fn needs_training(params: &CounterfactualParams, _: &Job) -> bool {
+        params.distance_fn == DistanceFn::L1Mad
+    }
+
+    fn fit(
+        params: CounterfactualParams,
+        data: &Data,
+        model: &GuidedModel,
+    ) -> xai_core::Result<Counterfactual> {
+        if let TargetClass::Class(class) = params.target_class {
+            model.require_classes("target_class", [class])?;
+        }
+        match data.training() {
+            Some(rows) => params.fit(rows, data.features.clone()),
+            None => params.build(data.features.clone()),
+        }
+    }
+
+    fn with_view(model: &GuidedModel, ask: impl FnOnce(&Access<'_>)) {
+        ask(&model.access());
+    }
+
+    fn sees(model: &GuidedModel) -> Option<&'static str> {
+        Some(model.kind())
+    }
+
+    fn figure(data: &CounterfactualData, outputs: &[String]) -> Figure {
+        let own = contrast::class(data.orig_class, outputs);
+        let Some(cf) = &data.cf else {
+            let title = format!("{own}, no counterfactual");
+            return Figure { title, ..data.figure() };
+        };
+        let (other, proba) = (contrast::class(cf.class, outputs), cf.proba[cf.class]);
+        let title = format!("{own} would be {other} with probability {proba:.3}");
+        let mut figure = Figure { title, ..data.figure() };
+        // Between the pixels before and after stands what changes.
+        if let Some(shape) = &data.shape {
+            let map = |title: &str, row: &ndarray::Array1<f64>| {
+                let n_channels = shape.get(2).copied().unwrap_or(1);
+                let values = row.exact_chunks(n_channels).into_iter().map(|pixel| pixel.sum());
+                let size = (shape[0], shape[1]);
+                Panel::HeatMap(HeatMap::new(title, "pixel value", size, values.collect()))
+            };
+            figure.panels.insert(0, map("instance", &data.instance));
+            figure.panels.push(map("counterfactual", &cf.x));
+        }
+        contrast::figure(figure, &data.feature_names, Some((&data.instance, &cf.x)))
+    }
+
+    fn summary(
+        data: &[CounterfactualData],
+        _: &Prepared<Self>,
+    ) -> xai_core::Result<Option<Figure>> {
+        let end = |data: &CounterfactualData| contrast::End {
+            status: data.status,
+            distance: data.cf.as_ref().map(|cf| cf.distance),
+            n_changes: data.changes.len(),
+        };
+        Ok(Some(contrast::summary(data.iter().map(end))))
+    }
+}

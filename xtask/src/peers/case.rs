@@ -33,6 +33,9 @@ pub struct Task {
     pub about: Vec<String>,
     /// What is compared.
     pub measure: Measure,
+    /// Whether the sides run on one thread alone, and the time of a peer is that of its processor.
+    #[serde(default)]
+    pub processor_time: bool,
     /// The most memory that ours may take, in bytes.
     pub memory_goal: Option<u64>,
 }

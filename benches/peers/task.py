@@ -33,13 +33,14 @@ class Model:
                 self.network = Network.of_dense(numbers)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
         self.queries, self.calls, self.seconds = 0, 0, 0.0
 
     def __call__(self, rows) -> np.ndarray:
-        start = time.perf_counter()
+        start = self.clock()
         outputs = self._predict(rows)
-        self.seconds += time.perf_counter() - start
+        self.seconds += self.clock() - start
         self.queries += len(rows)
         self.calls += 1
         return outputs
@@ -198,7 +199,7 @@ def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
     clock = time.process_time if case.processor_time else time.perf_counter
     runs = []
     for settings in case.runs:
-        case.model.reset()
+        case.model.reset(clock)
         start = clock()
         answers = explain(case.instances, settings)
         seconds = clock() - start

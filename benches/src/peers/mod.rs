@@ -134,8 +134,7 @@ pub struct TaskAbout {
     pub about: Vec<String>,
     /// What is compared.
     pub measure: Measure,
-    /// Whether the sides run on one thread alone, and the time of a peer is that of its processor instead of the wall
-    /// clock.
+    /// Whether the sides run on one thread alone, and seconds are those of the processor instead of the wall clock.
     pub processor_time: bool,
     /// The most memory that ours may take at its peak, in bytes.
     pub memory_goal: Option<u64>,

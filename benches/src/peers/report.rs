@@ -92,6 +92,33 @@ impl RunReport {
         Self::metered(&meter, || explain(&Metered { model, meter: &meter }), answer)
     }
 
+    /// As [`metered`](Self::metered), but the seconds are those of the processor, of as many repetitions as a second
+    /// holds, and the part inside the model is the share that it has of their wall clock.
+    ///
+    /// # Errors
+    /// When an explanation fails, an answer is no JSON, or the system tells no processor time.
+    pub(super) fn by_processor<E, A: Serialize>(
+        meter: &Meter,
+        explain: impl Fn() -> Vec<xai_core::Result<E>>,
+        answer: impl Fn(E) -> A,
+    ) -> Result<Self> {
+        let run = Self::metered(meter, &explain, answer)?;
+        meter.reset();
+        let start = processor_seconds()?;
+        let (mut n_repetitions, mut wall) = (0.0, 0.0);
+        let spent = loop {
+            wall += timed(&explain).1;
+            n_repetitions += 1.0;
+            let spent = processor_seconds()? - start;
+            if 1.0 <= spent {
+                break spent;
+            }
+        };
+        let seconds = spent / n_repetitions;
+        let model_seconds = seconds * meter.seconds() / wall;
+        Ok(RunReport { seconds, model_seconds, ..run })
+    }
+
     /// Times `explain`, which asks models that `meter` counts, and puts its answers into their form outside the clock.
     ///
     /// # Errors
@@ -109,7 +136,7 @@ impl RunReport {
             .collect::<Result<Vec<_>>>()?;
         Ok(RunReport {
             seconds,
-            model_seconds: meter.nanoseconds.load(Ordering::Relaxed) as f64 * 1e-9,
+            model_seconds: meter.seconds(),
             queries: meter.rows.load(Ordering::Relaxed),
             calls: meter.calls.load(Ordering::Relaxed),
             instances: answers.len(),
@@ -149,6 +176,10 @@ impl Meter {
         for count in [&self.rows, &self.calls, &self.nanoseconds] {
             count.store(0, Ordering::Relaxed);
         }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.nanoseconds.load(Ordering::Relaxed) as f64 * 1e-9
     }
 
     /// Counts a call.
@@ -207,6 +238,15 @@ impl<M: Differentiable + ?Sized> Differentiable for Metered<'_, M> {
         self.meter.count(batch.nrows(), seconds - outside);
         result
     }
+}
+
+/// What the process has had of processors so far, all threads together, in seconds, by ticks of a hundredth.
+fn processor_seconds() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").context("processor time needs Linux")?;
+    // The name of the program, in parentheses, may hold anything.
+    let (_, fields) = text.rsplit_once(')').context("no name in /proc/self/stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? * 0.01)
 }
 
 /// The largest resident set so far, in bytes; Linux tells it.

@@ -121,7 +121,9 @@ pub(super) fn explain(
                 each().flat_map(|one| explain(access, &one)).collect()
             }
         };
-        RunReport::metered(&meter, all, |found| Answer { found: found.map(|row| row.to_vec()) })
+        RunReport::by_processor(&meter, all, |found| Answer {
+            found: found.map(|row| row.to_vec()),
+        })
     };
     settings.runs.iter().map(run).collect()
 }

@@ -108,6 +108,7 @@ impl Dense {
 }
 
 impl Differentiable for Dense {
+    #[allow(clippy::disallowed_methods, reason = "a model calls itself")]
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         let (_, gradients) = self.value_and_vjp(batch, &mut |_| cotangent.to_owned())?;
         Ok(gradients)

@@ -182,7 +182,7 @@ class Case:
 
 
 # Explains all given instances with the settings of one run; returns one answer for each in the form of the method, that
-# is, values which json can write. Its attribute `warm_up`, if there is one, is called outside the clock instead of itself.
+# is, values which json can write. Its attribute `warm_up`, if there is one, is called outside the clock instead of it.
 Explain = Callable[[np.ndarray, dict], list]
 
 

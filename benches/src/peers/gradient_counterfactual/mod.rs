@@ -43,6 +43,8 @@ pub enum Search {
         mode: Mode,
         /// The value of a feature that says nothing.
         no_info_val: f64,
+        /// Whether features may lie beyond that value, as those of alibi always may.
+        crossing: bool,
     },
     /// Counterfactuals guided by prototypes.
     Cfproto {
@@ -140,10 +142,14 @@ fn explainer<'e>(
     let (least, most) = settings.feature_range.clone();
     let feature_range = (PerFeature::Each(least), PerFeature::Each(most));
     Ok(match &settings.search {
-        Search::Cem { mode, no_info_val } => {
-            let no_info_val = Some(PerFeature::All(*no_info_val));
-            let params =
-                CemParams { mode: *mode, no_info_val, feature_range, ..Default::default() };
+        Search::Cem { mode, no_info_val, crossing } => {
+            let params = CemParams {
+                mode: *mode,
+                no_info_val: Some(PerFeature::All(*no_info_val)),
+                crossing: *crossing,
+                feature_range,
+                ..Default::default()
+            };
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let model = CemModel { model, autoencoder: None };
@@ -253,7 +259,7 @@ fn distance(
     let l1 = |change: &Array1<f64>| change.iter().map(|value| value.abs()).sum::<f64>();
     let elastic_net = |beta: f64, change: &Array1<f64>| beta * l1(change) + change.dot(change);
     let (is_valid, distance) = match search {
-        Search::Cem { mode, no_info_val } => {
+        Search::Cem { mode, no_info_val, .. } => {
             let beta = CemParams::default().beta;
             match mode {
                 Mode::PertinentNegative => (class(&after) != own_class, elastic_net(beta, &change)),
@@ -327,8 +333,10 @@ mod tests {
 
     #[test]
     fn answers_are_judged_by_what_the_model_says_of_them() -> Result<()> {
-        let positive = Search::Cem { mode: Mode::PertinentPositive, no_info_val: 2.0 };
-        let negative = Search::Cem { mode: Mode::PertinentNegative, no_info_val: 0.0 };
+        let positive =
+            Search::Cem { mode: Mode::PertinentPositive, no_info_val: 2.0, crossing: false };
+        let negative =
+            Search::Cem { mode: Mode::PertinentNegative, no_info_val: 0.0, crossing: false };
         let prototype = Search::Cfproto { theta: 1.0, encoder: None };
         // A row beyond the boundary, one before it, and the distance of the valid one.
         for (search, valid, invalid, expected) in [

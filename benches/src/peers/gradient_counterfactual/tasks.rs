@@ -136,18 +136,26 @@ pub(in crate::peers) fn cem(_: &Sources) -> Result<Vec<Case>> {
         "Contrastive explanations",
         &[
             "Pertinent negatives, the least change that makes the class another one; in case `iris-positive-white` pertinent positives, the least of the instance that keeps it.",
-            "The value without information is 0, the mean, in tables, and the background, -0.5, in images. The distance is `0.1 l1 + l2^2`, for pertinent positives from the value without information.",
+            "The value without information is 0, the mean, in tables, and the background, -0.5, in images. Features of pertinent negatives move away from it; those of alibi may lie beyond it too, and ours in case `cancer-crossing-white`. The distance is `0.1 l1 + l2^2`, for pertinent positives from the value without information.",
         ],
     );
     let mut cases = Vec::new();
     for subject in subjects()? {
-        let search = |mode| Search::Cem { mode, no_info_val: subject.no_info_val };
+        let no_info_val = subject.no_info_val;
+        let search = |mode, crossing| Search::Cem { mode, no_info_val, crossing };
         for &kind in subject.kinds {
-            cases.push(subject.case(&task, "", search(Mode::PertinentNegative), kind));
+            cases.push(subject.case(&task, "", search(Mode::PertinentNegative, false), kind));
         }
-        if subject.name == "iris" {
-            let positive = search(Mode::PertinentPositive);
-            cases.push(subject.case(&task, "-positive", positive, Kind::White));
+        match subject.name {
+            "iris" => {
+                let positive = search(Mode::PertinentPositive, false);
+                cases.push(subject.case(&task, "-positive", positive, Kind::White));
+            }
+            "cancer" => {
+                let crossing = search(Mode::PertinentNegative, true);
+                cases.push(subject.case(&task, "-crossing", crossing, Kind::White));
+            }
+            _ => {}
         }
     }
     Ok(cases)

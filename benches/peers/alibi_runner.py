@@ -4,7 +4,17 @@ import re
 
 import numpy as np
 import task
-from alibi.explainers import AnchorImage, AnchorTabular, AnchorText, IntegratedGradients, KernelShap
+from alibi.explainers import (
+    CEM,
+    AnchorImage,
+    AnchorTabular,
+    AnchorText,
+    Counterfactual,
+    CounterfactualProto,
+    IntegratedGradients,
+    KernelShap,
+)
+from network import Network
 
 
 def kernel_shap(case: task.Case) -> task.Explain:
@@ -107,10 +117,60 @@ def integrated_gradients(case: task.Case) -> task.Explain:
     return explain
 
 
+def gradient_counterfactual(case: task.Case) -> task.Explain:
+    import tensorflow
+
+    # These explainers build graphs and run them in sessions.
+    tensorflow.compat.v1.disable_v2_behavior()
+    settings = case.explainer
+    search = settings["search"]
+    shape = (1, *case.model.network.shape)
+    least, most = (np.array(bounds, dtype=np.float32) for bounds in settings["feature_range"])
+    # A bound for each column is for rows alone.
+    bounds = (least.min(), most.max()) if len(shape) > 2 else (least[None], most[None])
+    model = case.model.network.tensorflow() if settings["access"] == "white-box" else case.model
+    if search["name"] == "cem":
+        mode = search["mode"]
+        explainer = CEM(model, mode, shape, feature_range=bounds, no_info_val=search["no_info_val"])
+        found, cut_short = (lambda explanation: getattr(explanation, mode)), "c_steps"
+    elif search["name"] == "cfproto":
+        encoder = search["encoder"] and Network(search["encoder"], case.folder).tensorflow()
+        explainer = CounterfactualProto(
+            model,
+            shape,
+            feature_range=bounds,
+            theta=search["theta"],
+            enc_model=encoder,
+            use_kdtree=encoder is None,
+        )
+        explainer.fit(case.data.reshape(-1, *shape[1:]).astype(np.float32))
+        found, cut_short = (lambda explanation: explanation.cf and explanation.cf["X"]), "c_steps"
+    else:
+        explainer = Counterfactual(model, shape, feature_range=bounds)
+        found, cut_short = (lambda explanation: explanation.cf and explanation.cf["X"]), "early_stop"
+
+    def explain_one(instance: np.ndarray) -> dict:
+        row = found(explainer.explain(instance.reshape(shape).astype(np.float32)))
+        return {"found": None if row is None else np.ravel(row).tolist()}
+
+    def explain(instances: np.ndarray, run: dict) -> list:
+        return [explain_one(instance) for instance in instances]
+
+    def warm_up(instances: np.ndarray, run: dict) -> None:
+        n_steps = getattr(explainer, cut_short)
+        setattr(explainer, cut_short, 1)
+        explain(instances, run)
+        setattr(explainer, cut_short, n_steps)
+
+    explain.warm_up = warm_up
+    return explain
+
+
 METHODS = {
     "anchor-image": anchor_image,
     "anchor-tabular": anchor_tabular,
     "anchor-text": anchor_text,
+    "gradient-counterfactual": gradient_counterfactual,
     "integrated-gradients": integrated_gradients,
     "kernel-shap": kernel_shap,
 }

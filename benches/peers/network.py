@@ -14,6 +14,23 @@ class Network:
         self.layers = numbers["layers"]
         self.weights = read_safetensors(os.path.join(folder, numbers["weights"]))
 
+    @staticmethod
+    def of_dense(numbers: dict) -> "Network":
+        """A model of kind `dense`, in float32."""
+        network = Network.__new__(Network)
+        network.shape = (len(numbers["layers"][0]["weight"]),)
+        network.layers, network.weights = [], {}
+        for index, layer in enumerate(numbers["layers"]):
+            if index > 0:
+                network.layers.append({"kind": numbers["activation"]})
+            name = f"dense{index}"
+            network.layers.append({"kind": "dense", "name": name})
+            network.weights[name + ".weight"] = np.array(layer["weight"], dtype=np.float32).T
+            network.weights[name + ".bias"] = np.array(layer["bias"], dtype=np.float32)
+        if numbers["head"] == "softmax":
+            network.layers.append({"kind": "softmax"})
+        return network
+
     def tensorflow(self):
         """A `tf.keras` model from a batch of images or rows to outputs; convolutions run on channels-last tensors."""
         import tensorflow as tf

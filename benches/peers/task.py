@@ -29,22 +29,25 @@ class Model:
             self._predict = tensors(self.network)
         else:
             self._predict = kinds[numbers["kind"]](numbers)
+            if numbers["kind"] == "dense":
+                self.network = Network.of_dense(numbers)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
         self.queries, self.calls, self.seconds = 0, 0, 0.0
 
     def __call__(self, rows) -> np.ndarray:
-        start = time.perf_counter()
+        start = self.clock()
         outputs = self._predict(rows)
-        self.seconds += time.perf_counter() - start
+        self.seconds += self.clock() - start
         self.queries += len(rows)
         self.calls += 1
         return outputs
 
 
 def tensors(network: Network) -> Callable:
-    """A network as a compiled function of TensorFlow, made when it is first asked."""
+    """A network as a compiled function of TensorFlow, made when it is first asked; of a session, in graph mode."""
     compiled = []
 
     def predict(rows: np.ndarray) -> np.ndarray:
@@ -52,9 +55,14 @@ def tensors(network: Network) -> Callable:
 
         if not compiled:
             model = network.tensorflow()
-            signature = tf.TensorSpec((None, *network.shape), tf.float32)
-            compiled.append(tf.function(model, input_signature=[signature]))
-        return compiled[0](tf.constant(rows, tf.float32)).numpy()
+            if tf.executing_eagerly():
+                signature = tf.TensorSpec((None, *network.shape), tf.float32)
+                function = tf.function(model, input_signature=[signature])
+                compiled.append(lambda rows: function(tf.constant(rows, tf.float32)).numpy())
+            else:
+                session = tf.compat.v1.keras.backend.get_session()
+                compiled.append(session.make_callable(model.output, [model.input]))
+        return compiled[0](rows)
 
     return predict
 
@@ -149,6 +157,8 @@ def unanimity(numbers: dict) -> Callable:
 class Case:
     """A case as our side wrote it; see `Case` in benches/src/peers/mod.rs for the fields."""
 
+    folder: str
+    processor_time: bool
     explainer: dict
     runs: list
     model: Model
@@ -159,17 +169,20 @@ class Case:
     def read(path: str, n_instances: int | None) -> "Case":
         with open(path) as file:
             content = json.load(file)
+        folder = os.path.dirname(path)
         return Case(
+            folder=folder,
+            processor_time=content["task"]["processor_time"],
             explainer=content["explainer"],
             runs=content["explainer"]["runs"],
-            model=Model(content["model"], os.path.dirname(path)),
+            model=Model(content["model"], folder),
             data=np.array(content["data"], dtype=np.float64),
             instances=np.array(content["instances"], dtype=np.float64)[:n_instances],
         )
 
 
 # Explains all given instances with the settings of one run; returns one answer for each in the form of the method, that
-# is, values which json can write.
+# is, values which json can write. Its attribute `warm_up`, if there is one, is called outside the clock instead of it.
 Explain = Callable[[np.ndarray, dict], list]
 
 
@@ -182,13 +195,14 @@ def main(peer: str, prepare: Callable[[Case, str], Explain]) -> None:
     case = Case.read(path, int(sys.argv[3]) if len(sys.argv) > 3 else None)
     idle_memory_bytes = peak_memory()
     explain = prepare(case, method)
-    explain(case.instances[:1], case.runs[0])
+    getattr(explain, "warm_up", explain)(case.instances[:1], case.runs[0])
+    clock = time.process_time if case.processor_time else time.perf_counter
     runs = []
     for settings in case.runs:
-        case.model.reset()
-        start = time.perf_counter()
+        case.model.reset(clock)
+        start = clock()
         answers = explain(case.instances, settings)
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         runs.append(
             {
                 "seconds": seconds,

@@ -1,5 +1,5 @@
-//! What the benches measure on: a free model, models as data, UCI Adult with its network, tasks for peers, and the
-//! simulated user of anchors.
+//! What the benches measure on: a free model, models as data, UCI Adult and bundled tables with their networks, tasks
+//! for peers, and the simulated user of anchors.
 
 pub mod adult;
 pub mod bag_of_words;
@@ -9,6 +9,7 @@ pub mod models;
 pub mod networks;
 pub mod peers;
 pub mod simulated_user;
+pub mod tables;
 
 use std::sync::Mutex;
 use std::time::Instant;

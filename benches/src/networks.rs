@@ -111,6 +111,17 @@ impl Network {
         Ok(network)
     }
 
+    /// The encoder of the digits, to 10 numbers, trained with the decoder that is not here; its weights stand in the file
+    /// of [`digits`](Self::digits).
+    ///
+    /// # Errors
+    /// When the file in the repository cannot be read.
+    pub fn digits_encoder() -> Result<Self> {
+        let layers =
+            vec![NetworkLayer::Flatten, dense("ae.enc0"), NetworkLayer::Relu, dense("ae.enc1")];
+        Ok(Network { shape: vec![8, 8, 1], layers, ..Self::digits()? })
+    }
+
     /// 784 numbers, 128 relu units, 10 classes; random weights.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Our side of the comparison with peers.
 //!
-//! `peer CASE.json [INSTANCES]` explains a case and prints the report; `peer --judge CASE.json REPORT.json` prints what
-//! the answers of a report are worth; `peer --write-tasks FOLDER [--adult FOLDER] [--only NAME]` writes the cases,
+//! `peer CASE.json [INSTANCES]` explains a case and prints the report; `peer --judge CASE.json REPORT.json [BESIDE.json]`
+//! prints what the answers of a report are worth, beside those of another; `peer --write-tasks FOLDER [--adult FOLDER] [--only NAME]` writes the cases,
 //! `FOLDER/TASK/CASE.json`.
 
 #![allow(clippy::print_stdout, reason = "the report goes to the caller")]
@@ -19,9 +19,10 @@ fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
         [first, rest @ ..] if first == "--write-tasks" => write_tasks(rest),
-        [first, case, report] if first == "--judge" => {
-            let judgement = Judgement::of(&Case::read(case.as_ref())?, &read::<Report>(report)?)?;
-            print(&judgement)
+        [first, case, report, beside @ ..] if first == "--judge" && beside.len() < 2 => {
+            let beside = beside.first().map(read::<Report>).transpose()?;
+            let case = Case::read(case.as_ref())?;
+            print(&Judgement::of(&case, &read::<Report>(report)?, beside.as_ref())?)
         }
         [case] => print(&Report::of(&Case::read(case.as_ref())?, None)?),
         [case, n_instances] => {
@@ -32,7 +33,7 @@ fn main() -> Result<()> {
             )?)
         }
         _ => bail!(
-            "usage: peer CASE.json [INSTANCES] | --judge CASE.json REPORT.json | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"
+            "usage: peer CASE.json [INSTANCES] | --judge CASE.json REPORT.json [BESIDE.json] | --write-tasks FOLDER [--adult FOLDER] [--only NAME]"
         ),
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn tasks(_: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: None,
     };
     let goal = |ratio, bound| Goal { ratio, bound };

@@ -98,6 +98,7 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: None,
     };
     let goal = |ratio, bound| Goal { ratio, bound };
@@ -279,6 +280,7 @@ mod tests {
                 title: String::new(),
                 about: Vec::new(),
                 measure: Measure::Speed,
+                processor_time: false,
                 memory_goal: None,
             },
             case: String::new(),

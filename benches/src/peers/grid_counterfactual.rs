@@ -69,6 +69,7 @@ pub(super) fn tasks(sources: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: Some(30_000_000),
     };
     let fatf = |instances| {

@@ -51,6 +51,7 @@ pub(super) fn tasks(_: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: None,
     };
     let case = |name: &str, network, instances: Array2<f64>, internal_batch_size| {

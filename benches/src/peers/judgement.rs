@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::{
-    Case, Method, Report, anchor_image, anchor_tabular, anchor_text, grid_counterfactual,
-    integrated_gradients, kernel_shap,
+    Case, Method, Report, RunReport, anchor_image, anchor_tabular, anchor_text,
+    gradient_counterfactual, grid_counterfactual, integrated_gradients, kernel_shap,
 };
 
 /// What the answers of a report are worth.
@@ -27,12 +27,13 @@ pub struct RunJudgement {
 }
 
 impl Judgement {
-    /// Judges the answers of a report to the case, whoever gave them.
+    /// Judges the answers of a report to the case, whoever gave them, where it matters beside those of another.
     ///
     /// # Errors
     /// When an answer does not have the form of the method.
-    pub fn of(case: &Case, report: &Report) -> Result<Self> {
-        for run in &report.runs {
+    pub fn of(case: &Case, report: &Report, beside: Option<&Report>) -> Result<Self> {
+        let others: &[RunReport] = beside.map_or(&[], |report| &report.runs);
+        for run in report.runs.iter().chain(others) {
             ensure!(
                 run.answers.len() == run.instances && run.instances <= case.instances.nrows(),
                 "a run has {} answers for {} instances",
@@ -43,6 +44,9 @@ impl Judgement {
         match &case.explainer {
             Method::AnchorImage(settings) => anchor_image::judge(settings, case, &report.runs),
             Method::AnchorTabular(_) => anchor_tabular::judge(case, &report.runs),
+            Method::GradientCounterfactual(settings) => {
+                gradient_counterfactual::judge(settings, case, &report.runs, others)
+            }
             Method::GridCounterfactual(settings) => {
                 grid_counterfactual::judge(settings, case, &report.runs)
             }

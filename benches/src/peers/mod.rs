@@ -20,6 +20,7 @@ use crate::models::Model;
 mod anchor_image;
 mod anchor_tabular;
 mod anchor_text;
+mod gradient_counterfactual;
 mod grid_counterfactual;
 mod integrated_gradients;
 mod judgement;
@@ -29,6 +30,9 @@ mod report;
 pub use anchor_image::{AnchorImageRunSettings, AnchorImageSettings};
 pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
 pub use anchor_text::{AnchorTextRunSettings, AnchorTextSettings};
+pub use gradient_counterfactual::{
+    GradientCounterfactualSettings, GradientRunSettings, ModelAccess, Search,
+};
 pub use grid_counterfactual::{GridCounterfactualSettings, GridRunSettings};
 pub use integrated_gradients::{IntegratedGradientsRunSettings, IntegratedGradientsSettings};
 pub use judgement::{Judgement, RunJudgement};
@@ -46,10 +50,13 @@ pub struct Sources {
 pub type Generator = fn(&Sources) -> Result<Vec<Case>>;
 
 /// All tasks by name.
-pub const TASKS: [(&str, Generator); 8] = [
+pub const TASKS: [(&str, Generator); 11] = [
     ("anchor-image", anchor_image::tasks),
     ("anchor-tabular-adult", anchor_tabular::adult),
     ("anchor-text", anchor_text::tasks),
+    ("cem", gradient_counterfactual::tasks::cem),
+    ("cfproto", gradient_counterfactual::tasks::cfproto),
+    ("counterfactual", gradient_counterfactual::tasks::counterfactual),
     ("grid-counterfactual", grid_counterfactual::tasks),
     ("integrated-gradients", integrated_gradients::tasks),
     ("kernel-shap-adult", kernel_shap::tasks::adult),
@@ -89,8 +96,14 @@ impl Case {
         let name = || path.display().to_string();
         let reader = BufReader::new(File::open(path).with_context(name)?);
         let mut case: Case = serde_json::from_reader(reader).with_context(name)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
         if let Model::Network(network) = &mut case.model {
-            network.load(path.parent().unwrap_or(Path::new("")))?;
+            network.load(folder)?;
+        }
+        if let Method::GradientCounterfactual(settings) = &mut case.explainer
+            && let Some(encoder) = settings.search.encoder_mut()
+        {
+            encoder.load(folder)?;
         }
         Ok(case)
     }
@@ -121,6 +134,8 @@ pub struct TaskAbout {
     pub about: Vec<String>,
     /// What is compared.
     pub measure: Measure,
+    /// Whether the sides run on one thread alone, and seconds are those of the processor instead of the wall clock.
+    pub processor_time: bool,
     /// The most memory that ours may take at its peak, in bytes.
     pub memory_goal: Option<u64>,
 }
@@ -145,6 +160,8 @@ pub enum Method {
     AnchorTabular(AnchorTabularSettings),
     /// Anchors of texts.
     AnchorText(AnchorTextSettings),
+    /// Counterfactuals by gradient.
+    GradientCounterfactual(GradientCounterfactualSettings),
     /// Grid counterfactuals.
     GridCounterfactual(GridCounterfactualSettings),
     /// Integrated gradients.

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use xai_core::{BoxError, Predictor, Rows};
+use xai_core::{BoxError, Differentiable, Predictor, Rows};
 
 use super::{
-    Case, Method, anchor_image, anchor_tabular, anchor_text, grid_counterfactual,
-    integrated_gradients, kernel_shap,
+    Case, Method, anchor_image, anchor_tabular, anchor_text, gradient_counterfactual,
+    grid_counterfactual, integrated_gradients, kernel_shap,
 };
 use crate::timed;
 
@@ -57,6 +57,9 @@ impl Report {
         let runs = match &case.explainer {
             Method::AnchorImage(settings) => anchor_image::explain(settings, case, &instances)?,
             Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
+            Method::GradientCounterfactual(settings) => {
+                gradient_counterfactual::explain(settings, case, &instances)?
+            }
             Method::GridCounterfactual(settings) => {
                 grid_counterfactual::explain(settings, case, &instances)?
             }
@@ -85,17 +88,57 @@ impl RunReport {
         explain: impl FnOnce(&dyn Predictor<X>) -> Vec<xai_core::Result<E>>,
         answer: impl Fn(E) -> A,
     ) -> Result<Self> {
-        let metered = Metered::new(model);
-        let (explanations, seconds) = timed(|| explain(&metered));
+        let meter = Meter::default();
+        Self::metered(&meter, || explain(&Metered { model, meter: &meter }), answer)
+    }
+
+    /// As [`metered`](Self::metered), but the seconds are those of the processor, of as many repetitions as a second
+    /// holds, and the part inside the model is the share that it has of their wall clock.
+    ///
+    /// # Errors
+    /// When an explanation fails, an answer is no JSON, or the system tells no processor time.
+    pub(super) fn by_processor<E, A: Serialize>(
+        meter: &Meter,
+        explain: impl Fn() -> Vec<xai_core::Result<E>>,
+        answer: impl Fn(E) -> A,
+    ) -> Result<Self> {
+        let run = Self::metered(meter, &explain, answer)?;
+        meter.reset();
+        let start = processor_seconds()?;
+        let (mut n_repetitions, mut wall) = (0.0, 0.0);
+        let spent = loop {
+            wall += timed(&explain).1;
+            n_repetitions += 1.0;
+            let spent = processor_seconds()? - start;
+            if 1.0 <= spent {
+                break spent;
+            }
+        };
+        let seconds = spent / n_repetitions;
+        let model_seconds = seconds * meter.seconds() / wall;
+        Ok(RunReport { seconds, model_seconds, ..run })
+    }
+
+    /// Times `explain`, which asks models that `meter` counts, and puts its answers into their form outside the clock.
+    ///
+    /// # Errors
+    /// When an explanation fails or an answer is no JSON.
+    pub(super) fn metered<E, A: Serialize>(
+        meter: &Meter,
+        explain: impl FnOnce() -> Vec<xai_core::Result<E>>,
+        answer: impl Fn(E) -> A,
+    ) -> Result<Self> {
+        meter.reset();
+        let (explanations, seconds) = timed(explain);
         let answers = explanations
             .into_iter()
             .map(|explanation| Ok(serde_json::to_value(answer(explanation?))?))
             .collect::<Result<Vec<_>>>()?;
         Ok(RunReport {
             seconds,
-            model_seconds: metered.nanoseconds.into_inner() as f64 * 1e-9,
-            queries: metered.rows.into_inner(),
-            calls: metered.calls.into_inner(),
+            model_seconds: meter.seconds(),
+            queries: meter.rows.load(Ordering::Relaxed),
+            calls: meter.calls.load(Ordering::Relaxed),
             instances: answers.len(),
             answers,
         })
@@ -120,39 +163,90 @@ impl Batch for [String] {
     }
 }
 
-/// A model that counts its calls, the rows it is asked for and the time it takes.
-struct Metered<'m, X: ?Sized> {
-    model: &'m dyn Predictor<X>,
+/// Calls of a model, the rows it is asked for and the time it takes.
+#[derive(Default)]
+pub(super) struct Meter {
     rows: AtomicU64,
     calls: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
-impl<'m, X: ?Sized> Metered<'m, X> {
-    fn new(model: &'m dyn Predictor<X>) -> Self {
-        let zero = || AtomicU64::new(0);
-        Metered { model, rows: zero(), calls: zero(), nanoseconds: zero() }
+impl Meter {
+    fn reset(&self) {
+        for count in [&self.rows, &self.calls, &self.nanoseconds] {
+            count.store(0, Ordering::Relaxed);
+        }
     }
-}
 
-impl<X: Batch + ?Sized> Predictor<X> for Metered<'_, X> {
-    #[allow(clippy::disallowed_methods, reason = "a wrapper asks the model it wraps")]
+    fn seconds(&self) -> f64 {
+        self.nanoseconds.load(Ordering::Relaxed) as f64 * 1e-9
+    }
+
+    /// Counts a call.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a duration in nanoseconds is a small positive number"
     )]
-    fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError> {
-        let (outputs, seconds) = timed(|| self.model.predict(batch));
-        self.rows.fetch_add(batch.n_rows() as u64, Ordering::Relaxed);
+    fn count(&self, n_rows: usize, seconds: f64) {
+        self.rows.fetch_add(n_rows as u64, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
+    }
+}
+
+/// A model that a meter counts.
+pub(super) struct Metered<'m, M: ?Sized> {
+    pub(super) model: &'m M,
+    pub(super) meter: &'m Meter,
+}
+
+impl<X: Batch + ?Sized, M: Predictor<X> + ?Sized> Predictor<X> for Metered<'_, M> {
+    #[allow(clippy::disallowed_methods, reason = "a wrapper asks the model it wraps")]
+    fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError> {
+        let (outputs, seconds) = timed(|| self.model.predict(batch));
+        self.meter.count(batch.n_rows(), seconds);
         outputs
     }
 
     fn max_batch(&self) -> usize {
         self.model.max_batch()
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a wrapper asks the model it wraps")]
+impl<M: Differentiable + ?Sized> Differentiable for Metered<'_, M> {
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
+        let (gradients, seconds) = timed(|| self.model.vjp(batch, cotangent));
+        self.meter.count(batch.nrows(), seconds);
+        gradients
+    }
+
+    fn value_and_vjp(
+        &self,
+        batch: &Rows,
+        cotangent: &mut dyn FnMut(&Rows) -> Array2<f64>,
+    ) -> Result<(Array2<f64>, Array2<f64>), BoxError> {
+        // Between its two passes the model waits for the explainer.
+        let mut outside = 0.0;
+        let mut waiting = |outputs: &Rows| {
+            let (slopes, seconds) = timed(|| cotangent(outputs));
+            outside += seconds;
+            slopes
+        };
+        let (result, seconds) = timed(|| self.model.value_and_vjp(batch, &mut waiting));
+        self.meter.count(batch.nrows(), seconds - outside);
+        result
+    }
+}
+
+/// What the process has had of processors so far, all threads together, in seconds, by ticks of a hundredth.
+fn processor_seconds() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").context("processor time needs Linux")?;
+    // The name of the program, in parentheses, may hold anything.
+    let (_, fields) = text.rsplit_once(')').context("no name in /proc/self/stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? * 0.01)
 }
 
 /// The largest resident set so far, in bytes; Linux tells it.

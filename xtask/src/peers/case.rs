@@ -33,6 +33,9 @@ pub struct Task {
     pub about: Vec<String>,
     /// What is compared.
     pub measure: Measure,
+    /// Whether the sides run on one thread alone, and seconds are those of the processor.
+    #[serde(default)]
+    pub processor_time: bool,
     /// The most memory that ours may take, in bytes.
     pub memory_goal: Option<u64>,
 }

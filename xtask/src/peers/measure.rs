@@ -67,10 +67,12 @@ pub(super) fn task(cases: &[Case], repetitions: usize) -> Result<Results> {
 
 /// Ours and each contender in turns.
 fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
-    for threads in [Threads::One, Threads::All] {
+    let all = [Threads::One, Threads::All];
+    for &threads in if case.task.processor_time { &all[..1] } else { &all[..] } {
         let n_threads = if threads == Threads::One { 1 } else { results.setting.threads };
-        let cost = |sides: &[Side]| {
-            let judgement = judge(case, sides.last().context("no repetitions")?)?;
+        let cost = |sides: &[Side], beside: &[Side]| {
+            let last = sides.last().context("no repetitions")?;
+            let judgement = judge(case, last, beside.last())?;
             let reports = sides.iter().map(|side| &side.report);
             Cost::of(reports, &judgement, n_threads).context("a side reported no run")
         };
@@ -85,7 +87,7 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
             let turns = (0..results.repetitions).map(|_| ask_ours(case, threads));
             let ours = turns.collect::<Result<Vec<_>>>()?;
             remember(&mut results.setting, "ours", &ours[0]);
-            results.speed.push(comparison(cost(&ours)?, None));
+            results.speed.push(comparison(cost(&ours, &[])?, None));
         }
         for contender in &case.contenders {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -99,8 +101,9 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
                 |side: &Side| side.report.runs.first().map_or(0.0, |run| run.seconds_each());
             let ratios = ours.iter().zip(&theirs).map(|(ours, peer)| seconds(peer) / seconds(ours));
             let ratio = Spread::of(ratios).context("no repetitions")?;
-            let peer = PeerCost { contender: contender.clone(), ratio, cost: cost(&theirs)? };
-            results.speed.push(comparison(cost(&ours)?, Some(peer)));
+            let peer =
+                PeerCost { contender: contender.clone(), ratio, cost: cost(&theirs, &ours)? };
+            results.speed.push(comparison(cost(&ours, &theirs)?, Some(peer)));
         }
     }
     Ok(())
@@ -115,13 +118,13 @@ fn errors_of(case: &Case, results: &mut Results) -> Result<()> {
     let name = &case.case;
     let ours = ask_ours(case, Threads::One)?;
     remember(&mut results.setting, "ours", &ours);
-    let judgement = judge(case, &ours)?;
+    let judgement = judge(case, &ours, None)?;
     let found = Some((&ours.report, &judgement));
     results.errors.extend(error_cells(name, "ours", "paired", &judgement, found));
     for contender in &case.contenders {
         let Contender { peer, method, .. } = contender;
         let found = ask_peer(case, contender, Threads::One).and_then(|side| {
-            let judgement = judge(case, &side)?;
+            let judgement = judge(case, &side, None)?;
             Ok((side, judgement))
         });
         match &found {
@@ -173,11 +176,17 @@ fn ask(command: &mut Command, threads: Threads) -> Result<Side> {
     Ok(Side { report, text })
 }
 
-/// Has our side judge the answers of either.
-fn judge(case: &Case, side: &Side) -> Result<Judgement> {
-    let file = workspace_root().join("target/peers/report.json");
-    fs::write(&file, &side.text).context("cannot write a report")?;
-    let text = output_of(ours().arg("--judge").arg(&case.path).arg(&file))?;
+/// Has our side judge the answers of either, beside those of the other.
+fn judge(case: &Case, side: &Side, beside: Option<&Side>) -> Result<Judgement> {
+    let mut command = ours();
+    command.arg("--judge").arg(&case.path);
+    for (name, side) in [("report.json", Some(side)), ("beside.json", beside)] {
+        let Some(side) = side else { continue };
+        let file = workspace_root().join("target/peers").join(name);
+        fs::write(&file, &side.text).context("cannot write a report")?;
+        command.arg(&file);
+    }
+    let text = output_of(&mut command)?;
     serde_json::from_slice(&text).context("the judge printed no judgement")
 }
 

@@ -325,6 +325,7 @@ mod tests {
             title: "A task".to_owned(),
             about: vec!["What it is.".to_owned()],
             measure,
+            processor_time: false,
             memory_goal: Some(49_000_000),
         };
         let contender = Contender {

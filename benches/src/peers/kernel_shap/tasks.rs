@@ -32,6 +32,7 @@ pub(in crate::peers) fn adult(sources: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: Some(60_000_000),
     };
     let shap = ["default", "all-features"].map(|method| contender("shap", method, 5, Some(20.0)));
@@ -73,6 +74,7 @@ pub(in crate::peers) fn adult_batch(sources: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Speed,
+        processor_time: false,
         memory_goal: None,
     };
     let adult = Adult::load(folder)?;
@@ -222,6 +224,7 @@ pub(in crate::peers) fn error(_: &Sources) -> Result<Vec<Case>> {
         .map(str::to_owned)
         .to_vec(),
         measure: Measure::Error,
+        processor_time: false,
         memory_goal: None,
     };
     let contenders = ERROR_CONTENDERS.map(|(peer, method)| contender(peer, method, 4, None));

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use xai_core::Seed;
 use xai_core::candle::candle_core::{self, D, Device, Module, Tensor};
 use xai_core::candle::{
-    CandleInput, CandleModel, Conv2d, Conv2dConfig, Layer, LayerPullback, Linear, MaxPool2d,
-    Pool2dConfig, Relu, by_candle, candle_nn,
+    CandleInput, CandleModel, Conv2d, Conv2dConfig, Flatten, Layer, LayerPullback, Linear,
+    MaxPool2d, Pool2dConfig, Relu, by_candle, candle_nn,
 };
 
 /// A network as its layers, with its weights once they are loaded.
@@ -228,7 +228,15 @@ impl Network {
             let name = format!("{name}.{part}");
             self.tensors.get(&name).with_context(|| format!("there is no weight {name}"))
         };
-        let step = |layer: &NetworkLayer| -> Result<Box<dyn Layer>> {
+        // The channels of an image that a dense layer reads as a vector.
+        let of_image = |place: usize| match layers.get(place.checked_sub(1)?)? {
+            NetworkLayer::Flatten => layers[..place].iter().rev().find_map(|layer| match layer {
+                NetworkLayer::Convolution { name, .. } => tensor(name, "bias").ok()?.dim(0).ok(),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let step = |(place, layer): (usize, &NetworkLayer)| -> Result<Box<dyn Layer>> {
             Ok(match layer {
                 NetworkLayer::Convolution { name, stride, padding } => {
                     let config = Conv2dConfig {
@@ -250,12 +258,26 @@ impl Network {
                     Box::new(by_candle(candle_nn::func(|x| x.mean((2, 3)))))
                 }
                 NetworkLayer::Relu => Box::new(Relu),
+                // Moving columns of weights once is cheaper than moving cells in each call.
+                NetworkLayer::Flatten
+                    if matches!(layers.get(place + 1), Some(NetworkLayer::Dense { .. }))
+                        && of_image(place + 1).is_some() =>
+                {
+                    Box::new(Flatten)
+                }
                 NetworkLayer::Flatten => Box::new(by_candle(candle_nn::func(|x| {
                     x.permute((0, 2, 3, 1))?.flatten_from(1)
                 }))),
                 NetworkLayer::Dense { name } => {
-                    let bias = Some(tensor(name, "bias")?);
-                    Box::new(Linear::new(tensor(name, "weight")?, bias)?)
+                    let (weight, bias) = (tensor(name, "weight")?, Some(tensor(name, "bias")?));
+                    let weight = match of_image(place) {
+                        Some(n_channels) => {
+                            let cells = weight.reshape((weight.dim(0)?, (), n_channels))?;
+                            cells.transpose(1, 2)?.flatten_from(1)?
+                        }
+                        None => weight.clone(),
+                    };
+                    Box::new(Linear::new(&weight, bias)?)
                 }
                 NetworkLayer::Softmax => {
                     Box::new(by_candle(candle_nn::func(|x| candle_nn::ops::softmax(x, D::Minus1))))
@@ -265,7 +287,7 @@ impl Network {
                 }
             })
         };
-        Ok(Steps(layers.iter().map(step).collect::<Result<_>>()?))
+        Ok(Steps(layers.iter().enumerate().map(step).collect::<Result<_>>()?))
     }
 }
 
@@ -316,15 +338,23 @@ impl Layer for Residual {
 /// From `(rows, height, width, channels)` to `(rows, channels, height, width)`.
 struct ChannelsFirst;
 
+/// Moves an axis and makes the result contiguous; with one channel the cells stand in order as they are.
+fn permuted(x: &Tensor, order: [usize; 4], n_channels: usize) -> candle_core::Result<Tensor> {
+    if n_channels == 1 {
+        return x.reshape(order.map(|axis| x.dims()[axis]).to_vec());
+    }
+    x.permute(order)?.contiguous()
+}
+
 impl Module for ChannelsFirst {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        x.permute((0, 3, 1, 2))?.contiguous()
+        permuted(x, [0, 3, 1, 2], x.dims()[3])
     }
 }
 
 impl Layer for ChannelsFirst {
     fn trace(&self, x: &Tensor) -> candle_core::Result<(Tensor, LayerPullback<'_>)> {
-        let back = |gradient: Tensor| gradient.permute((0, 2, 3, 1))?.contiguous();
+        let back = |gradient: Tensor| permuted(&gradient, [0, 2, 3, 1], gradient.dims()[1]);
         Ok((self.forward(x)?, Box::new(back)))
     }
 }

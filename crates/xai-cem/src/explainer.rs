@@ -180,7 +180,7 @@ impl Cem {
                 .filter(|&patience| native && 0 < patience && params.gamma == 0.0),
             momentum: params.momentum,
             attack: true,
-            polish: params.polish.unwrap_or(params.gamma == 0.0),
+            polish: params.polish.unwrap_or(true),
             sparsify: params.sparsify,
             fallback: params.fallback,
             semantics: params.semantics,
@@ -526,6 +526,7 @@ impl Cem {
             crossing: crossing && self.params.mode == Mode::PertinentNegative,
             range: (lower.clone(), upper.clone()),
             gamma: self.params.gamma,
+            is_drawn: 0.0 < self.params.gamma && self.params.polish.is_none(),
             autoencoder: model.autoencoder,
         };
         let instance =

@@ -74,7 +74,8 @@ pub struct CemParams {
     /// `gamma` above 0 and with the reference semantics never. Default 50.
     pub patience: usize,
     /// Whether found points are polished: moved to the closest point that a linear model of the margin accepts, and
-    /// checked; not with the reference semantics. The autoencoder has no say in it. Default `None`: where `gamma` is 0.
+    /// checked; not with the reference semantics. Default `None`: yes, and where `gamma` is above 0 every feature stays
+    /// between its first value and where the autoencoder drew it; `true` lets it go anywhere.
     pub polish: Option<bool>,
     /// Whether the smallest changes are taken back where that is possible; not with the reference semantics.
     /// Default true.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
+use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 
@@ -171,11 +172,7 @@ fn positive(name: &'static str, value: f64, zero: bool) -> Result<(), ParamError
 
 impl Params for CemParams {
     fn validate(&self) -> Result<(), ParamError> {
-        if let Some(shape) = &self.shape {
-            let sides = shape.iter().all(|&side| 0 < side);
-            let rule = "`[height, width]` or `[height, width, channels]`, each at least 1";
-            require(sides && (2..=3).contains(&shape.len()), "shape", rule, shape)?;
-        }
+        check_shape(self.shape.as_deref(), None)?;
         positive("kappa", self.kappa, true)?;
         positive("beta", self.beta, true)?;
         positive("gamma", self.gamma, true)?;

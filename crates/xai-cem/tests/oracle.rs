@@ -332,12 +332,27 @@ fn figures_are_tables_and_maps() {
     let model = Logistic::new(&[2.0, -1.0, 0.0, 0.0], 0.5);
     let x = array![1.0, 0.5, 0.0, 0.0];
     let table = both(&upwards(), &model, &x)[0].figure();
-    assert!(matches!(&table.panels[..], [Panel::Table(table)] if table.rows.len() == 1));
+    let [Panel::Table(table)] = &table.panels[..] else { panic!("{table:?}") };
+    assert_eq!(table.columns, ["feature", "instance", "change", "pertinent negative"]);
+    let [row] = &table.rows[..] else { panic!("{table:?}") };
+    // The second feature goes from 0.5 to 2.5.
+    assert_eq!(row[..3], ["feature_1", "0.5", "+2.000"]);
     let params = CemParams { shape: Some(vec![2, 2]), ..upwards() };
     let maps = both(&params, &model, &x)[0].figure();
-    let [Panel::HeatMap(_), Panel::HeatMap(change), Panel::HeatMap(_)] = &maps.panels[..] else {
+    let [Panel::Image(before), Panel::HeatMap(change), Panel::Image(after)] = &maps.panels[..]
+    else {
         panic!("{maps:?}")
     };
+    assert_eq!((before.title.as_str(), after.title.as_str()), ("instance", "pertinent negative"));
     assert_eq!((change.height, change.width), (2, 2));
     assert_eq!((change.values[0], change.limit), (0.0, change.values[1]));
+    // A positive changes the values without information.
+    let params = CemParams { shape: Some(vec![2, 1]), ..positives(0.0) };
+    let model = Logistic::new(&[2.0, -1.0], -0.5);
+    let maps = both(&params, &model, &array![1.0, 0.5])[0].figure();
+    let [Panel::Image(before), Panel::HeatMap(change), _] = &maps.panels[..] else {
+        panic!("{maps:?}")
+    };
+    assert_eq!((before.title.as_str(), &before.rgb[..]), ("without information", &[0; 6][..]));
+    near(change.values[0], 0.25, 1e-3);
 }

@@ -145,7 +145,9 @@ impl Cem {
                 1e-3 * bounded.or(own).filter(|_| native).unwrap_or(1.0)
             }),
         };
-        let constraints = params.constraints.bind(&features)?;
+        params.constraints.bind(&features)?;
+        let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
+        let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Cem { params, features, no_info_val, spread, warnings, derived })
     }

@@ -118,16 +118,7 @@ impl Counterfactual {
         }
         let eps = params.eps.expand("eps", n)?;
         params.constraints.bind(&features)?;
-        // Whole numbers and steps are rounded, which must not lead out of the range.
-        let mut rules = params.constraints.clone();
-        for (key, rule) in &mut rules.features {
-            let Some(feature) = features.find(key) else { continue };
-            if rule.integer || rule.step.is_some() {
-                let column = features.columns(feature).start;
-                rule.min = Some(rule.min.unwrap_or(f64::NEG_INFINITY).max(lower[column]));
-                rule.max = Some(rule.max.unwrap_or(f64::INFINITY).min(upper[column]));
-            }
-        }
+        let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
         let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Counterfactual { params, features, scales, warnings, derived })

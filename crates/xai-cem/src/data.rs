@@ -5,8 +5,9 @@ use std::fmt;
 use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::figure::{Figure, HeatMap, Panel, Table};
+use xai_core::figure::{Figure, Panel, Table, contrast, signed};
 use xai_core::optim::{Route, Status, Trial};
+use xai_core::tabular::Change;
 use xai_core::{Stop, nested};
 
 use crate::params::Mode;
@@ -124,18 +125,6 @@ pub struct Distances {
     pub elastic_net: f64,
 }
 
-/// One feature that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// The feature's name.
-    pub feature: String,
-    /// Its value in the instance, or for pertinent positives the one without information, for people.
-    pub from: String,
-    /// Its value in the result, for people.
-    pub to: String,
-}
-
 impl CemData {
     /// The result, whichever of the two was looked for.
     #[must_use]
@@ -152,15 +141,22 @@ impl CemData {
     /// A table of the changes.
     #[must_use]
     pub fn table(&self) -> Table {
-        let columns = match self.mode {
-            Mode::PertinentNegative => ["feature", "instance", "pertinent negative"],
-            Mode::PertinentPositive => ["feature", "without information", "pertinent positive"],
+        let [from, to] = self.sides();
+        let row = |Change { feature, from, to, by }: &Change| {
+            vec![feature.clone(), from.clone(), by.map_or_else(String::new, signed), to.clone()]
         };
-        let row = |Change { feature, from, to }: &Change| [feature, from, to].map(Clone::clone);
         Table {
             title: self.title(),
-            columns: columns.map(str::to_owned).to_vec(),
-            rows: self.changes.iter().map(|change| row(change).to_vec()).collect(),
+            columns: ["feature", from, "change", to].map(str::to_owned).to_vec(),
+            rows: self.changes.iter().map(row).collect(),
+        }
+    }
+
+    /// What changes, and what it changes to.
+    fn sides(&self) -> [&'static str; 2] {
+        match self.mode {
+            Mode::PertinentNegative => ["instance", "pertinent negative"],
+            Mode::PertinentPositive => ["without information", "pertinent positive"],
         }
     }
 
@@ -171,28 +167,21 @@ impl CemData {
         }
     }
 
-    /// The explanation as a figure: for images the instance, the change and the result as maps, else a table.
+    /// The explanation as a figure: for images what changes, the change as a map and the result, else a table. What changes
+    /// is the instance, for pertinent positives the values without information.
     #[must_use]
     pub fn figure(&self) -> Figure {
-        let maps = self.shape.as_ref().zip(self.result()).map(|(shape, result)| {
-            let center = match self.mode {
-                Mode::PertinentNegative => &self.x,
-                Mode::PertinentPositive => &self.no_info_val,
-            };
-            let change = result - center;
-            [("instance", &self.x), ("change", &change), ("result", result)]
-                .map(|(title, pixels)| Panel::HeatMap(map(title, shape, pixels)))
-                .to_vec()
-        });
-        let panels = maps.unwrap_or_else(|| vec![Panel::Table(self.table())]);
+        let before = match self.mode {
+            Mode::PertinentNegative => &self.x,
+            Mode::PertinentPositive => &self.no_info_val,
+        };
+        let [from, to] = self.sides();
+        let images = self
+            .shape
+            .as_ref()
+            .zip(self.result())
+            .and_then(|(shape, result)| contrast(shape, (from, before), (to, result)));
+        let panels = images.unwrap_or_else(|| vec![Panel::Table(self.table())]);
         Figure { title: self.title(), panels }
     }
-}
-
-/// Pixels as a map, channels summed.
-fn map(title: &str, shape: &[usize], pixels: &Array1<f64>) -> HeatMap {
-    let n_channels = shape.get(2).copied().unwrap_or(1);
-    let pixels = pixels.as_slice().unwrap_or_default();
-    let values = pixels.chunks(n_channels).map(|channels| channels.iter().sum()).collect();
-    HeatMap::new(title, "pixel value", (shape[0], shape[1]), values)
 }

@@ -3,10 +3,11 @@
 use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
+use xai_core::figure::check_shape;
 use xai_core::loss::{Hinge, Outputs};
 use xai_core::optim::{
     Asker, ConstrainedRows, Cost, Instance, Outcome, Problem, Question, SearchParams, Status,
-    search,
+    require_inside, search,
 };
 use xai_core::tabular::Features;
 use xai_core::{
@@ -14,7 +15,7 @@ use xai_core::{
     Valid, Warning, nested, require, same_shape,
 };
 
-use crate::data::{CemData, Change, Distances, Prediction};
+use crate::data::{CemData, Distances, Prediction};
 use crate::model::CemModel;
 use crate::params::{CemParams, Mode, NoInfo};
 use crate::problem::Contrast;
@@ -119,10 +120,7 @@ impl Cem {
     ) -> Result<Self> {
         let n = features.n_columns();
         same_shape("the values without information", &[n], no_info_val.shape())?;
-        if let Some(shape) = &params.shape {
-            let rule = format!("the shape of an image of {n} pixels");
-            require(shape.iter().product::<usize>() == n, "shape", rule, shape)?;
-        }
+        check_shape(params.shape.as_deref(), Some(n))?;
         let lower = params.feature_range.0.expand("feature_range", n)?;
         let upper = params.feature_range.1.expand("feature_range", n)?;
         for (low, high) in lower.iter().zip(&upper) {
@@ -147,7 +145,9 @@ impl Cem {
                 1e-3 * bounded.or(own).filter(|_| native).unwrap_or(1.0)
             }),
         };
-        let constraints = params.constraints.bind(&features)?;
+        params.constraints.bind(&features)?;
+        let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
+        let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Cem { params, features, no_info_val, spread, warnings, derived })
     }
@@ -180,7 +180,7 @@ impl Cem {
                 .filter(|&patience| native && 0 < patience && params.gamma == 0.0),
             momentum: params.momentum,
             attack: true,
-            polish: params.polish.unwrap_or(params.gamma == 0.0),
+            polish: params.polish.unwrap_or(true),
             sparsify: params.sparsify,
             fallback: params.fallback,
             semantics: params.semantics,
@@ -268,7 +268,8 @@ impl Cem {
         let center = if positive { &self.no_info_val } else { x };
         let result = outcome.found.as_ref().map(|found| input(&found.point));
         let pred = outcome.found.as_ref().map(|found| predicted(&found.outputs));
-        let changes = result.as_ref().map_or_else(Vec::new, |result| self.changes(center, result));
+        let changes =
+            result.as_ref().map_or_else(Vec::new, |result| self.features.changes(center, result));
         let status = match outcome.status {
             Status::Found if positive && changes.is_empty() => Status::EmptyPp,
             other => other,
@@ -320,20 +321,6 @@ impl Cem {
             }
         }
         weights
-    }
-
-    #[allow(clippy::float_cmp, reason = "a cell is kept when it is the same number")]
-    fn changes(&self, from: &Array1<f64>, to: &Array1<f64>) -> Vec<Change> {
-        let names = self.features.names();
-        let differs = |feature: &usize| {
-            self.features.columns(*feature).any(|column| from[column] != to[column])
-        };
-        let change = |feature: usize| Change {
-            feature: names[feature].clone(),
-            from: self.features.describe(feature, from),
-            to: self.features.describe(feature, to),
-        };
-        (0..names.len()).filter(differs).map(change).collect()
     }
 
     /// The gradients of the loss at the results, clipped.
@@ -439,10 +426,8 @@ impl Explainer for Cem {
         self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
         if self.params.semantics == Semantics::Native && !self.params.widen_range {
             for (k, &value) in x.iter().enumerate() {
-                let (low, high) = (self.derived.lower[k], self.derived.upper[k]);
-                let rule =
-                    format!("around the instance's {value} in column {k}, or `widen_range` set");
-                require((low..=high).contains(&value), "feature_range", rule, (low, high))?;
+                let range = (self.derived.lower[k], self.derived.upper[k]);
+                require_inside(&format!("column {k}"), value, range)?;
             }
         }
         Ok(())
@@ -526,6 +511,7 @@ impl Cem {
             crossing: crossing && self.params.mode == Mode::PertinentNegative,
             range: (lower.clone(), upper.clone()),
             gamma: self.params.gamma,
+            is_drawn: 0.0 < self.params.gamma && self.params.polish.is_none(),
             autoencoder: model.autoencoder,
         };
         let instance =

@@ -6,8 +6,9 @@ mod model;
 mod params;
 mod problem;
 
-pub use data::{CemData, Change, Distances, Prediction};
+pub use data::{CemData, Distances, Prediction};
 pub use explainer::Cem;
 pub use model::CemModel;
 pub use params::{CemParams, Interval, Mode, NoInfo};
 pub use xai_core::optim::{Route, Status, Trial};
+pub use xai_core::tabular::Change;

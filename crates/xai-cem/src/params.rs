@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
+use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 
@@ -74,7 +75,8 @@ pub struct CemParams {
     /// `gamma` above 0 and with the reference semantics never. Default 50.
     pub patience: usize,
     /// Whether found points are polished: moved to the closest point that a linear model of the margin accepts, and
-    /// checked; not with the reference semantics. The autoencoder has no say in it. Default `None`: where `gamma` is 0.
+    /// checked; not with the reference semantics. Default `None`: yes, and where `gamma` is above 0 every feature stays
+    /// between its first value and where the autoencoder drew it; `true` lets it go anywhere.
     pub polish: Option<bool>,
     /// Whether the smallest changes are taken back where that is possible; not with the reference semantics.
     /// Default true.
@@ -170,11 +172,7 @@ fn positive(name: &'static str, value: f64, zero: bool) -> Result<(), ParamError
 
 impl Params for CemParams {
     fn validate(&self) -> Result<(), ParamError> {
-        if let Some(shape) = &self.shape {
-            let sides = shape.iter().all(|&side| 0 < side);
-            let rule = "`[height, width]` or `[height, width, channels]`, each at least 1";
-            require(sides && (2..=3).contains(&shape.len()), "shape", rule, shape)?;
-        }
+        check_shape(self.shape.as_deref(), None)?;
         positive("kappa", self.kappa, true)?;
         positive("beta", self.beta, true)?;
         positive("gamma", self.gamma, true)?;

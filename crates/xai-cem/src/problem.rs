@@ -22,6 +22,8 @@ pub(crate) struct Contrast<'a> {
     /// The limits of each column.
     pub(crate) range: (Array1<f64>, Array1<f64>),
     pub(crate) gamma: f64,
+    /// Whether what is found stays between where it started and where the autoencoder's term drew it.
+    pub(crate) is_drawn: bool,
     pub(crate) autoencoder: Option<&'a dyn Differentiable>,
 }
 
@@ -123,6 +125,10 @@ impl Problem for Contrast<'_> {
 
     fn group(&self, coordinate: usize) -> usize {
         self.rows.group(coordinate)
+    }
+
+    fn drawn_to(&self, _: usize) -> Option<Vec<Array1<f64>>> {
+        self.is_drawn.then(Vec::new)
     }
 
     fn smooth(

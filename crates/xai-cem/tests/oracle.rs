@@ -299,16 +299,60 @@ fn an_autoencoder_adds_its_gradient() {
 }
 
 #[test]
+fn a_polish_keeps_to_where_the_autoencoder_drew() {
+    let model = Logistic::new(&[2.0, -1.0], 0.5);
+    let x = array![1.0, 0.5];
+    // Rows like the training data have 0.5 as their second number: the reconstruction error is the square of its change.
+    let autoencoder = Linear::outputs(array![[1.0, 0.0], [0.0, 0.0]], array![0.0, 0.5]);
+    let found = |polish| {
+        let params = CemParams {
+            no_info_val: Some(PerFeature::Each(x.to_vec())),
+            gamma: 10.0,
+            polish,
+            ..Default::default()
+        };
+        let view = CemModel::white_box(&model).with_autoencoder(&autoencoder);
+        let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
+        data.pn.unwrap() - &x
+    };
+    let (drawn, polished, free) = (found(Some(false)), found(None), found(Some(true)));
+    // Without the autoencoder the second number changes by 0.38. Drawn to less, it keeps the most that it was drawn to, and
+    // the first number does what is missing: 2 d_0 - d_1 = -2.
+    assert!(0.0 < drawn[1] && drawn[1] < 0.3, "{drawn}");
+    near(polished[1], drawn[1], 1e-12);
+    near(polished[0], -1.0 + 0.5 * drawn[1], 1e-6);
+    assert!(drawn[0] < polished[0] - 1e-3, "{drawn} was polished to {polished}");
+    // (nu |w_i| - beta) / 2 with nu = 0.86.
+    near(free[0], -0.81, 1e-6);
+    near(free[1], 0.38, 1e-6);
+}
+
+#[test]
 fn figures_are_tables_and_maps() {
     let model = Logistic::new(&[2.0, -1.0, 0.0, 0.0], 0.5);
     let x = array![1.0, 0.5, 0.0, 0.0];
     let table = both(&upwards(), &model, &x)[0].figure();
-    assert!(matches!(&table.panels[..], [Panel::Table(table)] if table.rows.len() == 1));
+    let [Panel::Table(table)] = &table.panels[..] else { panic!("{table:?}") };
+    assert_eq!(table.columns, ["feature", "instance", "change", "pertinent negative"]);
+    let [row] = &table.rows[..] else { panic!("{table:?}") };
+    // The second feature goes from 0.5 to 2.5.
+    assert_eq!(row[..3], ["feature_1", "0.5", "+2.000"]);
     let params = CemParams { shape: Some(vec![2, 2]), ..upwards() };
     let maps = both(&params, &model, &x)[0].figure();
-    let [Panel::HeatMap(_), Panel::HeatMap(change), Panel::HeatMap(_)] = &maps.panels[..] else {
+    let [Panel::Image(before), Panel::HeatMap(change), Panel::Image(after)] = &maps.panels[..]
+    else {
         panic!("{maps:?}")
     };
+    assert_eq!((before.title.as_str(), after.title.as_str()), ("instance", "pertinent negative"));
     assert_eq!((change.height, change.width), (2, 2));
     assert_eq!((change.values[0], change.limit), (0.0, change.values[1]));
+    // A positive changes the values without information.
+    let params = CemParams { shape: Some(vec![2, 1]), ..positives(0.0) };
+    let model = Logistic::new(&[2.0, -1.0], -0.5);
+    let maps = both(&params, &model, &array![1.0, 0.5])[0].figure();
+    let [Panel::Image(before), Panel::HeatMap(change), _] = &maps.panels[..] else {
+        panic!("{maps:?}")
+    };
+    assert_eq!((before.title.as_str(), &before.rgb[..]), ("without information", &[0; 6][..]));
+    near(change.values[0], 0.25, 1e-3);
 }

@@ -92,12 +92,12 @@ fn specification(stream: &mut Stream) -> (Features, Constraints, Array1<f64>) {
             0 => {
                 let n = 2 + stream.index(3);
                 let names = (0..n).map(|code| format!("c{code}"));
-                let one_hot = stream.index(2) == 0;
-                let encoding = if one_hot { Encoding::OneHot } else { Encoding::Ordinal };
+                let encodings = [Encoding::OneHot, Encoding::Ordinal, Encoding::DropFirst];
+                let encoding = encodings[stream.index(3)];
                 described.push(Feature::categorical(format!("f{index}"), names, encoding));
                 let code = stream.index(n);
-                if one_hot {
-                    x.extend((0..n).map(|other| f64::from(u8::from(other == code))));
+                if let Some(first) = encoding.first_code() {
+                    x.extend((first..n).map(|other| f64::from(u8::from(other == code))));
                 } else {
                     x.push(code as f64);
                 }
@@ -167,6 +167,37 @@ fn no_answer_breaks_a_rule() {
 }
 
 #[test]
+fn what_only_more_digits_would_decide_is_not_returned() {
+    let mut found = 0;
+    for index in 0..20 {
+        let mut stream = Seed::new(index).stream();
+        let network = network(&mut stream, 4, 3);
+        let x = Array1::from_shape_simple_fn(4, || number(&mut stream, -1.0, 1.0));
+        // A model in single precision sees its input rounded, and so does whoever stores the answer as such.
+        let rounded = |rows: &Rows| rows.mapv(|value| f64::from(single(value)));
+        let model = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
+            Ok(Run::seeded(0).predict(&network, &rounded(batch))?)
+        };
+        let params =
+            CemParams { no_info_val: Some(PerFeature::Each(x.to_vec())), ..Default::default() };
+        let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
+        let data =
+            explainer.explain(&CemModel::black_box(&model), &x, Run::seeded(0)).unwrap().data;
+        let Some(result) = data.pn else { continue };
+        found += 1;
+        let stored = result.mapv(|value| f64::from(single(value)));
+        assert_ne!(class(&network, &stored), class(&model, &x));
+        assert_eq!(class(&model, &result), class(&network, &stored));
+    }
+    assert!(15 <= found, "{found} of 20");
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "rounding is what is tested")]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+#[test]
 fn neighbours_change_nothing() {
     let fixture = Fixture::load("iris_mlp");
     let rows = fixture.x_test.slice(ndarray::s![..8, ..]).to_owned();
@@ -227,8 +258,7 @@ fn a_batch_costs_the_calls_of_one_search() {
     let (calls, asked) = (model.calls.into_inner(), model.rows.into_inner());
     assert_eq!(asked, runs.iter().map(Run::queries).sum::<u64>());
     assert_eq!(asked, data.iter().map(|own| own.as_ref().unwrap().n_queries).sum::<u64>());
-    // T calls for each of two rounds of weights, and around them: the instances, the start, two polishes of ten rounds
-    // with two calls each, the changes taken back at once and one by one, the result and its gradient. alibi makes 49,961
-    // for one instance.
-    assert!(calls <= 2 * 1000 + 2 + 2 * 20 + 1 + 32 + 2, "{calls} calls");
+    // One call for each step of each of two rounds of weights would be all; most weights end long before, which pays for
+    // the polish and the checks. alibi makes 49,961 for one instance.
+    assert!(calls <= 2 * 1001, "{calls} calls");
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::figure::{Bar, Bars, Figure, Panel, Table};
+use xai_core::figure::{Bar, Bars, Figure, Panel, Table, contrast, signed};
 use xai_core::optim::{Route, Status, Trial};
 use xai_core::{Stop, nested};
 
@@ -35,6 +35,8 @@ pub struct CfProtoData {
     #[serde(with = "nested")]
     #[schemars(with = "Vec<f64>")]
     pub instance: Array1<f64>,
+    /// The shape of an image; `None` for a row of a table.
+    pub shape: Option<Vec<usize>>,
     /// Names of the features.
     pub feature_names: Vec<String>,
     /// Their values in the instance, for people.
@@ -109,15 +111,18 @@ impl CfProtoData {
     /// A table of the changes.
     #[must_use]
     pub fn table(&self) -> Table {
-        let row =
-            |change: &Change| vec![change.feature.clone(), change.from.clone(), change.to.clone()];
+        let row = |Change { feature, from, to, by }: &Change| {
+            vec![feature.clone(), from.clone(), signed(*by), to.clone()]
+        };
         let title = match &self.cf {
             Some(cf) => format!("Class {} would be {}", self.orig_class, cf.class),
             None => format!("Class {}: no counterfactual, {}", self.orig_class, self.reason()),
         };
         Table {
             title,
-            columns: ["feature", "from", "to"].map(str::to_owned).to_vec(),
+            columns: ["feature", "instance", "change", "counterfactual"]
+                .map(str::to_owned)
+                .to_vec(),
             rows: self.cf.iter().flat_map(|cf| cf.changes.iter().map(row)).collect(),
         }
     }
@@ -134,9 +139,17 @@ impl CfProtoData {
         }
     }
 
-    /// The table, and the changes as bars.
+    /// The counterfactual as a figure: for an image the instance, the change as a map and the counterfactual, else a table
+    /// of the changes and bars for them.
     #[must_use]
     pub fn figure(&self) -> Figure {
+        let title = "Counterfactual guided by prototypes".to_owned();
+        let images = self.shape.as_ref().zip(self.cf.as_ref()).and_then(|(shape, cf)| {
+            contrast(shape, ("instance", &self.instance), ("counterfactual", &cf.x))
+        });
+        if let Some(panels) = images {
+            return Figure { title: self.table().title, panels };
+        }
         let mut panels = vec![Panel::Table(self.table())];
         if let Some(cf) = &self.cf {
             let bar = |change: &Change| Bar {
@@ -150,6 +163,6 @@ impl CfProtoData {
             let (title, unit) = ("Changes".to_owned(), "change of the feature's number".to_owned());
             panels.push(Panel::Bars(Bars { title, unit, bars }));
         }
-        Figure { title: "Counterfactual guided by prototypes".to_owned(), panels }
+        Figure { title, panels }
     }
 }

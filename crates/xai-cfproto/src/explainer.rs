@@ -3,9 +3,11 @@
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
+use xai_core::figure::check_shape;
 use xai_core::loss::{Hinge, Outputs};
 use xai_core::optim::{
-    Asker, Candidate, Cost, Instance, Outcome, Question, SearchParams, Status, search,
+    Asker, Candidate, Cost, Instance, Outcome, Question, SearchParams, Status, require_inside,
+    search,
 };
 use xai_core::tabular::Features;
 use xai_core::{
@@ -104,6 +106,7 @@ impl CfProto {
         run: &mut Run<'_>,
     ) -> Result<Self> {
         fit::constraints(&params, &features)?;
+        check_shape(params.shape.as_deref(), Some(features.n_columns()))?;
         let learned = fit::learned(&params, model, train_data, &features, run)?;
         CfProto::new(params, features, learned)
     }
@@ -115,6 +118,7 @@ impl CfProto {
 
     fn new(params: Valid<CfProtoParams>, features: Features, learned: Learned) -> Result<Self> {
         let constraints = fit::constraints(&params, &features)?;
+        check_shape(params.shape.as_deref(), Some(features.n_columns()))?;
         let Learned { codes, range, eps, rows, encodings, n_outputs, warnings } = learned;
         let (lower, upper) = range;
         Ok(CfProto {
@@ -207,10 +211,8 @@ impl CfProto {
         for (feature, name) in self.features.names().into_iter().enumerate() {
             let value = point[feature];
             let range = (self.lower[feature], self.upper[feature]);
-            let inside = range.0 <= value && value <= range.1;
-            if native && !inside && !self.params.widen_range && !space.is_categorical(feature) {
-                let rule = format!("around the instance's value {value} of `{name}`, or widened");
-                require(false, "feature_range", rule, range)?;
+            if native && !self.params.widen_range && !space.is_categorical(feature) {
+                require_inside(&format!("`{name}`"), value, range)?;
             }
             let limits = space.limits(index, feature);
             (instance.lower[feature], instance.upper[feature]) = limits;
@@ -378,6 +380,7 @@ impl CfProto {
             orig_class: problem.guides[index].class,
             orig_proba,
             id_proto,
+            shape: self.params.shape.clone(),
             instance: origin.row.clone(),
             feature_values: (0..names.len()).map(described).collect(),
             feature_names: names,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
+use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::QUARTILES;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
@@ -21,6 +22,9 @@ use crate::trust::TrustScoreParams;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CfProtoParams {
+    /// The shape of an instance that is an image, `[height, width]` or `[height, width, channels]`; a row holds its
+    /// pixels in this order. For the figure alone. Default `None`: a row of a table.
+    pub shape: Option<Vec<usize>>,
     /// How far a wanted class must be ahead of the instance's class, in the unit of the outputs, finite and at least 0.
     /// Default 0: at all.
     pub kappa: f64,
@@ -116,6 +120,7 @@ pub struct CfProtoParams {
 impl Default for CfProtoParams {
     fn default() -> Self {
         CfProtoParams {
+            shape: None,
             kappa: 0.0,
             beta: 0.1,
             feature_range: None,
@@ -158,6 +163,7 @@ impl Default for CfProtoParams {
 
 impl Params for CfProtoParams {
     fn validate(&self) -> Result<(), ParamError> {
+        check_shape(self.shape.as_deref(), None)?;
         let weights = [
             ("kappa", self.kappa),
             ("beta", self.beta),

@@ -58,19 +58,25 @@ impl Codes {
             let cells = row.slice(s![features.columns(feature)]);
             let Some(numbers) = numbers else { return cells[0] };
             let last = numbers.len() - 1;
-            if is_one_hot(features, feature) {
-                numbers[crate::trust::largest(cells.iter().copied())]
-            } else {
-                numbers[index(cells[0].round().clamp(0.0, last as f64))]
+            match encoding(features, feature).and_then(Encoding::first_code) {
+                None => numbers[index(cells[0].round().clamp(0.0, last as f64))],
+                Some(first) => {
+                    // A category without a column has what the others leave of 1.
+                    let rest = std::iter::repeat_n(1.0 - cells.sum(), first);
+                    numbers[crate::trust::largest(rest.chain(cells.iter().copied()))]
+                }
             }
         };
         self.numbers.iter().enumerate().map(coordinate).collect()
     }
 }
 
-fn is_one_hot(features: &Features, feature: usize) -> bool {
-    let kind = features.iter().nth(feature).map(|feature| &feature.kind);
-    matches!(kind, Some(Kind::Categorical { encoding: Encoding::OneHot, .. }))
+/// How a category is laid out; `None` for quantities.
+fn encoding(features: &Features, feature: usize) -> Option<Encoding> {
+    match features.iter().nth(feature)?.kind {
+        Kind::Categorical { encoding, .. } => Some(encoding),
+        Kind::Numeric => None,
+    }
 }
 
 #[allow(
@@ -168,19 +174,11 @@ impl Space<'_> {
     /// Writes the row of a point.
     pub(crate) fn decode(&self, instance: usize, point: &Row, input: &mut Row) {
         for (feature, numbers) in self.codes.numbers.iter().enumerate() {
-            let columns = self.features().columns(feature);
-            if numbers.is_none() {
-                input[columns.start] = point[feature];
-                continue;
-            }
-            let code = self.code(instance, feature, point[feature]);
-            if is_one_hot(self.features(), feature) {
-                for (other, column) in columns.enumerate() {
-                    input[column] = if other == code { 1.0 } else { 0.0 };
-                }
-            } else {
-                input[columns.start] = code as f64;
-            }
+            let value = match numbers {
+                None => point[feature],
+                Some(_) => self.code(instance, feature, point[feature]) as f64,
+            };
+            self.features().write(feature, value, input);
         }
     }
 

@@ -10,9 +10,10 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use xai_cfproto::distance::DistanceType;
 use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams, Route, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::figure::Panel;
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{BoxError, Differentiable, Explainer, Predictor, Row, Rows, Run, Semantics};
-use xai_testkit::{Logistic, Probe};
+use xai_testkit::{Linear, Logistic, Probe};
 
 fn explain(explainer: &CfProto, model: &CfProtoModel<'_>, x: &Row) -> CfProtoData {
     explainer.explain(model, x, Run::seeded(0)).unwrap().data
@@ -190,6 +191,10 @@ impl Categories {
                 let code = EFFECTS.iter().zip([0.0, 1.0, 2.0]).find(|(_, code)| *code == row[0]);
                 code.unwrap().0 + row[1]
             }
+            Encoding::DropFirst => match (row[0], row[1]) {
+                (0.0, 0.0) => EFFECTS[0] + row[2],
+                (cells_b, cells_c) => cells_b * EFFECTS[1] + cells_c * EFFECTS[2] + row[2],
+            },
             Encoding::OneHot => {
                 row.iter().zip(EFFECTS).map(|(cell, effect)| cell * effect).sum::<f64>() + row[3]
             }
@@ -222,8 +227,8 @@ impl Differentiable for Categories {
         for (row, mut gradient) in gradients.rows_mut().into_iter().enumerate() {
             let slope =
                 outputs[[row, 0]] * outputs[[row, 1]] * (cotangent[[row, 1]] - cotangent[[row, 0]]);
-            if self.encoding == Encoding::OneHot {
-                (0..3).for_each(|code| gradient[code] = slope * EFFECTS[code]);
+            if let Some(first) = self.encoding.first_code() {
+                (first..3).for_each(|code| gradient[code - first] = slope * EFFECTS[code]);
             }
             let last = gradient.len() - 1;
             gradient[last] = slope;
@@ -239,11 +244,11 @@ fn instance(model: &Categories) -> Array1<f64> {
 }
 
 #[test]
-fn categories_are_changed_in_either_layout() {
+fn categories_are_changed_in_any_layout() {
     for d_type in [DistanceType::Mvdm, DistanceType::Abdm, DistanceType::AbdmMvdm] {
         let w = (d_type == DistanceType::AbdmMvdm).then_some(0.5);
         let mut answers = Vec::new();
-        for encoding in [Encoding::Ordinal, Encoding::OneHot] {
+        for encoding in [Encoding::Ordinal, Encoding::OneHot, Encoding::DropFirst] {
             let model = Categories { encoding };
             for view in [CfProtoModel::black_box(&model), CfProtoModel::white_box(&model)] {
                 let params = CfProtoParams { d_type, w, ..Default::default() };
@@ -363,4 +368,55 @@ fn an_explanation_leaves_no_trace_in_the_next() {
     let alone = explain(&narrow, &plain, &x);
     explain(&wide, &plain, &x);
     assert_eq!(explain(&narrow, &plain, &x), alone);
+}
+
+#[test]
+fn figures_are_tables_with_bars_or_images() {
+    let logistic = Logistic::new(&[2.0, -1.0], 0.5);
+    let figure = |shape: Option<Vec<usize>>| {
+        let params = CfProtoParams { shape, ..Default::default() };
+        let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
+        let data = explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]);
+        (data.figure().panels, data.cf.unwrap().x)
+    };
+    let (panels, _) = figure(None);
+    let [Panel::Table(table), Panel::Bars(bars)] = &panels[..] else { panic!("{panels:?}") };
+    assert_eq!(table.columns, ["feature", "instance", "change", "counterfactual"]);
+    // The closest point of the plane is (0.19, 0.88).
+    assert_eq!(table.rows[0][..3], ["feature_0", "1", "-0.8100"]);
+    assert_eq!(bars.bars.len(), 2);
+    let (panels, found) = figure(Some(vec![1, 2]));
+    let [Panel::Image(before), Panel::HeatMap(change), Panel::Image(after)] = &panels[..] else {
+        panic!("{panels:?}")
+    };
+    assert_eq!((before.title.as_str(), after.title.as_str()), ("instance", "counterfactual"));
+    assert_eq!(change.values, (&found - &array![1.0, 0.5]).to_vec());
+    let params = CfProtoParams { shape: Some(vec![2, 2]), ..Default::default() };
+    assert!(params.build(Features::unnamed(2).unwrap()).is_err());
+}
+
+/// Images of 2 x 2 x 1 pixels, of which the model never says class 1 (the middle one).
+#[test]
+fn images_have_prototypes_and_a_class_without_rows_is_passed_over() {
+    let weights = array![[-1.0, -1.0, -1.0, -1.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
+    let model = Linear::outputs(weights, array![2.0, -9.0, -2.0]);
+    let images = array![[0.0, 0.0, 0.0, 0.2], [1.0, 0.9, 1.0, 0.8], [1.0, 1.0, 1.0, 1.0]];
+    let view = CfProtoModel::white_box(&model);
+    let params = CfProtoParams {
+        shape: Some(vec![2, 2, 1]),
+        use_kdtree: true,
+        theta: 1.0,
+        feature_range: Some((0.0.into(), 1.0.into())),
+        ..Default::default()
+    };
+    let features = Features::unnamed(4).unwrap();
+    let explainer = params.fit(&view, &images, features, &mut Run::seeded(0)).unwrap();
+    let explained = explainer.explain(&view, &images.row(0), Run::seeded(0)).unwrap();
+    assert_eq!(explained.meta.warnings[0].code, "cfproto.empty_class");
+    let data = explained.data;
+    // The second image is nearer than the third; class 2 begins where the pixels add up to 2.
+    assert_eq!((data.id_proto, data.orig_class), (Some(2), 0));
+    let cf = data.cf.unwrap();
+    assert_eq!(cf.class, 2);
+    assert!((2.0..2.01).contains(&cf.x.sum()), "{}", cf.x);
 }

@@ -66,6 +66,22 @@ pub enum Direction {
 }
 
 impl Constraints {
+    /// The same rules with the limits of whole numbers and steps inside a range by column, shape `(n_columns,)` each, so that
+    /// what is rounded does not leave it. Keys that name no feature stay as they are.
+    #[must_use]
+    pub fn rounded_inside(&self, features: &Features, (lower, upper): (&Row, &Row)) -> Self {
+        let mut rules = self.clone();
+        for (key, rule) in &mut rules.features {
+            let Some(feature) = features.find(key) else { continue };
+            if rule.integer || rule.step.is_some() {
+                let column = features.columns(feature).start;
+                rule.min = Some(rule.min.unwrap_or(f64::NEG_INFINITY).max(lower[column]));
+                rule.max = Some(rule.max.unwrap_or(f64::INFINITY).min(upper[column]));
+            }
+        }
+        rules
+    }
+
     /// Checks the rules and binds them to the features of a table.
     ///
     /// # Errors

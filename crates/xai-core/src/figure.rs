@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Row;
+use crate::params::{ParamError, require};
+
 /// What an explanation looks like: a title and panels from top to bottom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figure {
@@ -162,4 +165,96 @@ impl HeatMap {
         let limit = values.iter().fold(0.0_f64, |limit, value| limit.max(value.abs()));
         HeatMap { title: title.into(), unit: unit.into(), height, width, values, limit }
     }
+}
+
+impl Picture {
+    /// Numbers as pixels: one channel in grey, three in colour, any other number by its mean in grey. `low` is black and
+    /// `high` full light. `None` where `shape`, `[height, width]` or `[height, width, channels]`, does not fit.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "cut to what a byte holds"
+    )]
+    pub fn of_numbers(
+        title: impl Into<String>,
+        shape: &[usize],
+        pixels: &Row,
+        (low, high): (f64, f64),
+    ) -> Option<Self> {
+        let (height, width, n_channels) = sides(shape, pixels)?;
+        let width_of_range = if low < high { high - low } else { 1.0 };
+        let byte = |value: f64| (255.0 * (value - low) / width_of_range).round() as u8;
+        let mut rgb = Vec::with_capacity(3 * height * width);
+        for pixel in pixels.to_vec().chunks(n_channels) {
+            match pixel {
+                &[red, green, blue] => rgb.extend([red, green, blue].map(byte)),
+                _ => rgb.extend([byte(pixel.iter().sum::<f64>() / n_channels as f64); 3]),
+            }
+        }
+        Some(Picture { title: title.into(), width, height, rgb })
+    }
+}
+
+/// Requires that a parameter named `shape` is that of an image, `[height, width]` or `[height, width, channels]`, and where
+/// the number of columns is known, of one with as many numbers.
+///
+/// # Errors
+/// [`ParamError`] named `shape`.
+pub fn check_shape(shape: Option<&[usize]>, n_columns: Option<usize>) -> Result<(), ParamError> {
+    let Some(shape) = shape else { return Ok(()) };
+    let allowed = (2..=3).contains(&shape.len()) && !shape.contains(&0);
+    let rule = "`[height, width]` or `[height, width, channels]`, each at least 1";
+    require(allowed, "shape", rule, shape)?;
+    let Some(n) = n_columns else { return Ok(()) };
+    let product = shape.iter().try_fold(1, |product: usize, &side| product.checked_mul(side));
+    require(product == Some(n), "shape", format!("the shape of an image of {n} pixels"), shape)
+}
+
+/// Height, width and channels of an image with so many numbers.
+fn sides(shape: &[usize], pixels: &Row) -> Option<(usize, usize, usize)> {
+    let (height, width, n_channels) = match *shape {
+        [height, width] => (height, width, 1),
+        [height, width, n_channels] => (height, width, n_channels),
+        _ => return None,
+    };
+    let fits = 0 < pixels.len() && height * width * n_channels == pixels.len();
+    fits.then_some((height, width, n_channels))
+}
+
+/// An image before and after a change: a picture, a map of the change with channels summed, a picture. The pictures share
+/// their black and white, the least and the largest number of both.
+///
+/// Images have shape `(height * width * channels,)`, pixels row by row from the top; `shape` is `[height, width]` or
+/// `[height, width, channels]`. `None` where it does not fit.
+#[must_use]
+pub fn contrast(
+    shape: &[usize],
+    (before, from): (&str, &Row),
+    (after, to): (&str, &Row),
+) -> Option<Vec<Panel>> {
+    let (height, width, n_channels) = sides(shape, from)?;
+    let numbers = || from.iter().chain(to).copied();
+    let range =
+        (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
+    let pictures = (
+        Picture::of_numbers(before, shape, from, range)?,
+        Picture::of_numbers(after, shape, to, range)?,
+    );
+    let change: Vec<f64> = to.iter().zip(from).map(|(to, from)| to - from).collect();
+    let change = change.chunks(n_channels).map(|channels| channels.iter().sum()).collect();
+    let map = HeatMap::new("change", "pixel value", (height, width), change);
+    Some(vec![Panel::Image(pictures.0), Panel::HeatMap(map), Panel::Image(pictures.1)])
+}
+
+/// A change with its sign and four significant digits, for a table.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "cut to the digits that a number has"
+)]
+pub fn signed(change: f64) -> String {
+    let magnitude = if change == 0.0 { 0.0 } else { change.abs().log10().floor() };
+    format!("{change:+.*}", (3.0 - magnitude).clamp(0.0, 20.0) as usize)
 }

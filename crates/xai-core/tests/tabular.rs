@@ -172,6 +172,29 @@ fn encoding_is_exactly_this() {
     assert!(one_hot[[1, 4]].is_nan());
 }
 
+#[test]
+fn a_dropped_first_category_is_all_zeros() {
+    let kind = Feature::categorical("kind", ["a", "b", "c"], Encoding::DropFirst);
+    let features = Features::new(vec![Feature::numeric("u"), kind]).unwrap();
+    assert_eq!((features.n_columns(), features.columns(1)), (3, 1..3));
+    let rows = array![[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0]];
+    features.check("the rows", &rows).unwrap();
+    for (code, row) in rows.outer_iter().enumerate() {
+        assert_eq!(features.coded(&row).unwrap(), [1.0, code as f64]);
+        let mut written = array![1.0, 7.0, 7.0];
+        features.write(1, code as f64, &mut written);
+        assert_eq!(written, row);
+    }
+    assert_eq!(features.describe(1, &rows.row(0)), "a");
+    let both = features.check("the rows", &array![[1.0, 1.0, 1.0]]).unwrap_err().to_string();
+    let rule = "feature `kind` of row 0 must hold zeros, with a single 1 at most, got [1.0, 1.0]";
+    assert_eq!(both, rule);
+    // Without the only category there is no column.
+    let one = vec![Feature::categorical("one", ["a"], Encoding::DropFirst)];
+    let error = Features::new(one).unwrap_err().to_string();
+    assert_eq!(error, "parameter `categories` must be at least two names for feature `one`, got 1");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
@@ -199,6 +222,17 @@ proptest! {
         relaid.check("the encoded rows", &one_hot).unwrap();
         prop_assert_eq!(&relaid.encode(&one_hot, Encoding::OneHot).unwrap(), &one_hot);
         prop_assert_eq!(&relaid.encode(&one_hot, Encoding::Ordinal).unwrap(), &rows);
+        let dropped = features.encode(&rows, Encoding::DropFirst).unwrap();
+        let short = features.encoded(Encoding::DropFirst);
+        short.check("the encoded rows", &dropped).unwrap();
+        prop_assert_eq!(&short.encode(&dropped, Encoding::Ordinal).unwrap(), &rows);
+        prop_assert_eq!(&relaid.encode(&one_hot, Encoding::DropFirst).unwrap().ncols(), &dropped.ncols());
+        for (row, short_row) in rows.outer_iter().zip(dropped.outer_iter()) {
+            for feature in 0..features.len() {
+                prop_assert_eq!(features.describe(feature, &row), short.describe(feature, &short_row));
+                prop_assert_eq!(features.value(feature, &row), short.value(feature, &short_row));
+            }
+        }
         for (row, relaid_row) in rows.outer_iter().zip(one_hot.outer_iter()) {
             for feature in 0..features.len() {
                 prop_assert_eq!(features.describe(feature, &row), relaid.describe(feature, &relaid_row));

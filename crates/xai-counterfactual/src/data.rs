@@ -1,13 +1,13 @@
 //! What a search for a counterfactual says.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::figure::{Bar, Bars, Figure, HeatMap, Panel, Table};
+use xai_core::figure::{Bar, Bars, Figure, Panel, Table, contrast, signed};
 use xai_core::optim::{Route, Status};
+use xai_core::tabular::Change;
 use xai_core::{Stop, nested};
 
 /// The counterfactual of one instance. The field names are the JSON keys.
@@ -92,36 +92,11 @@ pub struct Lambda {
     pub distance: Option<f64>,
 }
 
-/// One changed feature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// The feature's name.
-    pub feature: String,
-    /// Its value in the instance, for people.
-    pub from: String,
-    /// Its value in the counterfactual, for people.
-    pub to: String,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} -> {}", self.feature, self.from, self.to)
-    }
-}
-
 impl CounterfactualData {
-    /// A table of the changes, and for an image the change of every pixel, for a row of numbers a bar for each column that
-    /// changed.
+    /// The counterfactual as a figure: for an image the instance, the change as a map and the counterfactual, else a table of
+    /// the changes, and for quantities that change a bar for each.
     #[must_use]
     pub fn figure(&self) -> Figure {
-        let cells =
-            |Change { feature, from, to }: &Change| vec![feature.clone(), from.clone(), to.clone()];
-        let table = Panel::Table(Table {
-            title: self.reason.clone(),
-            columns: ["feature", "instance", "counterfactual"].map(str::to_owned).to_vec(),
-            rows: self.changes.iter().map(cells).collect(),
-        });
         let title = match &self.cf {
             Some(cf) => format!(
                 "Class {} becomes {} with probability {:.3} at distance {:.4}",
@@ -129,41 +104,39 @@ impl CounterfactualData {
             ),
             None => format!("Class {}, no counterfactual", self.orig_class),
         };
-        let Some(cf) = &self.cf else { return Figure { title, panels: vec![table] } };
-        let change = &cf.x - &self.instance;
-        let panels = match self.shape.as_deref() {
-            Some([height, width, channels @ ..]) => {
-                let n_channels = channels.first().copied().unwrap_or(1);
-                let map = |channel: usize| {
-                    let values = change.iter().skip(channel).step_by(n_channels).copied();
-                    let title = match n_channels {
-                        1 => "Changed pixels".to_owned(),
-                        _ => format!("Changed pixels of channel {channel}"),
-                    };
-                    Panel::HeatMap(HeatMap::new(
-                        title,
-                        "change",
-                        (*height, *width),
-                        values.collect(),
-                    ))
-                };
-                (0..n_channels).map(map).collect()
-            }
-            _ if self.feature_names.len() == change.len() => {
-                let mut bars: Vec<Bar> = Vec::new();
-                for (column, &value) in
-                    change.iter().enumerate().filter(|(_, value)| **value != 0.0)
-                {
-                    let label = self.feature_names[column].clone();
-                    let detail = cf.x[column].to_string();
-                    bars.push(Bar { label, detail, value, error: None });
-                }
-                bars.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
-                let title = "What has to change".to_owned();
-                vec![Panel::Bars(Bars { title, unit: "change".to_owned(), bars }), table]
-            }
-            _ => vec![table],
-        };
+        let images = self.shape.as_ref().zip(self.cf.as_ref()).and_then(|(shape, cf)| {
+            contrast(shape, ("instance", &self.instance), ("counterfactual", &cf.x))
+        });
+        let panels = images.unwrap_or_else(|| {
+            let bars = self.bars().into_iter().map(Panel::Bars);
+            bars.chain([Panel::Table(self.table())]).collect()
+        });
         Figure { title, panels }
+    }
+
+    /// A table of the changes.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let columns = ["feature", "instance", "change", "counterfactual"];
+        let cells = |Change { feature, from, to, by }: &Change| {
+            vec![feature.clone(), from.clone(), by.map_or_else(String::new, signed), to.clone()]
+        };
+        Table {
+            title: self.reason.clone(),
+            columns: columns.map(str::to_owned).to_vec(),
+            rows: self.changes.iter().map(cells).collect(),
+        }
+    }
+
+    /// The quantities that change, the largest change first; `None` where none does.
+    fn bars(&self) -> Option<Bars> {
+        let bar = |Change { feature, to, by, .. }: &Change| {
+            let (label, detail) = (feature.clone(), to.clone());
+            by.map(|value| Bar { label, detail, value, error: None })
+        };
+        let mut bars: Vec<Bar> = self.changes.iter().filter_map(bar).collect();
+        bars.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+        let (title, unit) = ("What has to change".to_owned(), "change".to_owned());
+        (!bars.is_empty()).then_some(Bars { title, unit, bars })
     }
 }

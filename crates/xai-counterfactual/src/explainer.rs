@@ -3,10 +3,11 @@
 use ndarray::{Array1, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
+use xai_core::figure::check_shape;
 use xai_core::loss::{self, Hinge, Outputs, SquaredError};
 use xai_core::optim::{
     Asker, Candidate, ConstrainedRows, Cost, Instance, Outcome, Route, SearchParams, Status,
-    complete,
+    complete, require_inside,
 };
 use xai_core::tabular::Features;
 use xai_core::{
@@ -14,7 +15,7 @@ use xai_core::{
     Warning, nested, require, same_shape,
 };
 
-use crate::data::{Change, CounterfactualData, CounterfactualRecord, Lambda};
+use crate::data::{CounterfactualData, CounterfactualRecord, Lambda};
 use crate::lanes::{self, Descent, Trail};
 use crate::params::{CounterfactualParams, DistanceFn, TargetClass};
 use crate::reference::{self, Search};
@@ -109,10 +110,7 @@ impl Counterfactual {
                 require(allowed, "scales", "finite and above 0", scale)?;
             }
         }
-        if let Some(shape) = &params.shape {
-            let rule = format!("the shape of an image of {n} pixels");
-            require(shape.iter().product::<usize>() == n, "shape", rule, shape)?;
-        }
+        check_shape(params.shape.as_deref(), Some(n))?;
         let lower = params.feature_range.0.expand("feature_range", n)?;
         let upper = params.feature_range.1.expand("feature_range", n)?;
         for (low, high) in lower.iter().zip(&upper) {
@@ -120,16 +118,7 @@ impl Counterfactual {
         }
         let eps = params.eps.expand("eps", n)?;
         params.constraints.bind(&features)?;
-        // Whole numbers and steps are rounded, which must not lead out of the range.
-        let mut rules = params.constraints.clone();
-        for (key, rule) in &mut rules.features {
-            let Some(feature) = features.find(key) else { continue };
-            if rule.integer || rule.step.is_some() {
-                let column = features.columns(feature).start;
-                rule.min = Some(rule.min.unwrap_or(f64::NEG_INFINITY).max(lower[column]));
-                rule.max = Some(rule.max.unwrap_or(f64::INFINITY).min(upper[column]));
-            }
-        }
+        let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
         let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Counterfactual { params, features, scales, warnings, derived })
@@ -472,7 +461,9 @@ impl Writer<'_> {
             reason: reason(status, stop).to_owned(),
             route: None,
             nearest_miss: None,
-            changes: cf.as_ref().map_or_else(Vec::new, |cf| self.changes(&cf.x)),
+            changes: cf
+                .as_ref()
+                .map_or_else(Vec::new, |cf| self.explainer.features.changes(self.x, &cf.x)),
             cf,
             lambdas: Vec::new(),
             instance: self.x.to_owned(),
@@ -481,20 +472,6 @@ impl Writer<'_> {
             n_queries,
             stop: stop.unwrap_or(Stop::Converged),
         }
-    }
-
-    #[allow(clippy::float_cmp, reason = "a cell is kept when it is the same number")]
-    fn changes(&self, to: &Row) -> Vec<Change> {
-        let features = &self.explainer.features;
-        let names = features.names();
-        let differs =
-            |feature: &usize| features.columns(*feature).any(|column| self.x[column] != to[column]);
-        let change = |feature: usize| Change {
-            feature: names[feature].clone(),
-            from: features.describe(feature, self.x),
-            to: features.describe(feature, to),
-        };
-        (0..names.len()).filter(differs).map(change).collect()
     }
 }
 
@@ -531,10 +508,8 @@ impl Explainer for Counterfactual {
         self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
         if self.params.semantics == Semantics::Native && !self.params.widen_range {
             for (k, &value) in x.iter().enumerate() {
-                let (low, high) = (self.derived.lower[k], self.derived.upper[k]);
-                let rule =
-                    format!("around the instance's {value} in column {k}, or `widen_range` set");
-                require((low..=high).contains(&value), "feature_range", rule, (low, high))?;
+                let range = (self.derived.lower[k], self.derived.upper[k]);
+                require_inside(&format!("column {k}"), value, range)?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ mod lanes;
 mod params;
 mod reference;
 
-pub use data::{Change, CounterfactualData, CounterfactualRecord, Lambda};
+pub use data::{CounterfactualData, CounterfactualRecord, Lambda};
 pub use explainer::Counterfactual;
 pub use params::{CounterfactualParams, DistanceFn, Init, TargetClass};
+pub use xai_core::tabular::Change;

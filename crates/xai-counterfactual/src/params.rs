@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
+use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 
@@ -180,11 +181,7 @@ pub enum Init {
 
 impl Params for CounterfactualParams {
     fn validate(&self) -> Result<(), ParamError> {
-        if let Some(shape) = &self.shape {
-            let rule = "two or three lengths, each at least 1";
-            let allowed = (2..=3).contains(&shape.len()) && !shape.contains(&0);
-            require(allowed, "shape", rule, shape)?;
-        }
+        check_shape(self.shape.as_deref(), None)?;
         let target = self.target_proba;
         require(0.0 < target && target <= 1.0, "target_proba", "above 0 and at most 1", target)?;
         let least = if self.semantics == Semantics::Reference { 10 } else { 1 };

@@ -41,16 +41,16 @@ fn costs(name: &str, first: (u64, u64), sums: (u64, u64), most: u64) {
 /// alibi asks for 33,814 rows in 12,310 calls for one instance of these data.
 #[test]
 fn a_black_box_of_four_features_is_asked_a_twentieth() {
-    let (rows, most) = (29_467, 1724);
-    costs("iris_mlp", (42, 932), (1952, rows), most);
-    // On the mean of forty rows; the most expensive one takes a nineteenth.
-    assert!(20 * rows <= 40 * 33_814 && 19 * most <= 33_814);
+    let (rows, most) = (26_432, 1558);
+    costs("iris_mlp", (40, 877), (1920, rows), most);
+    // Every one of forty rows.
+    assert!(20 * most <= 33_814);
 }
 
 /// alibi asks for 189,855 rows in 12,383 calls for one instance of these data.
 #[test]
 fn a_black_box_of_thirty_features_is_asked_a_twentieth() {
     let most = 6949;
-    costs("cancer_mlp", (113, 5198), (2892, 178_239), most);
+    costs("cancer_mlp", (113, 5198), (2935, 164_282), most);
     assert!(20 * most <= 189_855);
 }

@@ -190,9 +190,17 @@ fn figures_say_what_changed() {
     assert_eq!(table["panels"][0]["kind"], "bars");
     assert_eq!(table["panels"][0]["bars"][0]["label"], "feature_0");
     assert_eq!(table["panels"][1]["rows"].as_array().unwrap().len(), 1);
+    // The instance, the change and the counterfactual.
+    let row = &table["panels"][1]["rows"][0];
+    let change = table["panels"][0]["bars"][0]["value"].as_f64().unwrap();
+    assert_eq!(row[1], "1");
+    assert_eq!(row[2], xai_core::figure::signed(change));
     let image = figure(CounterfactualParams { shape: Some(vec![1, 2]), ..params() });
-    assert_eq!(image["panels"][0]["kind"], "heat-map");
-    assert_eq!(image["panels"][0]["width"], 2);
+    let kinds: Vec<_> =
+        image["panels"].as_array().unwrap().iter().map(|panel| &panel["kind"]).collect();
+    assert_eq!(kinds, ["image", "heat-map", "image"]);
+    assert_eq!(image["panels"][1]["width"], 2);
+    assert_eq!(image["panels"][1]["values"][0].as_f64().unwrap(), change);
     let none = CounterfactualParams {
         feature_range: (PerFeature::All(0.5), PerFeature::All(1.0)),
         ..params()

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use xai_core::constraints::BoundConstraints;
-use xai_core::tabular::{Encoding, Features, Kind};
+use xai_core::tabular::{Features, Kind};
 use xai_core::{ParamError, Result, Row, require};
 
 use crate::data::OutOfRange;
@@ -20,7 +20,8 @@ pub(crate) struct Axis {
     /// Its index in the table.
     pub(crate) feature: usize,
     pub(crate) columns: Range<usize>,
-    one_hot: bool,
+    /// The category of the first column, where each column is one category.
+    first_code: Option<usize>,
     /// Numbers or codes, in the order of `terms`.
     pub(crate) values: Vec<f64>,
     /// What each value adds to the distance (squared, where squares add up), ascending.
@@ -113,7 +114,10 @@ impl InstanceGrid {
             grid.axes.push(Axis {
                 feature,
                 columns: fitted.features.columns(feature),
-                one_hot: matches!(kind, Kind::Categorical { encoding: Encoding::OneHot, .. }),
+                first_code: match kind {
+                    Kind::Categorical { encoding, .. } => encoding.first_code(),
+                    Kind::Numeric => None,
+                },
                 values: placed.iter().map(|&(_, value)| value).collect(),
                 terms: placed.iter().map(|&(term, _)| term).collect(),
             });
@@ -131,10 +135,12 @@ impl Axis {
     )]
     pub(crate) fn write(&self, place: usize, row: &mut [f64]) {
         let value = self.values[place];
-        if self.one_hot {
+        if let Some(first) = self.first_code {
             let cells = &mut row[self.columns.clone()];
             cells.fill(0.0);
-            cells[value as usize] = 1.0;
+            if let Some(place) = (value as usize).checked_sub(first) {
+                cells[place] = 1.0;
+            }
         } else {
             row[self.columns.start] = value;
         }
@@ -235,6 +241,6 @@ pub(crate) fn check_steps(features: &Features, grid: &[GridFeature]) -> Result<(
 impl Axis {
     /// An axis of one column.
     pub(crate) fn plain(feature: usize, values: Vec<f64>, terms: Vec<f64>) -> Self {
-        Axis { feature, columns: feature..feature + 1, one_hot: false, values, terms }
+        Axis { feature, columns: feature..feature + 1, first_code: None, values, terms }
     }
 }

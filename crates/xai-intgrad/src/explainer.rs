@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
-use xai_core::tabular::{Encoding, Features, Kind};
+use xai_core::tabular::{Features, Kind};
 use xai_core::{
     About, Differentiable, Error, Explainer, Input, Params, Result, Row, Run, Semantics, Valid,
     require, same_shape,
@@ -339,10 +339,14 @@ const LARGE_GAP: f64 = 0.05;
 /// Names of the columns of a table: of the feature, and of the category where it has one column for each.
 fn columns(features: &Features) -> Vec<String> {
     let names = features.iter().flat_map(|feature| match &feature.kind {
-        Kind::Categorical { categories, encoding: Encoding::OneHot } => {
-            categories.iter().map(|category| format!("{}={category}", feature.name)).collect()
-        }
-        _ => vec![feature.name.clone()],
+        Kind::Categorical { categories, encoding } => match encoding.first_code() {
+            Some(first) => {
+                let named = categories[first..].iter();
+                named.map(|category| format!("{}={category}", feature.name)).collect()
+            }
+            None => vec![feature.name.clone()],
+        },
+        Kind::Numeric => vec![feature.name.clone()],
     });
     names.collect()
 }

@@ -32,7 +32,7 @@ mod weights;
 pub use ask::{Answer, Asker, Question};
 pub use problem::{Instance, Problem};
 pub use refine::Cost;
-pub use rows::ConstrainedRows;
+pub use rows::{ConstrainedRows, require_inside};
 pub use search::{
     Candidate, Descended, Outcome, Route, SearchParams, Status, Trial, complete, search,
 };

@@ -136,9 +136,28 @@ impl Refiner<'_> {
                 let least =
                     rivals.fold(f64::INFINITY, |least, other| other.candidate.distance.min(least));
                 let is_promising = own.candidate.distance <= PROMISING * least;
-                trusts[owner].is_open &= trusts[owner].radius.is_none() || is_promising;
+                let is_led =
+                    trusts[owner].radius.is_some_and(|radius| self.is_led(found, owner, radius));
+                trusts[owner].is_open &=
+                    trusts[owner].radius.is_none() || (is_promising && !is_led);
             }
         }
+    }
+
+    /// Whether a cheaper point of the same instance lies within the radius of a point, so that both would be polished to
+    /// the same.
+    fn is_led(&self, found: &[Owned], owner: usize, radius: f64) -> bool {
+        let own = &found[owner];
+        let instance = &self.asker.instances[own.instance];
+        let is_near = |other: &Owned| {
+            let pairs = own.candidate.point.iter().zip(&other.candidate.point);
+            pairs.zip(&instance.scale).all(|((a, b), scale)| (scale * (a - b)).abs() <= radius)
+        };
+        found.iter().enumerate().any(|(place, other)| {
+            let order = other.candidate.distance.total_cmp(&own.candidate.distance);
+            let is_cheaper = order.then(place.cmp(&owner)).is_lt();
+            other.instance == own.instance && is_cheaper && is_near(other)
+        })
     }
 
     /// The points that a linear model of the margin proposes, and how far its closest point is.

@@ -7,8 +7,23 @@ use crate::constraints::{BoundConstraints, Rule};
 use crate::error::Result;
 use crate::loss::Hinge;
 use crate::model::{Row, Rows};
+use crate::params::{ParamError, require};
 use crate::run::Run;
-use crate::tabular::{Encoding, Kind};
+use crate::tabular::Kind;
+
+/// Requires that an instance's value lies in the range that is searched; `place` names where it stands.
+///
+/// # Errors
+/// [`ParamError`] named `feature_range`.
+pub fn require_inside(
+    place: &str,
+    value: f64,
+    (lower, upper): (f64, f64),
+) -> Result<(), ParamError> {
+    let rule = || format!("around the instance's {value} in {place}, or `widen_range` set");
+    let inside = (lower..=upper).contains(&value);
+    require(inside, "feature_range", if inside { String::new() } else { rule() }, (lower, upper))
+}
 
 /// Rows of a table that may change as constraints allow: points are the model's rows.
 ///
@@ -75,7 +90,9 @@ impl<'a> ConstrainedRows<'a> {
     fn column_limits(&self, feature: usize, origin: &Row, column: usize) -> (f64, f64) {
         let is_mutable = self.constraints.is_mutable(feature);
         match self.kind(feature) {
-            Kind::Categorical { encoding: Encoding::OneHot, .. } if is_mutable => (0.0, 1.0),
+            Kind::Categorical { encoding, .. } if is_mutable && encoding.first_code().is_some() => {
+                (0.0, 1.0)
+            }
             _ => self.constraints.limits(feature, origin[column]),
         }
     }
@@ -86,31 +103,31 @@ impl<'a> ConstrainedRows<'a> {
         value.unwrap_or(f64::NAN)
     }
 
-    /// Writes a value of a feature.
-    #[allow(clippy::float_cmp, reason = "codes are exact whole numbers")]
     fn write(&self, feature: usize, value: f64, point: &mut Row) {
-        let columns = self.constraints.features().columns(feature);
-        if let Kind::Categorical { encoding: Encoding::OneHot, .. } = self.kind(feature) {
-            for (code, column) in columns.enumerate() {
-                point[column] = if code as f64 == value { 1.0 } else { 0.0 };
-            }
-        } else {
-            point[columns.start] = value;
-        }
+        self.constraints.features().write(feature, value, point);
     }
 
     /// The value of a feature that is closest to what the point holds.
     fn read(&self, feature: usize, from: f64, point: &Row) -> f64 {
         let columns = self.constraints.features().columns(feature);
-        let Kind::Categorical { categories, encoding: Encoding::OneHot } = self.kind(feature)
-        else {
+        let several = match self.kind(feature) {
+            Kind::Categorical { categories, encoding } => {
+                encoding.first_code().map(|first| (categories.len(), first))
+            }
+            Kind::Numeric => None,
+        };
+        let Some((n_categories, first)) = several else {
             return self.constraints.nearest(feature, from, point[columns.start]);
         };
-        let allowed = (0..categories.len()).map(|code| code as f64);
+        let allowed = (0..n_categories).map(|code| code as f64);
         let allowed =
             allowed.filter(|&code| self.constraints.broken(feature, from, code).is_none());
-        let place =
-            |code: f64| columns.clone().nth(code_index(code)).map_or(f64::NAN, |k| point[k]);
+        // A category without a column has what the others leave of 1.
+        let rest = 1.0 - columns.clone().map(|column| point[column]).sum::<f64>();
+        let place = |code: f64| match code_index(code).checked_sub(first) {
+            Some(place) => columns.clone().nth(place).map_or(f64::NAN, |column| point[column]),
+            None => rest,
+        };
         let better = |best: f64, code: f64| if place(best) < place(code) { code } else { best };
         allowed.fold(from, better)
     }

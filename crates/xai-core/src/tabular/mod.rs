@@ -11,7 +11,10 @@ use crate::error::{Error, Result, same_shape};
 use crate::model::{Row, Rows};
 use crate::params::{ParamError, require};
 
+mod change;
 pub mod discretizer;
+
+pub use change::Change;
 
 /// One feature: a name, and what its numbers stand for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +50,22 @@ pub enum Encoding {
     Ordinal,
     /// One column per category, 1 in the column of the code and 0 elsewhere.
     OneHot,
+    /// One column per category but the first, 1 in the column of the code and 0 elsewhere; the first category is all
+    /// zeros. At least two categories.
+    DropFirst,
+}
+
+impl Encoding {
+    /// The code of the category that the first column stands for, where every column stands for one category; `None`
+    /// where one column holds the code.
+    #[must_use]
+    pub fn first_code(self) -> Option<usize> {
+        match self {
+            Encoding::Ordinal => None,
+            Encoding::OneHot => Some(0),
+            Encoding::DropFirst => Some(1),
+        }
+    }
 }
 
 impl Feature {
@@ -67,8 +86,10 @@ impl Feature {
 
     fn n_columns(&self) -> usize {
         match &self.kind {
-            Kind::Categorical { categories, encoding: Encoding::OneHot } => categories.len(),
-            _ => 1,
+            Kind::Categorical { categories, encoding } => {
+                encoding.first_code().map_or(1, |first| categories.len() - first)
+            }
+            Kind::Numeric => 1,
         }
     }
 }
@@ -130,16 +151,19 @@ impl Features {
     /// Checks and lays out the features.
     ///
     /// # Errors
-    /// [`ParamError`] when there is no feature, when two have one name, or when a categorical feature has no category
-    /// or the same one twice.
+    /// [`ParamError`] when there is no feature, when two have one name, or when a categorical feature has no category,
+    /// a single one of which the first is dropped, or the same one twice.
     pub fn new(features: Vec<Feature>) -> Result<Self, ParamError> {
         require(!features.is_empty(), "features", "at least one feature", 0)?;
         let mut names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
         unique(&mut names, "features", "named differently")?;
         for feature in &features {
-            if let Kind::Categorical { categories, .. } = &feature.kind {
+            if let Kind::Categorical { categories, encoding } = &feature.kind {
                 let rule = || format!("at least one name for feature `{}`", feature.name);
                 require(!categories.is_empty(), "categories", rule(), 0)?;
+                let dropped = encoding.first_code().unwrap_or(0);
+                let rule = || format!("at least two names for feature `{}`", feature.name);
+                require(dropped < categories.len(), "categories", rule(), categories.len())?;
                 let mut names: Vec<&str> = categories.iter().map(String::as_str).collect();
                 unique(
                     &mut names,
@@ -242,12 +266,29 @@ impl Features {
         let cells = row.slice(s![self.columns(feature)]);
         match &self.features[feature].kind {
             Kind::Numeric => Some(cells[0]),
-            Kind::Categorical { categories, encoding: Encoding::Ordinal } => {
-                code_of(cells[0], categories.len()).map(|code| code as f64)
+            Kind::Categorical { categories, encoding } => {
+                held(&cells, categories.len(), *encoding).map(|code| code as f64)
             }
-            Kind::Categorical { encoding: Encoding::OneHot, .. } => {
-                hot(&cells).map(|code| code as f64)
-            }
+        }
+    }
+
+    /// Writes a value of a feature, a number or the code of a category, into a row.
+    ///
+    /// # Panics
+    /// When there is no such feature, or when the row has fewer columns than the table.
+    #[allow(clippy::float_cmp, reason = "codes are exact whole numbers")]
+    pub fn write(&self, feature: usize, value: f64, row: &mut Row) {
+        let mut cells = row.slice_mut(s![self.columns(feature)]);
+        let first = match &self.features[feature].kind {
+            Kind::Numeric => None,
+            Kind::Categorical { encoding, .. } => encoding.first_code(),
+        };
+        let Some(first) = first else {
+            cells[0] = value;
+            return;
+        };
+        for (place, cell) in cells.iter_mut().enumerate() {
+            *cell = if (place + first) as f64 == value { 1.0 } else { 0.0 };
         }
     }
 
@@ -264,12 +305,13 @@ impl Features {
         };
         match &self.features[feature].kind {
             Kind::Numeric => cells[0].to_string(),
-            Kind::Categorical { categories, encoding: Encoding::Ordinal } => {
-                name(categories, code_of(cells[0], categories.len()))
-                    .unwrap_or_else(|| cells[0].to_string())
-            }
-            Kind::Categorical { categories, encoding: Encoding::OneHot } => {
-                name(categories, hot(&cells)).unwrap_or_else(|| cells.to_string())
+            Kind::Categorical { categories, encoding } => {
+                name(categories, held(&cells, categories.len(), *encoding)).unwrap_or_else(|| {
+                    match encoding {
+                        Encoding::Ordinal => cells[0].to_string(),
+                        _ => cells.to_string(),
+                    }
+                })
             }
         }
     }
@@ -307,11 +349,17 @@ impl Features {
         self.features.iter().enumerate().map(value).collect()
     }
 
-    /// The same features with every categorical one laid out by `encoding`.
+    /// The same features with every categorical one laid out by `encoding`; one with a single category, of which none can
+    /// be dropped, stays as it is where it would have no column.
     #[must_use]
     pub fn encoded(&self, encoding: Encoding) -> Self {
         let relaid = self.features.iter().map(|feature| match &feature.kind {
             Kind::Numeric => feature.clone(),
+            Kind::Categorical { categories, .. }
+                if categories.len() <= encoding.first_code().unwrap_or(0) =>
+            {
+                feature.clone()
+            }
             Kind::Categorical { categories, .. } => {
                 Feature::categorical(feature.name.clone(), categories.iter().cloned(), encoding)
             }
@@ -328,17 +376,14 @@ impl Features {
         let target = self.encoded(encoding);
         let mut encoded = Array2::zeros((rows.nrows(), target.n_columns()));
         for (index, feature) in self.features.iter().enumerate() {
-            let (from, to) = (self.columns(index), target.columns(index));
+            let from = self.columns(index);
             let Kind::Categorical { categories, encoding: current } = &feature.kind else {
-                encoded.column_mut(to.start).assign(&rows.column(from.start));
+                encoded.column_mut(target.columns(index).start).assign(&rows.column(from.start));
                 continue;
             };
             for (row, cells) in rows.slice(s![.., from]).axis_iter(Axis(0)).enumerate() {
                 let code = code(feature, categories, *current, row, &cells)?;
-                match encoding {
-                    Encoding::Ordinal => encoded[[row, to.start]] = code as f64,
-                    Encoding::OneHot => encoded[[row, to.start + code]] = 1.0,
-                }
+                target.write(index, code as f64, &mut encoded.row_mut(row));
             }
         }
         Ok(encoded)
@@ -367,10 +412,7 @@ fn code(
     row: usize,
     cells: &Row,
 ) -> Result<usize> {
-    let code = match encoding {
-        Encoding::Ordinal => code_of(cells[0], categories.len()),
-        Encoding::OneHot => hot(cells),
-    };
+    let code = held(cells, categories.len(), encoding);
     code.ok_or_else(|| Error::Category {
         feature: feature.name.clone(),
         row,
@@ -378,8 +420,19 @@ fn code(
         rule: match encoding {
             Encoding::Ordinal => format!("an integer code below {}", categories.len()),
             Encoding::OneHot => "a single 1 among zeros".to_owned(),
+            Encoding::DropFirst => "zeros, with a single 1 at most".to_owned(),
         },
     })
+}
+
+/// The code that cells hold.
+fn held(cells: &Row, n_categories: usize, encoding: Encoding) -> Option<usize> {
+    match encoding {
+        Encoding::Ordinal => code_of(cells[0], n_categories),
+        Encoding::OneHot => hot(cells),
+        Encoding::DropFirst if cells.iter().all(|&cell| cell == 0.0) => Some(0),
+        Encoding::DropFirst => hot(cells).map(|place| place + 1),
+    }
 }
 
 /// The code a cell holds, when it is an integer below `n_categories`.

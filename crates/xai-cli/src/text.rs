@@ -1,7 +1,7 @@
 //! Figures as text, for a terminal.
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
-use xai_core::figure::{Bars, Figure, HeatMap, Panel, Text};
+use xai_core::figure::{Bars, Figure, HeatMap, Panel, Picture, Text};
 
 /// A rule below the heads and nothing else.
 const STYLE: TableStyle =
@@ -22,7 +22,11 @@ pub fn draw(figure: &Figure, top: usize) -> String {
         let (title, table, n_rows) = match panel {
             Panel::Bars(panel) => (&panel.title, bars(panel, top), panel.bars.len()),
             Panel::Table(panel) => (&panel.title, cells(panel, top), panel.rows.len()),
-            // Text has no pixels; the picture is named, so that nobody looks for it in vain.
+            Panel::Image(panel) if panel.width <= LINE / 2 => {
+                text += &format!("\n{}\n{}", broken(&panel.title), shades(&brightness(panel)));
+                continue;
+            }
+            // A large picture is named, so that nobody looks for it in vain.
             Panel::Image(panel) => {
                 let size = format!("{} by {} pixels", panel.width, panel.height);
                 text += &format!("\n[picture of {size}: {}]\n", panel.title);
@@ -100,6 +104,14 @@ fn cells(panel: &xai_core::figure::Table, top: usize) -> Table {
     table.load_style(STYLE).set_header(row(&panel.columns));
     table.add_rows(panel.rows.iter().take(top).map(row));
     table
+}
+
+/// A picture as shades from black to white.
+fn brightness(picture: &Picture) -> HeatMap {
+    let mean = |pixel: &[u8]| pixel.iter().copied().map(f64::from).sum::<f64>() / (3.0 * 255.0);
+    let values = picture.rgb.chunks_exact(3).map(mean).collect();
+    let size = (picture.height, picture.width);
+    HeatMap { limit: 1.0, ..HeatMap::new(&*picture.title, "white", size, values) }
 }
 
 /// A grid of shades, two characters for each cell: a sign where the number is negative, and how large it is. Cells of

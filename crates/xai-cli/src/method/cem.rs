@@ -66,9 +66,7 @@ impl Method for CemMethod {
                 table.title.clone_from(&data.reason);
             }
         }
-        let center = if data.pp.is_some() { &data.no_info_val } else { &data.x };
-        let moved = data.result().map(|result| (center, result));
-        contrast::figure(Figure { title, ..figure }, &data.feature_names, moved)
+        Figure { title, ..figure }
     }
 
     fn summary(data: &[CemData], _: &Prepared<Self>) -> xai_core::Result<Option<Figure>> {

@@ -67,8 +67,7 @@ impl Method for CfProtoMethod {
                 }
             }
         }
-        let moved = data.cf.as_ref().map(|cf| (&data.instance, &cf.x));
-        contrast::figure(figure, &data.feature_names, moved)
+        figure
     }
 
     fn summary(data: &[CfProtoData], _: &Prepared<Self>) -> xai_core::Result<Option<Figure>> {

@@ -1,6 +1,5 @@
 //! What people see of changed rows, whichever method changed them.
 
-use ndarray::Array1;
 use xai_core::figure::{Figure, Panel, Table};
 use xai_core::optim::Status;
 
@@ -10,32 +9,6 @@ use crate::text;
 pub(super) fn class(class: usize, outputs: &[String]) -> String {
     let named = outputs.get(class).filter(|_| 1 < outputs.len());
     named.cloned().unwrap_or_else(|| format!("class {class}"))
-}
-
-/// A method's figure whose tables of features also say by how much a number moved, from the first row to the second.
-pub(super) fn figure(
-    mut figure: Figure,
-    feature_names: &[String],
-    moved: Option<(&Array1<f64>, &Array1<f64>)>,
-) -> Figure {
-    let Some((from, to)) = moved else { return figure };
-    let change = to - from;
-    let decimals = text::decimals(change.iter().fold(0.0, |most, own| f64::max(most, own.abs())));
-    for panel in &mut figure.panels {
-        let Panel::Table(table) = panel else { continue };
-        // Feature, value before, value after.
-        if table.columns.len() != 3 {
-            continue;
-        }
-        table.columns.insert(2, "change".to_owned());
-        for row in &mut table.rows {
-            let place = feature_names.iter().position(|name| *name == row[0]);
-            let number = row[1].parse::<f64>().ok().and(place).map(|place| change[place]);
-            let cell = number.map_or(String::new(), |number| format!("{number:+.decimals$}"));
-            row.insert(2, cell);
-        }
-    }
-    figure
 }
 
 /// How the search for one row ended.

@@ -1,7 +1,7 @@
 //! Counterfactuals by gradient, the crate `xai-counterfactual`.
 
 use xai_core::Access;
-use xai_core::figure::{Figure, HeatMap, Panel};
+use xai_core::figure::Figure;
 use xai_counterfactual::{
     Counterfactual, CounterfactualData, CounterfactualParams, DistanceFn, TargetClass,
 };
@@ -57,19 +57,7 @@ impl Method for CounterfactualMethod {
         };
         let (other, proba) = (contrast::class(cf.class, outputs), cf.proba[cf.class]);
         let title = format!("{own} would be {other} with probability {proba:.3}");
-        let mut figure = Figure { title, ..data.figure() };
-        // Between the pixels before and after stands what changes.
-        if let Some(shape) = &data.shape {
-            let map = |title: &str, row: &ndarray::Array1<f64>| {
-                let n_channels = shape.get(2).copied().unwrap_or(1);
-                let values = row.exact_chunks(n_channels).into_iter().map(|pixel| pixel.sum());
-                let size = (shape[0], shape[1]);
-                Panel::HeatMap(HeatMap::new(title, "pixel value", size, values.collect()))
-            };
-            figure.panels.insert(0, map("instance", &data.instance));
-            figure.panels.push(map("counterfactual", &cf.x));
-        }
-        contrast::figure(figure, &data.feature_names, Some((&data.instance, &cf.x)))
+        Figure { title, ..data.figure() }
     }
 
     fn summary(

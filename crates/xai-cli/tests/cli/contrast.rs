@@ -395,7 +395,11 @@ theta = 0.1
 /// An image has three maps: before, change, after.
 #[test]
 fn images_are_drawn_before_and_after() {
-    for (method, after) in [("cem", "result"), ("counterfactual", "counterfactual")] {
+    for (method, after) in [
+        ("cem", "pertinent negative"),
+        ("counterfactual", "counterfactual"),
+        ("cfproto", "counterfactual"),
+    ] {
         let folder = Folder::new();
         folder.write("digits.onnx", include_bytes!("../fixtures/digits.onnx"));
         let scan = include_bytes!("../fixtures/digits/4_is_0.png");
@@ -417,7 +421,9 @@ fn images_are_drawn_before_and_after() {
         let maps: Vec<&str> = text.split("█ is").collect();
         assert_eq!(maps.len(), 4, "{text}");
         assert!(
-            maps[0].contains("\ninstance\n") && maps[2].contains(&format!("\n{after}\n")),
+            maps[0].contains("\ninstance\n")
+                && maps[1].contains("\nchange\n")
+                && maps[2].contains(&format!("\n{after}\n")),
             "{text}"
         );
     }

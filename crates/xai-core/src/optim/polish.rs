@@ -295,17 +295,16 @@ impl Linear {
 
     /// The multiplier of the constraint by bisection: every change grows with it.
     fn bisected(&self, needed: f64, cost: Cost) -> Option<Array1<f64>> {
-        let at = |multiplier: f64| {
-            let mut change = Array1::zeros(self.gradient.len());
-            for k in 0..change.len() {
-                let (g, s) = (self.gradient[k], self.scale[k]);
-                let size = (multiplier * g.abs() - cost.absolute * s).max(0.0)
-                    / (2.0 * cost.squares * s * s);
-                change[k] = (g.signum() * size).max(self.lower[k]).min(self.upper[k]);
-            }
-            change
+        let at = |multiplier: f64, k: usize| {
+            let (g, s) = (self.gradient[k], self.scale[k]);
+            let size =
+                (multiplier * g.abs() - cost.absolute * s).max(0.0) / (2.0 * cost.squares * s * s);
+            (g.signum() * size).max(self.lower[k]).min(self.upper[k])
         };
-        let gained = |multiplier: f64| self.gained(&at(multiplier));
+        let n_coordinates = self.gradient.len();
+        let gained = |multiplier: f64| -> f64 {
+            (0..n_coordinates).map(|k| self.gradient[k] * at(multiplier, k)).sum()
+        };
         let (mut low, mut high) = (0.0, 1.0);
         while gained(high) < needed {
             (low, high) = (high, 2.0 * high);
@@ -320,7 +319,7 @@ impl Linear {
             }
             (low, high) = if gained(middle) < needed { (middle, high) } else { (low, middle) };
         }
-        Some(at(high))
+        Some(Array1::from_shape_fn(n_coordinates, |k| at(high, k)))
     }
 
     /// The coordinates that gain most for their price, one after the other, each to its limit.

@@ -218,7 +218,7 @@ fn sides(shape: &[usize], pixels: &Row) -> Option<(usize, usize, usize)> {
         [height, width, n_channels] => (height, width, n_channels),
         _ => return None,
     };
-    let fits = 0 < pixels.len() && height * width * n_channels == pixels.len();
+    let fits = !pixels.is_empty() && height * width * n_channels == pixels.len();
     fits.then_some((height, width, n_channels))
 }
 

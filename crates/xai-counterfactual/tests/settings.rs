@@ -200,7 +200,7 @@ fn figures_say_what_changed() {
         image["panels"].as_array().unwrap().iter().map(|panel| &panel["kind"]).collect();
     assert_eq!(kinds, ["image", "heat-map", "image"]);
     assert_eq!(image["panels"][1]["width"], 2);
-    assert_eq!(image["panels"][1]["values"][0].as_f64().unwrap(), change);
+    assert_eq!(image["panels"][1]["values"][0].as_f64().unwrap().to_bits(), change.to_bits());
     let none = CounterfactualParams {
         feature_range: (PerFeature::All(0.5), PerFeature::All(1.0)),
         ..params()

@@ -168,15 +168,16 @@ fn scatter<T: Copy, const CELLS: usize>(
     padded_width: usize,
     width: usize,
 ) {
-    let (y, x) = (start / padded_width, start % padded_width);
-    if x + CELLS <= width {
-        row[y * width + x..y * width + x + CELLS].copy_from_slice(sums);
-        return;
-    }
-    for (cell, sum) in sums.iter().enumerate() {
-        let (y, x) = ((start + cell) / padded_width, (start + cell) % padded_width);
-        if x < width && y * width + x < row.len() {
-            row[y * width + x] = *sum;
+    let (mut y, mut x) = (start / padded_width, start % padded_width);
+    let mut sums = sums.as_slice();
+    while !sums.is_empty() {
+        let cells = (padded_width - x).min(sums.len());
+        let inside = width.saturating_sub(x).min(cells);
+        // Behind the last line there is nothing to write to.
+        if let Some(line) = row.get_mut(y * width + x..y * width + x + inside) {
+            line.iter_mut().zip(sums).for_each(|(cell, sum)| *cell = *sum);
         }
+        sums = &sums[cells..];
+        (y, x) = (y + 1, 0);
     }
 }

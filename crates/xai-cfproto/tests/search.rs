@@ -12,7 +12,10 @@ use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams, Route, Stat
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::figure::Panel;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Differentiable, Explainer, Predictor, Row, Rows, Run, Semantics};
+use xai_core::{
+    BoxError, Differentiable, Explainer, InInterval, PerFeature, Predictor, Row, Rows, Run,
+    Semantics,
+};
 use xai_testkit::{Linear, Logistic, Probe};
 
 fn explain(explainer: &CfProto, model: &CfProtoModel<'_>, x: &Row) -> CfProtoData {
@@ -419,4 +422,53 @@ fn images_have_prototypes_and_a_class_without_rows_is_passed_over() {
     let cf = data.cf.unwrap();
     assert_eq!(cf.class, 2);
     assert!((2.0..2.01).contains(&cf.x.sum()), "{}", cf.x);
+}
+
+#[test]
+fn a_score_is_brought_into_an_interval() {
+    let score = Linear::new(&[1.0, 3.0], 0.0);
+    let x = array![0.5, 0.5];
+    let out_of_reach = CfProtoParams {
+        feature_range: Some((PerFeature::All(0.0), PerFeature::All(1.0))),
+        ..Default::default()
+    };
+    for is_white in [true, false] {
+        let ask = |params: CfProtoParams, ends: (f64, f64)| {
+            let inside = InInterval::new(&score, 0, ends, 1.0).unwrap();
+            let view = match is_white {
+                true => CfProtoModel::white_box(&inside),
+                false => CfProtoModel::black_box(&inside),
+            };
+            explain(&params.build(Features::unnamed(2).unwrap()).unwrap(), &view, &x)
+        };
+        // From a score of 2 to the closer end.
+        for (ends, reached) in [((5.0, f64::INFINITY), 5.0), ((-4.0, -1.0), -1.0)] {
+            let data = ask(CfProtoParams::default(), ends);
+            let cf = data.cf.unwrap();
+            assert_eq!((data.orig_class, cf.class), (0, 1));
+            close(&cf.x, &closest(&[1.0, 3.0], -reached, &x, 0.1).0, 1e-3);
+        }
+        // The largest score is 4.
+        let data = ask(out_of_reach.clone(), (5.0, f64::INFINITY));
+        assert_eq!((data.cf, data.status), (None, Status::RangeInfeasible));
+        assert!(data.nearest_miss.is_some());
+    }
+}
+
+/// The price is 100 times the first feature; rows of prices in the interval are those of class 1.
+#[test]
+fn training_rows_in_the_interval_are_prototypes() {
+    let price = Linear::new(&[100.0, 0.0], 0.0);
+    let affordable = InInterval::new(&price, 0, (0.0, 200.0), 50.0).unwrap();
+    let rows = array![[1.0, 4.0], [1.5, 6.0], [5.0, 0.0], [6.0, 1.0]];
+    let view = CfProtoModel::black_box(&affordable);
+    let features = Features::unnamed(2).unwrap();
+    let params = CfProtoParams { theta: 10.0, use_kdtree: true, ..Default::default() };
+    let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, &view, &array![5.0, 0.0]);
+    let cf = data.cf.unwrap();
+    assert_eq!((data.orig_class, data.id_proto, cf.class), (0, Some(1), 1));
+    // The price leaves the second feature as it is, and what the prototype drew there is taken back.
+    assert_eq!(cf.x[1], 0.0);
+    assert!((1.999..2.0).contains(&cf.x[0]), "{}", cf.x);
 }

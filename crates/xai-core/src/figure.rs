@@ -218,7 +218,8 @@ fn sides(shape: &[usize], pixels: &Row) -> Option<(usize, usize, usize)> {
         [height, width, n_channels] => (height, width, n_channels),
         _ => return None,
     };
-    let fits = !pixels.is_empty() && height * width * n_channels == pixels.len();
+    let n = height.checked_mul(width).and_then(|n| n.checked_mul(n_channels));
+    let fits = !pixels.is_empty() && n == Some(pixels.len());
     fits.then_some((height, width, n_channels))
 }
 

@@ -8,6 +8,7 @@ pub mod explainer;
 pub mod explanation;
 pub mod figure;
 pub mod input;
+mod interval;
 pub mod linalg;
 pub mod loss;
 pub mod model;
@@ -24,6 +25,7 @@ pub use explainer::{About, Explainer, Runs};
 pub use explanation::{Explanation, Meta, Stop, Warning};
 pub use figure::Figure;
 pub use input::Input;
+pub use interval::InInterval;
 pub use model::{
     Access, BoxError, CentralDifference, Cut, Differentiable, Paths, Predictor, Row, Rows,
 };

@@ -1,13 +1,13 @@
 //! Gradient counterfactuals.
 
-use ndarray::{Array1, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
 use xai_core::loss::{self, Hinge, Outputs, SquaredError};
 use xai_core::optim::{
-    Asker, Candidate, ConstrainedRows, Cost, Instance, Outcome, Route, SearchParams, Status,
-    complete, require_inside,
+    Answer, Asker, Candidate, ConstrainedRows, Cost, Descended, Instance, Outcome, Problem,
+    Question, Route, SearchParams, Status, complete, require_inside,
 };
 use xai_core::tabular::Features;
 use xai_core::{
@@ -15,10 +15,11 @@ use xai_core::{
     Warning, nested, require, same_shape,
 };
 
-use crate::data::{CounterfactualData, CounterfactualRecord, Lambda};
-use crate::lanes::{self, Descent, Trail};
+use crate::data::CounterfactualData;
+use crate::lanes::{Descent, Trail};
 use crate::params::{CounterfactualParams, DistanceFn, TargetClass};
-use crate::reference::{self, Search};
+use crate::record::Writer;
+use crate::reference::Search;
 
 /// The closest row to which the model gives a wanted probability of a class. Made by [`CounterfactualParams::build`] or
 /// [`fit`](CounterfactualParams::fit).
@@ -29,7 +30,9 @@ use crate::reference::{self, Search};
 /// Two queries for the instance, and a gradient. Then at most [`max_iter`](CounterfactualParams::max_iter) rounds of
 /// calls; in each, every lambda that is still running and not beside another one asks for one row and one gradient,
 /// which costs a white box its own price and a black box two rows for each feature that may change. The polish asks for 20
-/// rows and a gradient, at most ten times for each of three rows.
+/// rows and a gradient, at most ten times for each of three rows. Where nothing is found, up to 256 training rows are asked
+/// for, and for the way to each of the nearest three that reach the target 30 rows, and for at most 32 passes 16 for each
+/// column that changes.
 ///
 /// # Source
 /// Wachter, Mittelstadt and Russell 2017, "Counterfactual explanations without opening the black box", arXiv:1711.00399.
@@ -41,6 +44,9 @@ pub struct Counterfactual {
     /// What a change of 1 counts in each column, for distances that training rows scale.
     #[serde(with = "nested::option")]
     scales: Option<Array1<f64>>,
+    /// Training rows that may be of a wanted class, shape `(n_rows, n_columns)`.
+    #[serde(with = "nested::option")]
+    rows: Option<Array2<f64>>,
     warnings: Vec<Warning>,
     #[serde(skip)]
     derived: Derived,
@@ -53,6 +59,9 @@ struct Saved {
     features: Features,
     #[serde(with = "nested::option")]
     scales: Option<Array1<f64>>,
+    /// Training rows that may be of a wanted class, shape `(n_rows, n_columns)`.
+    #[serde(with = "nested::option")]
+    rows: Option<Array2<f64>>,
     warnings: Vec<Warning>,
 }
 
@@ -68,8 +77,8 @@ impl TryFrom<Saved> for Counterfactual {
     type Error = Error;
 
     fn try_from(saved: Saved) -> Result<Self> {
-        let Saved { params, features, scales, warnings } = saved;
-        Counterfactual::assemble(params, features, scales, warnings)
+        let Saved { params, features, scales, rows, warnings } = saved;
+        Counterfactual::assemble(params, features, (scales, rows), warnings)
     }
 }
 
@@ -90,16 +99,25 @@ impl Counterfactual {
             (DistanceFn::L1Mad, Some(rows)) => Some(scales(rows, &mut warnings)),
             _ => None,
         };
-        Counterfactual::assemble(params, features, scales, warnings)
+        let is_used = params.fallback && params.semantics == Semantics::Native;
+        let rows = train_data.filter(|_| is_used).map(|rows| {
+            let step = rows.nrows().div_ceil(ROWS);
+            rows.slice(s![..;step, ..]).to_owned()
+        });
+        Counterfactual::assemble(params, features, (scales, rows), warnings)
     }
 
     fn assemble(
         params: Valid<CounterfactualParams>,
         features: Features,
-        scales: Option<Array1<f64>>,
+        (scales, rows): (Option<Array1<f64>>, Option<Array2<f64>>),
         warnings: Vec<Warning>,
     ) -> Result<Self> {
         let n = features.n_columns();
+        if let Some(rows) = &rows {
+            same_shape("the training rows", &[rows.nrows(), n], rows.shape())?;
+            features.check("the training rows", rows)?;
+        }
         let is_scaled = params.distance_fn == DistanceFn::L1Mad;
         let rule = "one that needs no training rows, unless `fit` gives it some";
         require(!is_scaled || scales.is_some(), "distance_fn", rule, params.distance_fn)?;
@@ -121,7 +139,7 @@ impl Counterfactual {
         let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
         let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
-        Ok(Counterfactual { params, features, scales, warnings, derived })
+        Ok(Counterfactual { params, features, scales, rows, warnings, derived })
     }
 
     /// The settings it was made with.
@@ -261,11 +279,88 @@ impl Counterfactual {
         let outcomes = complete(asker, &self.search_params(), runs, descended)?;
         let mut data = Vec::with_capacity(inputs.len());
         for (index, (outcome, trail)) in outcomes.into_iter().zip(&trails).enumerate() {
+            let TowardsRows { outcome, none_of } =
+                if outcome.found.is_none() && outcome.stop.is_none() {
+                    let own = (inputs[index], &instances[index].hinge);
+                    self.towards_rows(model, own, outcome, &mut runs[index..=index])?
+                } else {
+                    TowardsRows { outcome, none_of: None }
+                };
             let writer = Writer { explainer: self, x: inputs[index], loss: &losses[index] };
             let queries = runs[index].queries();
-            data.push(writer.native(&answers[index], outcome, trail, queries));
+            let mut own = writer.native(&answers[index], outcome, trail, queries);
+            if let Some(n_rows) = none_of {
+                let why = format!(
+                    " None of {n_rows} training rows reaches it as far as they may be followed."
+                );
+                own.reason.push_str(&why);
+            }
+            data.push(own);
         }
         Ok(data)
+    }
+
+    /// Searches once more for an instance without a counterfactual, this time on the way to training rows that reach the
+    /// target. `runs` is the instance's alone.
+    fn towards_rows(
+        &self,
+        model: Access<'_>,
+        (x, hinge): (&Row, &Hinge),
+        outcome: Outcome,
+        runs: &mut [Run<'_>],
+    ) -> Result<TowardsRows> {
+        let Some(rows) = &self.rows else {
+            return Ok(TowardsRows { outcome, none_of: None });
+        };
+        let Derived { constraints, eps, .. } = &self.derived;
+        let space = ConstrainedRows::new(constraints, vec![x.to_owned()], eps.clone());
+        let instances = [self.instance(&space, 0, hinge.clone())];
+        let [instance] = &instances;
+        let mut questions: Vec<Question> = Vec::new();
+        for row in rows.rows() {
+            let mut point = row.to_owned();
+            instance.confine(&mut point);
+            space.snap(0, &mut point);
+            // What may not change makes rows equal.
+            if point != x && questions.iter().all(|other| other.point != point) {
+                questions.push(Question { instance: 0, point, gradient: false });
+            }
+        }
+        let stopped = |stop, outcome| {
+            let outcome = Outcome { status: Status::Budget, stop: Some(stop), ..outcome };
+            Ok(TowardsRows { outcome, none_of: None })
+        };
+        if !Asker::affords(&runs[0], questions.len() as u64) {
+            return stopped(Stop::Budget, outcome);
+        }
+        let asker = Asker { access: model, problem: &space, instances: &instances };
+        let answers = match asker.ask(runs, &questions, &|_, _| None) {
+            Err(Error::Stopped(stop)) => return stopped(stop, outcome),
+            answers => answers?,
+        };
+        let (cost, mut nearest) = (self.cost(), outcome.nearest_miss.clone());
+        let mut anchors = Vec::new();
+        for (Question { point, .. }, Answer { outputs, .. }) in questions.into_iter().zip(answers) {
+            let distance = cost.of(instance, &point);
+            let candidate = Candidate { point, outputs, distance };
+            let missing = |own: &Candidate| hinge.value(&own.outputs);
+            if hinge.accepts(&candidate.outputs) {
+                anchors.push(candidate);
+            } else if nearest.as_ref().is_none_or(|own| missing(&candidate) < missing(own)) {
+                nearest = Some(candidate);
+            }
+        }
+        if anchors.is_empty() {
+            let outcome = Outcome { nearest_miss: nearest, ..outcome };
+            return Ok(TowardsRows { outcome, none_of: Some(rows.nrows()) });
+        }
+        anchors.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+        anchors.truncate(ANCHORS);
+        let descended =
+            Descended { found: anchors, route: Some(Route::Anchor), nearest, stop: None };
+        let outcomes = complete(asker, &self.search_params(), runs, vec![descended])?;
+        let outcome = outcomes.into_iter().next().expect("one outcome for one instance");
+        Ok(TowardsRows { outcome, none_of: None })
     }
 
     /// One instance in the reference's order.
@@ -286,6 +381,19 @@ impl Counterfactual {
         Ok(writer.reference(&answer.row(0), found, run.queries()))
     }
 }
+
+/// What training rows added to a search.
+struct TowardsRows {
+    outcome: Outcome,
+    /// How many were asked for, where none of them reaches the target.
+    none_of: Option<usize>,
+}
+
+/// Training rows that are kept, at most.
+const ROWS: usize = 256;
+
+/// Training rows on the way to which is searched, at most.
+const ANCHORS: usize = 3;
 
 /// One over the median absolute deviation of each column.
 fn scales(rows: &Rows, warnings: &mut Vec<Warning>) -> Array1<f64> {
@@ -322,172 +430,6 @@ fn median(column: &ArrayView1<'_, f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
-}
-
-/// Writes what was found for one instance.
-struct Writer<'a> {
-    explainer: &'a Counterfactual,
-    x: &'a Row,
-    loss: &'a SquaredError,
-}
-
-impl Writer<'_> {
-    fn record(
-        &self,
-        candidate: &Candidate,
-        lambda: Option<f64>,
-        index: Option<usize>,
-    ) -> CounterfactualRecord {
-        let outputs = self.loss.outputs;
-        let proba = outputs.classes(&candidate.outputs);
-        let class = outputs.class(&candidate.outputs);
-        let error = match self.explainer.params.semantics {
-            Semantics::Native => self.loss.value(&candidate.outputs),
-            Semantics::Reference => (proba[class] - self.loss.target_proba).powi(2),
-        };
-        let distance = candidate.distance;
-        let loss = error + lambda.map_or(0.0, |lambda| lambda * distance);
-        let x = candidate.point.clone();
-        CounterfactualRecord { x, distance, lambda, index, class, proba, loss }
-    }
-
-    fn native(
-        &self,
-        answer: &Row,
-        outcome: Outcome,
-        trail: &Trail,
-        n_queries: u64,
-    ) -> CounterfactualData {
-        let max_iter = self.explainer.params.max_iter;
-        let place = |lane: usize, step: usize| Some(lane * max_iter + step);
-        let is_descent = outcome.route == Some(Route::Descent);
-        let cf = outcome.found.as_ref().map(|found| {
-            let closest = lanes::closest(trail, &found.point.view()).filter(|_| is_descent);
-            let index = closest.and_then(|(lane, _, hit)| place(lane, hit.step));
-            self.record(found, closest.map(|(_, lambda, _)| lambda), index)
-        });
-        let mut data = self.data(answer, cf, outcome.status, outcome.stop, n_queries);
-        for (j, lane) in trail.lanes.iter().enumerate() {
-            let best = lane.best.as_ref();
-            let hits = if self.explainer.params.trace == 0 {
-                best.into_iter().collect::<Vec<_>>()
-            } else {
-                lane.trace.iter().collect()
-            };
-            let record = |hit: &lanes::Hit| {
-                self.record(&hit.candidate, Some(lane.lambda), place(j, hit.step))
-            };
-            data.all.insert(j, hits.into_iter().map(record).collect());
-            data.lambdas.push(Lambda {
-                lambda: lane.lambda,
-                n_steps: lane.steps,
-                n_hits: lane.n_hits,
-                distance: best.map(|hit| hit.candidate.distance),
-            });
-        }
-        data.route = outcome.route;
-        if outcome.route == Some(Route::Start) {
-            "Found: the instance itself reaches the target.".clone_into(&mut data.reason);
-        }
-        data.nearest_miss = outcome.nearest_miss.map(|miss| self.record(&miss, None, None));
-        data
-    }
-
-    fn reference(
-        &self,
-        answer: &Row,
-        found: reference::Found,
-        n_queries: u64,
-    ) -> CounterfactualData {
-        let candidate = |hit: &reference::Hit| Candidate {
-            point: hit.point.clone(),
-            outputs: hit.outputs.clone(),
-            distance: hit.distance,
-        };
-        let record =
-            |hit: &reference::Hit| self.record(&candidate(hit), Some(hit.lambda), Some(hit.index));
-        let cf = found.best.as_ref().map(record);
-        let status = match (&cf, found.stop) {
-            (Some(_), _) => Status::Found,
-            (None, Some(_)) => Status::Budget,
-            (None, None) => Status::TargetNotReached,
-        };
-        let mut data = self.data(answer, cf, status, found.stop, n_queries);
-        data.success = found.began.then_some(true);
-        data.route = data.cf.as_ref().map(|_| Route::Descent);
-        if status == Status::TargetNotReached && !found.began {
-            let reason = "Not found: fewer than two lambdas of the sweep reached the target.";
-            reason.clone_into(&mut data.reason);
-        }
-        for (step, tried) in found.tried.iter().enumerate() {
-            let hits = if self.explainer.params.trace == 0 {
-                tried.best.iter().map(record).collect()
-            } else {
-                tried.trace.iter().map(record).collect()
-            };
-            data.all.insert(step, hits);
-            data.lambdas.push(Lambda {
-                lambda: tried.lambda,
-                n_steps: tried.n_steps,
-                n_hits: tried.n_hits,
-                distance: tried.best.as_ref().map(|hit| hit.distance),
-            });
-        }
-        if data.cf.is_none() {
-            data.nearest_miss = found.nearest.map(|(_, point, outputs)| {
-                let distance = (&point - &self.x.view()).mapv(f64::abs).sum();
-                self.record(&Candidate { point, outputs, distance }, None, None)
-            });
-        }
-        data
-    }
-
-    fn data(
-        &self,
-        answer: &Row,
-        cf: Option<CounterfactualRecord>,
-        status: Status,
-        stop: Option<Stop>,
-        n_queries: u64,
-    ) -> CounterfactualData {
-        let proba = self.loss.outputs.classes(answer);
-        let orig_class = self.loss.outputs.class(answer);
-        CounterfactualData {
-            all: std::collections::BTreeMap::new(),
-            orig_class,
-            orig_proba: proba[orig_class],
-            success: Some(cf.is_some()),
-            status,
-            reason: reason(status, stop).to_owned(),
-            route: None,
-            nearest_miss: None,
-            changes: cf
-                .as_ref()
-                .map_or_else(Vec::new, |cf| self.explainer.features.changes(self.x, &cf.x)),
-            cf,
-            lambdas: Vec::new(),
-            instance: self.x.to_owned(),
-            feature_names: self.explainer.features.names(),
-            shape: self.explainer.params.shape.clone(),
-            n_queries,
-            stop: stop.unwrap_or(Stop::Converged),
-        }
-    }
-}
-
-fn reason(status: Status, stop: Option<Stop>) -> &'static str {
-    match (status, stop) {
-        (Status::Found, None) => "Found.",
-        (Status::Found, Some(_)) => "The best that was found before the search was stopped.",
-        (Status::GradientVanished, _) => {
-            "Not found: the model is flat around the instance, and other ways found nothing."
-        }
-        (Status::RangeInfeasible, _) => {
-            "Not found: only changes that are not allowed would lead closer."
-        }
-        (Status::Budget, _) => "Not found before the search was stopped.",
-        _ => "Not found: the search did not reach the target.",
-    }
 }
 
 impl Explainer for Counterfactual {

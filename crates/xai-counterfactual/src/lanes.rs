@@ -3,7 +3,7 @@
 use ndarray::{Array1, ArrayView1};
 use xai_core::loss::SquaredError;
 use xai_core::optim::{
-    Adam, Answer, Asker, Candidate, Cost, Descended, Instance, Question, linear_decay,
+    Adam, Answer, Asker, Candidate, Cost, Descended, Instance, Question, Route, linear_decay,
 };
 use xai_core::{Event, Result, Row, Run, Stop};
 
@@ -99,7 +99,7 @@ impl Trail {
         let hits = hits.map(|hit| hit.candidate.clone());
         Descended {
             found: self.at_start.iter().cloned().chain(hits).collect(),
-            at_start: self.at_start.is_some(),
+            route: self.at_start.is_some().then_some(Route::Start),
             nearest: self.nearest.as_ref().map(|(_, candidate)| candidate.clone()),
             stop: self.stop,
         }

@@ -4,6 +4,7 @@ mod data;
 mod explainer;
 mod lanes;
 mod params;
+mod record;
 mod reference;
 
 pub use data::{CounterfactualData, CounterfactualRecord, Lambda};

@@ -69,7 +69,8 @@ pub struct CounterfactualParams {
     /// Default true.
     pub sparsify: bool,
     /// Whether other ways are tried where the descent finds nothing: an ascent of the log-odds, single features
-    /// moved far, random directions; not with the reference semantics. Default true.
+    /// moved far, random directions, and after [`fit`](Self::fit) the ways to training rows that reach the target; not
+    /// with the reference semantics. Default true.
     pub fallback: bool,
     /// [`Reference`](Semantics::Reference) searches as alibi does, for `distance_fn` `"l1"` and without `constraints`,
     /// `min_target_proba` and `require_argmax`. Default `"native"`.
@@ -229,7 +230,7 @@ impl Params for CounterfactualParams {
 
 impl CounterfactualParams {
     /// Fits the search to training rows, shape `(n_rows, n_columns)`, at least one: they give the scales of
-    /// [`DistanceFn::L1Mad`].
+    /// [`DistanceFn::L1Mad`], and up to 256 of them, evenly spaced, are kept for [`fallback`](Self::fallback).
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that does not fit the table,

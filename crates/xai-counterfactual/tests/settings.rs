@@ -1,6 +1,10 @@
 //! What is refused, by name and before the model is called where that is possible.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; exact values"
+)]
 
 use ndarray::{Array1, Array2, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};

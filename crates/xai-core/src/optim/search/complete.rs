@@ -4,7 +4,7 @@ use super::{Candidate, Outcome, Route, SearchParams, Searched};
 use crate::error::Result;
 use crate::explanation::Stop;
 use crate::optim::ask::Asker;
-use crate::optim::refine::Refiner;
+use crate::optim::refine::{Owned, Refiner};
 use crate::run::Run;
 
 /// What a descent of a method's own found for one instance; see [`complete`].
@@ -12,8 +12,9 @@ use crate::run::Run;
 pub struct Descended {
     /// Accepted points, in any order.
     pub found: Vec<Candidate>,
-    /// Whether the only one is where the search started.
-    pub at_start: bool,
+    /// The way on which they were found, `None` for the descent. Points of [`Route::Anchor`] are known ones that may be far
+    /// away; they are moved towards the centre first.
+    pub route: Option<Route>,
     /// The point with the smallest hinge of those that were not accepted.
     pub nearest: Option<Candidate>,
     /// Why the descent ended early, where it did.
@@ -29,7 +30,8 @@ pub struct Descended {
 /// As [`search`](super::search()).
 ///
 /// # Cost
-/// As the polish and the fallbacks of [`search`](super::search()).
+/// As the polish and the fallbacks of [`search`](super::search()); for each point of [`Route::Anchor`] 30 queries, and for
+/// at most 32 passes 16 for each coordinate that differs from the centre.
 pub fn complete(
     asker: Asker<'_>,
     params: &SearchParams,
@@ -38,6 +40,7 @@ pub fn complete(
 ) -> Result<Vec<Outcome>> {
     let refiner = Refiner { asker, cost: params.cost };
     let mut searched = Searched::new(descended.len());
+    let mut anchors = Vec::new();
     for (instance, own) in descended.into_iter().enumerate() {
         searched.progress[instance].stop = own.stop;
         if let Some(nearest) = own.nearest {
@@ -45,8 +48,11 @@ pub fn complete(
             searched.progress[instance].miss(hinge, || nearest);
         }
         if !own.found.is_empty() {
-            searched.route[instance] =
-                Some(if own.at_start { Route::Start } else { Route::Descent });
+            searched.route[instance] = own.route.or(Some(Route::Descent));
+        }
+        if own.route == Some(Route::Anchor) {
+            let owned = |candidate: &Candidate| Owned { instance, candidate: candidate.clone() };
+            anchors.extend(own.found.iter().map(owned));
         }
         own.found.into_iter().for_each(|candidate| searched.keep(instance, candidate));
     }
@@ -55,6 +61,11 @@ pub fn complete(
         let ended = searched.fall_back(&refiner, runs);
         searched.ended(alone, ended)?;
     }
+    if !anchors.is_empty() {
+        let ended = refiner.tighten(runs, &mut searched.progress, &mut anchors);
+        searched.ended(alone, ended)?;
+    }
+    anchors.into_iter().for_each(|own| searched.keep(own.instance, own.candidate));
     let ended = searched.refine(&refiner, params, runs);
     searched.ended(alone, ended)?;
     let ended = searched.thin_out(&refiner, params, runs);

@@ -89,7 +89,7 @@ impl RunReport {
         answer: impl Fn(E) -> A,
     ) -> Result<Self> {
         let meter = Meter::default();
-        Self::metered(&meter, || explain(&Metered { model, meter: &meter }), answer)
+        Self::metered(&meter, || explain(&Metered::new(model, &meter)), answer)
     }
 
     /// As [`metered`](Self::metered), but the seconds are those of the processor, of as many repetitions as a second
@@ -182,30 +182,48 @@ impl Meter {
         self.nanoseconds.load(Ordering::Relaxed) as f64 * 1e-9
     }
 
-    /// Counts a call.
+    /// Counts calls.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a duration in nanoseconds is a small positive number"
     )]
-    fn count(&self, n_rows: usize, seconds: f64) {
+    fn count(&self, n_rows: usize, calls: u64, seconds: f64) {
         self.rows.fetch_add(n_rows as u64, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(calls, Ordering::Relaxed);
         self.nanoseconds.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
     }
 }
 
 /// A model that a meter counts.
 pub(super) struct Metered<'m, M: ?Sized> {
-    pub(super) model: &'m M,
-    pub(super) meter: &'m Meter,
+    model: &'m M,
+    meter: &'m Meter,
+    counts_rows: bool,
+}
+
+impl<'m, M: ?Sized> Metered<'m, M> {
+    /// The model under explanation.
+    pub(super) fn new(model: &'m M, meter: &'m Meter) -> Self {
+        Metered { model, meter, counts_rows: true }
+    }
+
+    /// A model that guides the search: its time is spent in models, but nobody asked it what is explained.
+    pub(super) fn guide(model: &'m M, meter: &'m Meter) -> Self {
+        Metered { model, meter, counts_rows: false }
+    }
+
+    fn count(&self, n_rows: usize, seconds: f64) {
+        let (n_rows, calls) = if self.counts_rows { (n_rows, 1) } else { (0, 0) };
+        self.meter.count(n_rows, calls, seconds);
+    }
 }
 
 impl<X: Batch + ?Sized, M: Predictor<X> + ?Sized> Predictor<X> for Metered<'_, M> {
     #[allow(clippy::disallowed_methods, reason = "a wrapper asks the model it wraps")]
     fn predict(&self, batch: &X) -> Result<Array2<f64>, BoxError> {
         let (outputs, seconds) = timed(|| self.model.predict(batch));
-        self.meter.count(batch.n_rows(), seconds);
+        self.count(batch.n_rows(), seconds);
         outputs
     }
 
@@ -218,7 +236,7 @@ impl<X: Batch + ?Sized, M: Predictor<X> + ?Sized> Predictor<X> for Metered<'_, M
 impl<M: Differentiable + ?Sized> Differentiable for Metered<'_, M> {
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
         let (gradients, seconds) = timed(|| self.model.vjp(batch, cotangent));
-        self.meter.count(batch.nrows(), seconds);
+        self.count(batch.nrows(), seconds);
         gradients
     }
 
@@ -235,7 +253,7 @@ impl<M: Differentiable + ?Sized> Differentiable for Metered<'_, M> {
             slopes
         };
         let (result, seconds) = timed(|| self.model.value_and_vjp(batch, &mut waiting));
-        self.meter.count(batch.nrows(), seconds - outside);
+        self.count(batch.nrows(), seconds - outside);
         result
     }
 }

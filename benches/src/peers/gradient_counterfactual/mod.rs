@@ -102,7 +102,7 @@ pub(super) fn explain(
 ) -> Result<Vec<RunReport>> {
     let model = case.model.differentiable(MAX_BATCH)?;
     let meter = Meter::default();
-    let metered = Metered { model: &*model, meter: &meter };
+    let metered = Metered::new(&*model, &meter);
     let access = match settings.access {
         ModelAccess::WhiteBox => Access::WhiteBox(&metered),
         ModelAccess::BlackBox => Access::BlackBox(&metered),
@@ -111,6 +111,7 @@ pub(super) fn explain(
         Search::Cfproto { encoder: Some(encoder), .. } => Some(encoder.model(MAX_BATCH)?),
         _ => None,
     };
+    let encoder = encoder.as_ref().map(|encoder| Metered::guide(encoder, &meter));
     let encoder = encoder.as_ref().map(|encoder| encoder as &dyn Differentiable);
     let explain = explainer(settings, case, access, encoder)?;
     let each = || instances.axis_chunks_iter(Axis(0), 1);

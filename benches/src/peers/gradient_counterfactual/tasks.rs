@@ -168,7 +168,7 @@ pub(in crate::peers) fn cfproto(_: &Sources) -> Result<Vec<Case>> {
         "Counterfactuals guided by prototypes",
         &[
             "Prototypes with the weight 10: training rows, by a k-d tree, in tables; classes' mean encodings in images, of 60 images and the trained encoder of an autoencoder.",
-            "The distance is `0.1 l1 + l2^2`; what the search makes small has the distance from the prototype besides.",
+            "The distance is `0.1 l1 + l2^2`; what the search makes small has the distance from the prototype besides. The share in the model counts the encoder too.",
         ],
     );
     let mut cases = Vec::new();

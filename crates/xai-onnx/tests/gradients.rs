@@ -261,6 +261,9 @@ fn every_cell_wise_operator_has_its_gradient() {
         let both = [square.clone(), above.clone(), y(operator, &["x", "above"])];
         operators(&both, std::slice::from_ref(&one), &[4]);
     }
+    // Both inputs are smaller than the sum.
+    let turned = node("Transpose", &["x"], &["turned"]).ints("perm", &[0, 2, 1]);
+    operators(&[turned, y("Add", &["x", "turned"])], &[], &[4, 1]);
     let (low, high) = (weights("low", &[], &[-0.5]), weights("high", &[], &[0.4]));
     operators(&[y("Clip", &["x", "low", "high"])], &[low.clone(), high.clone()], &[5]);
     operators(&[y("Clip", &["x", "", "high"])], &[high], &[5]);

@@ -9,7 +9,7 @@ mod images;
 mod shape;
 
 use tract_onnx::pb::NodeProto;
-use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Tensor};
+use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Shape, Tensor};
 use xai_core::candle::{Layer, Pullback, trace_joined};
 
 use super::tensors::{Place, tensor};
@@ -113,11 +113,12 @@ impl Operator {
 
 /// Whether each input that wants a gradient has the shape of the sum.
 fn is_even(inputs: &[Option<&Tensor>], wants: &[bool]) -> bool {
-    let n_cells = inputs.iter().flatten().map(|x| x.elem_count()).max();
-    let rank = inputs.iter().flatten().map(|x| x.rank()).max();
-    let of_wanted = |(x, &wants): (&Option<&Tensor>, &bool)| {
-        !wants || x.is_none_or(|x| Some(x.elem_count()) == n_cells && Some(x.rank()) == rank)
-    };
+    let mut shapes = inputs.iter().flatten().map(|x| x.shape());
+    let Some(first) = shapes.next() else { return false };
+    let join = |sum: Shape, shape: &Shape| sum.broadcast_shape_binary_op(shape, "sum");
+    let Ok(sum) = shapes.try_fold(first.clone(), join) else { return false };
+    let of_wanted =
+        |(x, &wants): (&Option<&Tensor>, &bool)| !wants || x.is_none_or(|x| *x.shape() == sum);
     inputs.iter().zip(wants).all(of_wanted)
 }
 

@@ -436,3 +436,12 @@ fn an_operator_without_a_gradient_is_an_error_of_the_backward_pass() {
     let error = model.vjp(&Array2::zeros((1, 16)), &Array2::zeros((1, 4))).err().unwrap();
     assert!(matches!(error.downcast_ref::<CandleError>(), Some(CandleError::Backward(_))));
 }
+
+#[test]
+fn a_stage_that_needs_no_gradient_is_not_differentiated() {
+    // Candle cannot differentiate it.
+    let pool = |x: &Tensor| x.max_pool2d_with_stride(3, 1);
+    let model = CandleModel::new(double(&[1, 4, 4]).without_gradient(), pool).unwrap();
+    let (rows, slopes) = (Array2::zeros((1, 16)), Array2::ones((1, 4)));
+    assert_eq!(model.vjp(&rows, &slopes).unwrap(), rows);
+}

@@ -14,7 +14,7 @@ use xai_benches::adult::Adult;
 use xai_benches::{Free, Recorder, first, spread};
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::{DECILES, Edges};
-use xai_core::{Explainer, Predictor, Run, Runs};
+use xai_core::{Explainer, Predictor, Run, RunConfig};
 use xai_onnx::{OnnxModel, OnnxOptions};
 
 /// A forest of 20 trees, and the flowers it was trained on.
@@ -107,14 +107,16 @@ fn table(
     rows: &Array2<f64>,
 ) {
     let recorder = Recorder::new(model);
-    assert!(explainer.explain_rows(&recorder, rows, &Runs::seeded(0)).iter().all(Result::is_ok));
+    assert!(
+        explainer.explain_many(&recorder, rows, &RunConfig::seeded(0)).iter().all(Result::is_ok)
+    );
     let batches = recorder.batches.into_inner().expect("no thread failed");
     let n_queries = batches.iter().map(|batch| batch.nrows() as u64).sum();
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20);
     group.throughput(Throughput::Elements(n_queries));
     group.bench_function(BenchmarkId::new("explain", n_queries), |bencher| {
-        bencher.iter(|| black_box(explainer.explain_rows(model, rows, &Runs::seeded(0))));
+        bencher.iter(|| black_box(explainer.explain_many(model, rows, &RunConfig::seeded(0))));
     });
     group.bench_function(BenchmarkId::new("bare-model-one-thread", n_queries), |bencher| {
         #[allow(clippy::disallowed_methods, reason = "the bare model is what is measured")]

@@ -10,7 +10,7 @@ use ndarray::s;
 use xai_benches::adult::Adult;
 use xai_benches::{Free, Recorder, first, spread};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Predictor, Run, Runs};
+use xai_core::{Explainer, Predictor, Run, RunConfig};
 use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
 
 /// Our own work: 100 background rows, the model costs nothing. Throughput in predictor rows.
@@ -53,7 +53,10 @@ fn adult(criterion: &mut Criterion) {
         params.fit(&first(&adult.rows, 100), adult.features.clone()).expect("a valid table");
     let recorder = Recorder::new(&adult.network);
     assert!(
-        explainer.explain_rows(&recorder, &instances, &Runs::seeded(0)).iter().all(Result::is_ok)
+        explainer
+            .explain_many(&recorder, &instances, &RunConfig::seeded(0))
+            .iter()
+            .all(Result::is_ok)
     );
     let batches = recorder.batches.into_inner().expect("no thread failed");
     let mut group = criterion.benchmark_group("kernel-shap/adult-mlp/20-rows");
@@ -61,7 +64,7 @@ fn adult(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(batches.iter().map(|batch| batch.nrows() as u64).sum()));
     group.bench_function("explain", |bencher| {
         bencher.iter(|| {
-            black_box(explainer.explain_rows(&adult.network, &instances, &Runs::seeded(0)))
+            black_box(explainer.explain_many(&adult.network, &instances, &RunConfig::seeded(0)))
         });
     });
     group.bench_function("bare-model-one-thread", |bencher| {

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, bail};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
-use xai_core::{BoxError, Differentiable, Predictor, Rows, nested};
+use xai_core::{BoxError, Differentiable, Predictor, Rows, serde_arrays};
 
 use crate::bag_of_words::BagOfWords;
 use crate::networks::Network;
@@ -41,10 +41,10 @@ pub struct Dense {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Layer {
     /// Shape `(inputs, outputs)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub weight: Array2<f64>,
     /// Shape `(outputs,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub bias: Array1<f64>,
 }
 

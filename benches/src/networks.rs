@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
-use xai_core::Seed;
-use xai_core::candle::candle_core::{self, D, Device, Module, Tensor};
-use xai_core::candle::{
+use xai_candle::candle_core::{self, D, Device, Module, Tensor};
+use xai_candle::{
     CandleInput, CandleModel, Conv2d, Conv2dConfig, Flatten, Layer, LayerPullback, Linear,
     MaxPool2d, Pool2dConfig, Relu, by_candle, candle_nn,
 };
+use xai_core::Seed;
 
 /// A network as its layers, with its weights once they are loaded.
 #[derive(Clone, Debug, Serialize, Deserialize)]

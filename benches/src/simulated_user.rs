@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use ndarray::{Array2, Axis};
 use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
 use xai_core::tabular::{Encoding, Feature, Features, Kind};
-use xai_core::{Explainer, Explanation, Rows, Runs, Seed, Stream};
+use xai_core::{Explainer, Explanation, Rows, RunConfig, Seed, Stream};
 
 use crate::adult::Adult;
 use crate::logistic_regression;
@@ -142,7 +142,7 @@ fn anchors(
             queries: meta.queries,
         })
     };
-    let explanations = explainer.explain_rows(model, rows, &Runs::seeded(0));
+    let explanations = explainer.explain_many(model, rows, &RunConfig::seeded(0));
     explanations.into_iter().map(anchor).collect()
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ndarray::{Array1, Array2};
 use serde::Deserialize;
-use xai_core::candle::candle_core::{self, Device, Tensor};
-use xai_core::nested;
+use xai_candle::candle_core::{self, Device, Tensor};
+use xai_core::serde_arrays;
 
 use crate::models::{Activation, Dense, Head, Layer};
 
@@ -27,9 +27,9 @@ struct Content {
     layers: usize,
     activation: Activation,
     head: Head,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     x_train: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     x_test: Array2<f64>,
 }
 

@@ -12,7 +12,7 @@ use xai_anchors::AnchorTabularParams;
 use xai_benches::adult::Adult;
 use xai_benches::{Recorder, first, timed};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Predictor, Row, Runs};
+use xai_core::{BlackBox, Explainer, Predictor, Row, RunConfig};
 use xai_onnx::{OnnxModel, OnnxOptions};
 use xai_shap::{Estimator, KernelShapParams, Link};
 
@@ -77,11 +77,11 @@ fn measure<E>(
     instances: &Array2<f64>,
 ) -> Result<()>
 where
-    E: for<'m> Explainer<Input = Row, Model<'m> = dyn Predictor + 'm> + Sync,
+    E: for<'m> Explainer<Input = Row, Model<'m> = BlackBox<'m>> + Sync,
     E::Data: Send,
 {
     let recorder = Recorder::new(model);
-    let explained = explainer.explain_rows(&recorder, instances, &Runs::seeded(0));
+    let explained = explainer.explain_many(&recorder, instances, &RunConfig::seeded(0));
     let queries: u64 = explained
         .into_iter()
         .map(|result| result.map(|one| one.meta.queries))
@@ -89,7 +89,8 @@ where
     let batches = recorder.batches.into_inner().ok().context("a recording thread failed")?;
     let (mut ratios, mut times) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        let (_, explain) = timed(|| explainer.explain_rows(model, instances, &Runs::seeded(0)));
+        let (_, explain) =
+            timed(|| explainer.explain_many(model, instances, &RunConfig::seeded(0)));
         let (_, bare) = timed(|| predict_all(model, &batches));
         ratios.push(explain / bare);
         times.push(1e3 * explain / ROWS as f64);

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Array3, ArrayRef3, s};
 use serde::{Deserialize, Serialize};
 use xai_anchors::image::{AnchorImageData, AnchorImageParams};
-use xai_core::{Explainer, Predictor, Row, Rows, Runs, Seed, Stream};
+use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Seed, Stream};
 
 use super::{
     Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
@@ -114,9 +114,9 @@ pub(super) fn explain(
     }
     .build(None)?;
     let run = |run: &AnchorImageRunSettings| {
-        let runs = Runs::seeded(run.seed);
-        explainer.explain(model, &instances.row(0), runs.run())?;
-        let explain = |model: &dyn Predictor| explainer.explain_rows(model, instances, &runs);
+        let runs = RunConfig::seeded(run.seed);
+        explainer.explain(model, &instances.row(0), runs.run(0))?;
+        let explain = |model: &dyn Predictor| explainer.explain_many(model, instances, &runs);
         RunReport::timed(model, explain, |explanation| answer(&explanation.data))
     };
     settings.runs.iter().map(run).collect()

@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_anchors::{AnchorTabularData, AnchorTabularParams, RuleCondition};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Explainer, Predictor, Row, Rows, Runs, Seed, Stream};
+use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Seed, Stream};
 
 use super::{
     Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
@@ -156,11 +156,11 @@ pub(super) fn explain(
     let params = AnchorTabularParams { threshold: settings.threshold, ..Default::default() };
     let explainer = params.fit(&case.data, Features::new(features)?)?;
     let run = |(index, run): (usize, &AnchorRunSettings)| {
-        let runs = Runs::seeded(run.seed);
+        let runs = RunConfig::seeded(run.seed);
         if index == 0 {
-            explainer.explain(model, &instances.row(0), runs.run())?;
+            explainer.explain(model, &instances.row(0), runs.run(0))?;
         }
-        let explain = |model: &dyn Predictor| explainer.explain_rows(model, instances, &runs);
+        let explain = |model: &dyn Predictor| explainer.explain_many(model, instances, &runs);
         RunReport::timed(model, explain, |explanation| answer(&explanation.data))
     };
     settings.runs.iter().enumerate().map(run).collect()

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_anchors::{AnchorTextData, AnchorTextParams, RuleTokenizer, TextAnalyzer, TextResources};
-use xai_core::{Explainer, Predictor, Rows, Runs, Seed};
+use xai_core::{Explainer, Predictor, Rows, RunConfig, Seed};
 
 use super::{
     Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
@@ -116,11 +116,10 @@ pub(super) fn explain(
     let params = AnchorTextParams { threshold: settings.threshold, ..Default::default() };
     let explainer = params.build(TextResources::default())?;
     let run = |run: &AnchorTextRunSettings| {
-        let runs = Runs::seeded(run.seed);
+        let runs = RunConfig::seeded(run.seed);
         let model = case.model.bag_of_words()?;
-        explainer.explain(model, &texts[0], runs.run())?;
-        let explain =
-            |model: &dyn Predictor<[String]>| explainer.explain_texts(model, texts, &runs);
+        explainer.explain(model, &texts[0], runs.run(0))?;
+        let explain = |model: &dyn Predictor<[String]>| explainer.explain_many(model, texts, &runs);
         RunReport::timed(model, explain, |explanation| answer(&explanation.data))
     };
     settings.runs.iter().map(run).collect()

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{FeatureKey, Features};
-use xai_core::{Explainer, Predictor, Row, Rows, Runs, Semantics, nested};
+use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Semantics, serde_arrays};
 use xai_gridcf::{AnswerScope, GridCounterfactualParams};
 
 use super::{
@@ -49,7 +49,7 @@ struct Answer {
 #[derive(Deserialize)]
 struct Iris {
     model: Dense,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     data: Array2<f64>,
 }
 
@@ -161,10 +161,10 @@ pub(super) fn explain(
         ..Default::default()
     };
     let explainer = params.fit(&case.data, Features::unnamed(case.data.ncols())?)?;
-    let runs = Runs::seeded(0);
-    explainer.explain(model, &instances.row(0), runs.run())?;
+    let runs = RunConfig::seeded(0);
+    explainer.explain(model, &instances.row(0), runs.run(0))?;
     let run = |_: &GridRunSettings| {
-        let explain = |model: &dyn Predictor| explainer.explain_rows(model, instances, &runs);
+        let explain = |model: &dyn Predictor| explainer.explain_many(model, instances, &runs);
         RunReport::timed(model, explain, |explanation| Answer {
             counterfactuals: explanation
                 .data

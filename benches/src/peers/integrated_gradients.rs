@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
-use xai_core::{Differentiable, Explainer, Predictor, Rows, Run, Runs, Seed};
+use xai_core::{Differentiable, Explainer, Predictor, Rows, Run, RunConfig, Seed};
 use xai_intgrad::{InputTensor, IntegratedGradientsParams, Target};
 
 use super::{
@@ -117,7 +117,7 @@ pub(super) fn explain(
     let mut cotangent = Array2::zeros((points.nrows(), n_outputs));
     cotangent.column_mut(settings.target).fill(1.0);
     let run = |_: &IntegratedGradientsRunSettings| {
-        let explain = || explainer.explain_rows(&model, instances, &Runs::seeded(0));
+        let explain = || explainer.explain_many(&model, instances, &RunConfig::seeded(0));
         let bare = || Run::seeded(0).vjp(&model, &points, &cotangent);
         // Once outside the clock: the first calls ask the system for memory.
         explain();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use xai_core::nested;
+use xai_core::serde_arrays;
 
 use crate::models::Model;
 
@@ -80,10 +80,10 @@ pub struct Case {
     /// The model.
     pub model: Model,
     /// The background or the training rows, shape `(n_rows, n_columns)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub data: Array2<f64>,
     /// Shape `(n_instances, n_columns)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub instances: Array2<f64>,
 }
 

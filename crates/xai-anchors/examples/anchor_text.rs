@@ -10,7 +10,7 @@ use xai_anchors::{
     AnchorTextParams, EnglishAnalyzer, RuleTokenizer, SamplingStrategy, Status, TextAnalyzer,
     TextResources, WordVectors,
 };
-use xai_core::{BoxError, Explainer, Run, Runs};
+use xai_core::{BoxError, Explainer, Run, RunConfig};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: model
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let texts = ["A great story.", "Dull, bad, bad.", "A film."].map(str::to_owned);
     let resources = TextResources::default().with_corpus(&texts);
     let explainer = AnchorTextParams::default().build(resources)?;
-    for result in explainer.explain_texts(&model, &texts, &Runs::seeded(0)) {
+    for result in explainer.explain_many(&model, &texts, &RunConfig::seeded(0)) {
         let data = result?.data;
         let corpus = data.corpus_coverage.as_ref().map_or(0.0, |own| own.coverage);
         println!(

@@ -10,7 +10,7 @@ use std::error::Error;
 use ndarray::{Array2, Axis, array};
 use xai_anchors::{AnchorTabularData, AnchorTabularParams, Status};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Explanation, Rows, Run, Runs, Seed};
+use xai_core::{BoxError, Explainer, Explanation, Rows, Run, RunConfig, Seed};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: model
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: many
     let rows = array![[26.0, 3.5, 0.0], [26.0, 3.5, 1.0], [61.0, 1.5, 0.0]];
     let mut kept = Vec::new();
-    for result in explainer.explain_rows(&model, &rows, &Runs::seeded(0)) {
+    for result in explainer.explain_many(&model, &rows, &RunConfig::seeded(0)) {
         kept.push(result?.data);
     }
     assert_eq!(kept[0], explanation.data);

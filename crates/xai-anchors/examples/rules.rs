@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis, array, s};
 use xai_anchors::{AnchorTabularParams, Rule, Status, class_balanced_weights, submodular_pick};
 use xai_core::tabular::discretizer::{DECILES, Edges};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Rows, Run, Runs};
+use xai_core::{BoxError, Explainer, Rows, Run, RunConfig};
 
 /// Ages from 20 to 80, incomes from 1 to 6, and a home that is rented or owned, all independent.
 fn people(n: usize) -> Array2<f64> {
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The anchors of fifty rows; a few of them speak for nearly all rows.
     let some = training.slice(s![..50, ..]);
     let mut rules: Vec<Rule> = Vec::new();
-    for result in explainer.explain_rows(&model, &some, &Runs::seeded(0)) {
+    for result in explainer.explain_many(&model, &some, &RunConfig::seeded(0)) {
         let data = result?.data;
         if data.raw.success {
             rules.push(data.rule);

@@ -210,7 +210,7 @@ fn every_budget_is_kept() {
     for limit in 0..=full.meta.queries + 1 {
         model.calls();
         let budget = Budget { queries: Some(limit), ..Budget::default() };
-        match explain(&explainer, &model, &X, Run::seeded(4).within(budget)) {
+        match explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)) {
             Ok(explanation) => {
                 let data = &explanation.data;
                 assert!(21 <= limit && explanation.meta.queries <= limit);
@@ -250,7 +250,8 @@ fn a_strict_search_finds_nothing_without_a_certificate() {
     assert_eq!(full.data.status, Status::Found);
     for limit in [101, 400, full.meta.queries - 1000] {
         let budget = Budget { queries: Some(limit), ..Budget::default() };
-        let data = explain(&explainer, &model, &X, Run::seeded(4).within(budget)).unwrap().data;
+        let data =
+            explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
         // It was the budget that said no, not the anchor; what is left tells the precision of the best so far.
         assert!(data.certificate.is_none_or(|own| own.n_samples < 100) && !data.raw.success);
         assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget), "{limit}");
@@ -258,7 +259,7 @@ fn a_strict_search_finds_nothing_without_a_certificate() {
     // With ten queries for the certificate it does not clear the threshold: 0.05^(1/10) = 0.74.
     let limit = full.meta.queries - 990;
     let budget = Budget { queries: Some(limit), ..Budget::default() };
-    let data = explain(&explainer, &model, &X, Run::seeded(4).within(budget)).unwrap().data;
+    let data = explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
     assert_eq!((data.status, data.raw.success), (Status::BudgetExhausted, false));
 }
 
@@ -272,7 +273,7 @@ fn a_deadline_ends_the_search_with_what_it_has() {
         let looks = AtomicU64::new(0);
         let expired = || allowed <= looks.fetch_add(1, Ordering::Relaxed);
         let budget = Budget { expired: Some(&expired), ..Budget::default() };
-        match explain(&explainer, &model, &X, Run::seeded(0).within(budget)) {
+        match explain(&explainer, &model, &X, Run::seeded(0).with_budget(budget)) {
             Ok(explanation) => {
                 let data = explanation.data;
                 if data.status == Status::BudgetExhausted {
@@ -308,7 +309,7 @@ fn an_observer_sees_the_samples_and_may_end_the_search() {
         });
         ControlFlow::Continue(())
     };
-    let full = explain(&explainer, &model, &X, Run::seeded(0).observed(&mut watch)).unwrap();
+    let full = explain(&explainer, &model, &X, Run::seeded(0).with_observer(&mut watch)).unwrap();
     assert_eq!(events[..3], ["started AnchorTabular", "0 None", "100 None"]);
     assert_eq!(events[events.len() - 1], format!("finished {}", full.meta.queries));
     assert_eq!(events[events.len() - 2], format!("{} None", full.data.queries.search));
@@ -322,7 +323,7 @@ fn an_observer_sees_the_samples_and_may_end_the_search() {
             };
             ControlFlow::Continue(())
         };
-        match explain(&explainer, &model, &X, Run::seeded(0).observed(&mut watch)) {
+        match explain(&explainer, &model, &X, Run::seeded(0).with_observer(&mut watch)) {
             Ok(explanation) => {
                 stopped += usize::from(explanation.data.stop == Stop::Observer);
                 assert!(explanation.data.status != Status::NotFound);

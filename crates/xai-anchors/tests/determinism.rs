@@ -9,7 +9,7 @@ use xai_anchors::{
     AnchorTabular, AnchorTabularParams, CoverageSet, DistributedAnchorTabular, Output, Sampling,
 };
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Predictor, Rows, Run, Runs, Seed, Semantics};
+use xai_core::{BoxError, Explainer, Predictor, Rows, Run, RunConfig, Seed, Semantics};
 use xai_testkit::Logistic;
 
 type P = AnchorTabularParams;
@@ -67,7 +67,7 @@ fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 
 /// The explanations of some rows as bytes.
 fn bytes(explainer: &AnchorTabular, x: &Array2<f64>, seed: u64) -> Vec<String> {
-    let results = explainer.explain_rows(&model(), x, &Runs::seeded(seed));
+    let results = explainer.explain_many(&model(), x, &RunConfig::seeded(seed));
     results.into_iter().map(|result| result.unwrap().to_json().unwrap()).collect()
 }
 
@@ -134,7 +134,7 @@ fn rows_of_one_call_share_answers() {
         })
         .collect();
     let counting = Counting(model(), AtomicU64::new(0));
-    let together = in_pool(1, || explainer.explain_rows(&counting, &x, &Runs::seeded(5)));
+    let together = in_pool(1, || explainer.explain_many(&counting, &x, &RunConfig::seeded(5)));
     let counted: Vec<u64> = together.into_iter().map(|one| one.unwrap().meta.queries).collect();
     assert_eq!(counted, alone);
     let (sum, asked) = (alone.iter().sum::<u64>(), counting.1.into_inner());
@@ -149,8 +149,8 @@ fn a_budget_cuts_a_row_alike_alone_and_beside_others() {
     let x = rows(16, 6);
     for queries in [50, 101, 250, 400, 700, 1000] {
         let budget = xai_core::Budget { queries: Some(queries), ..Default::default() };
-        let runs = Runs::seeded(1).within(budget);
-        let together = in_pool(1, || explainer.explain_rows(&model(), &x, &runs));
+        let runs = RunConfig::seeded(1).with_budget(budget);
+        let together = in_pool(1, || explainer.explain_many(&model(), &x, &runs));
         for (row, together) in together.into_iter().enumerate() {
             let alone = explainer.explain(&model(), &x.row(row), runs.run());
             match (together, alone) {

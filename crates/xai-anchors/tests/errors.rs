@@ -206,7 +206,7 @@ fn one_bad_row_leaves_the_others_alone() {
     let explainer = fitted(P::default());
     let rows = array![[1.0, 1.0, 1.0, 0.0], [1.0, 7.0, 1.0, 0.0], [2.0, 0.0, 0.0, 1.0]];
     let model = Elementwise(|row: &[f64]| row[1]);
-    let results = explainer.explain_rows(&model, &rows, &xai_core::Runs::seeded(0));
+    let results = explainer.explain_many(&model, &rows, &xai_core::RunConfig::seeded(0));
     assert!(results[0].is_ok() && results[2].is_ok());
     assert!(matches!(results[1], Err(Error::Category { .. })));
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayView1, Axis};
 use xai_anchors::{AnchorTabular, AnchorTabularParams, Operator, Status};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Predictor, Runs};
+use xai_core::{Explainer, Predictor, RunConfig};
 use xai_testkit::Fixture;
 
 type P = AnchorTabularParams;
@@ -160,7 +160,7 @@ fn compare(name: &str, params: P, exhaustive: bool, n_rows: usize) -> [usize; 4]
         })
         .collect();
     for seed in 0..5 {
-        let results = explainer.explain_rows(&fixture.network, &x, &Runs::seeded(seed));
+        let results = explainer.explain_many(&fixture.network, &x, &RunConfig::seeded(seed));
         for (result, (oracle, widest)) in results.into_iter().zip(&oracles) {
             let data = result.unwrap().data;
             runs += 1;

@@ -8,7 +8,7 @@ use xai_anchors::{
     AnchorText, AnchorTextParams, EnglishAnalyzer, Filling, SamplingStrategy, TextResources,
     WordVectors,
 };
-use xai_core::{BoxError, Explainer, Explanation, Run, Runs, Semantics};
+use xai_core::{BoxError, Explainer, Explanation, Run, RunConfig, Semantics};
 
 type P = AnchorTextParams;
 
@@ -86,7 +86,7 @@ fn threads_order_and_neighbours_change_nothing() {
             // Twice the same texts, the second time backwards.
             let both: Vec<String> = texts.iter().chain(texts.iter().rev()).cloned().collect();
             let together =
-                pool.install(|| explainer.explain_texts(&model, &both, &Runs::seeded(5)));
+                pool.install(|| explainer.explain_many(&model, &both, &RunConfig::seeded(5)));
             let expected = expected.iter().chain(expected.iter().rev());
             assert!(
                 together

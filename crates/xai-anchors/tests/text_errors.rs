@@ -11,7 +11,9 @@ use xai_anchors::{
     AnchorTextParams, EnglishAnalyzer, Output, RuleTokenizer, SamplingStrategy, Status,
     TextAnalyzer, TextResources, Token, WordVectors,
 };
-use xai_core::{BoxError, Budget, Error, Event, Explainer, Params, Predictor, Run, Runs, Stop};
+use xai_core::{
+    BoxError, Budget, Error, Event, Explainer, Params, Predictor, Run, RunConfig, Stop,
+};
 use xai_testkit::refused;
 
 type P = AnchorTextParams;
@@ -169,7 +171,7 @@ fn errors_of_the_model_are_named() {
     };
     let explainer = P::default().build(TextResources::default()).unwrap();
     let texts = ["a film", "forbidden", "", "good"].map(str::to_owned);
-    let results = explainer.explain_texts(&picky, &texts, &Runs::seeded(0));
+    let results = explainer.explain_many(&picky, &texts, &RunConfig::seeded(0));
     assert!(results[0].is_ok() && results[3].is_ok());
     assert!(matches!(results[1], Err(Error::Predictor { .. })));
     assert!(matches!(results[2], Err(Error::Empty { .. })));
@@ -183,7 +185,7 @@ fn budgets_hold() {
     let full = explainer.explain(&Counting::default(), text, Run::seeded(0)).unwrap().meta.queries;
     for queries in [0, 1, 50, 101, full / 2, full - 1, full, full + 1] {
         let model = Counting::default();
-        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(queries));
         match explainer.explain(&model, text, run) {
             Ok(explanation) => {
                 assert_eq!(explanation.meta.queries, model.0.load(Ordering::Relaxed));
@@ -221,7 +223,7 @@ fn every_stop_ends_cleanly() {
             if seen <= stop_at { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let model = Counting::default();
-        let run = Run::seeded(0).observed(&mut observer);
+        let run = Run::seeded(0).with_observer(&mut observer);
         match explainer.explain(&model, text, run) {
             Ok(own) if seen <= stop_at => {
                 assert_eq!(own.to_json().unwrap(), full.to_json().unwrap());

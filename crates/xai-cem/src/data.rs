@@ -6,9 +6,9 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Figure, Panel, Table, contrast, signed};
-use xai_core::optim::{Route, Status, Trial};
 use xai_core::tabular::Change;
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
+use xai_optim::{Route, Status, Trial};
 
 use crate::params::Mode;
 
@@ -24,7 +24,7 @@ pub struct CemData {
     /// The same in a sentence.
     pub reason: String,
     /// The instance.
-    #[serde(rename = "X", with = "nested")]
+    #[serde(rename = "X", with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub x: Array1<f64>,
     /// What the model says of it.
@@ -32,7 +32,7 @@ pub struct CemData {
     pub x_pred: Prediction,
     /// The pertinent negative: the instance, changed as little as possible so that the decision is another one. `None`
     /// where none was found, and for pertinent positives.
-    #[serde(rename = "PN", with = "nested::option")]
+    #[serde(rename = "PN", with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub pn: Option<Array1<f64>>,
     /// What the model says of it.
@@ -40,7 +40,7 @@ pub struct CemData {
     pub pn_pred: Option<Prediction>,
     /// The pertinent positive: as little of the instance as possible, the other features at their value without
     /// information, so that the decision stays. `None` where none was found, and for pertinent negatives.
-    #[serde(rename = "PP", with = "nested::option")]
+    #[serde(rename = "PP", with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub pp: Option<Array1<f64>>,
     /// What the model says of it.
@@ -49,19 +49,19 @@ pub struct CemData {
     /// The gradient of the loss at the result, clipped: of all its smooth terms for a white box, of those without the
     /// attack loss for a black box. The hinge counts as active. `None` without a result, or where the budget did not
     /// suffice.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub grads_graph: Option<Array1<f64>>,
     /// The numeric gradient of the weighted attack loss at the result, clipped; zeros for a white box.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub grads_num: Option<Array1<f64>>,
     /// The model's outputs for the instance, shape `(n_outputs,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub x_outputs: Array1<f64>,
     /// Its outputs for the result, shape `(n_outputs,)`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub outputs: Option<Array1<f64>>,
     /// How far the result is from the instance, or for pertinent positives from the values without information.
@@ -69,11 +69,11 @@ pub struct CemData {
     /// The features that differ there.
     pub changes: Vec<Change>,
     /// Where nothing was found, the row whose outputs came closest to what was looked for.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub nearest_miss: Option<Array1<f64>>,
     /// Its outputs, shape `(n_outputs,)`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub nearest_miss_outputs: Option<Array1<f64>>,
     /// The way on which the result was found.
@@ -83,7 +83,7 @@ pub struct CemData {
     /// Names of the features.
     pub feature_names: Vec<String>,
     /// The values without information.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub no_info_val: Array1<f64>,
     /// The shape of an image; `None` for a row of a table.

@@ -4,15 +4,15 @@ use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
-use xai_core::loss::{Hinge, Outputs};
-use xai_core::optim::{
-    Asker, ConstrainedRows, Cost, Instance, Outcome, Problem, Question, SearchParams, Status,
-    require_inside, search,
-};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Access, Error, Explainer, Input, PerFeature, Result, Row, Rows, Run, Semantics, Stop,
-    Valid, Warning, nested, require, same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, PerFeature, Result, Row, Rows, Run,
+    Semantics, Stop, Valid, Warning, require, same_shape, serde_arrays,
+};
+use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::{
+    ConstrainedRows, Cost, Evaluator, Instance, Outcome, Problem, Question, SearchParams, Status,
+    require_inside, search,
 };
 
 use crate::data::{CemData, Distances, Prediction};
@@ -37,10 +37,10 @@ use crate::problem::Contrast;
 pub struct Cem {
     params: Valid<CemParams>,
     features: Features,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     no_info_val: Array1<f64>,
     /// Standard deviations of the training rows; none without.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     spread: Option<Array1<f64>>,
     warnings: Vec<Warning>,
     #[serde(skip)]
@@ -52,9 +52,9 @@ pub struct Cem {
 struct Saved {
     params: Valid<CemParams>,
     features: Features,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     no_info_val: Array1<f64>,
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     spread: Option<Array1<f64>>,
     warnings: Vec<Warning>,
 }
@@ -326,7 +326,7 @@ impl Cem {
     /// The gradients of the loss at the results, clipped.
     fn gradients(
         &self,
-        asker: Asker<'_>,
+        asker: Evaluator<'_>,
         outcomes: &[Outcome],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Option<Gradients>>> {
@@ -371,8 +371,10 @@ impl Cem {
             let attack = answer.gradient.map(|gradient| gradient * c);
             let attack = attack.unwrap_or_else(|| Array1::zeros(graph.len()));
             gradients[question.instance] = Some(match asker.access {
-                Access::WhiteBox(_) => (clip(graph + attack), Array1::zeros(question.point.len())),
-                Access::BlackBox(_) => (clip(graph), clip(attack)),
+                ModelRef::WhiteBox(_) => {
+                    (clip(graph + attack), Array1::zeros(question.point.len()))
+                }
+                ModelRef::BlackBox(_) => (clip(graph), clip(attack)),
             });
         }
         Ok(gradients)
@@ -413,8 +415,13 @@ impl Explainer for Cem {
     type Input = Row;
     type Model<'m> = CemModel<'m>;
     type Data = CemData;
-    const ABOUT: About = About { name: "CEM", kind: &["blackbox", "whitebox"], scope: &["local"] };
-    const TOGETHER: usize = 16;
+    const INFO: MethodInfo =
+        MethodInfo { name: "cem", kind: ModelKind::BlackBox, scope: &["local"] };
+    const MAX_BATCH: usize = 16;
+
+    fn kind(&self, model: Self::Model<'_>) -> ModelKind {
+        model.model.kind()
+    }
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -433,14 +440,14 @@ impl Explainer for Cem {
         Ok(())
     }
 
-    fn compute(&self, model: &CemModel<'_>, x: &Row, run: &mut Run<'_>) -> Result<CemData> {
-        let results = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+    fn compute(&self, model: CemModel<'_>, x: &Row, run: &mut Run<'_>) -> Result<CemData> {
+        let results = self.compute_batch(model, &[x], std::slice::from_mut(run))?;
         results.into_iter().next().expect("one result for one input")
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &CemModel<'_>,
+        model: CemModel<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<CemData>>> {
@@ -495,7 +502,7 @@ impl Cem {
     /// What is found for instances with these outputs and hinges.
     fn found(
         &self,
-        model: &CemModel<'_>,
+        model: CemModel<'_>,
         (inputs, answers, hinges): (&[&Row], &[Array1<f64>], &[Hinge]),
         crossing: bool,
         runs: &mut [Run<'_>],
@@ -517,7 +524,7 @@ impl Cem {
         let instance =
             |(index, hinge): (usize, &Hinge)| self.instance(&contrast, index, hinge.clone());
         let instances: Vec<Instance> = hinges.iter().enumerate().map(instance).collect();
-        let asker = Asker { access: model.model, problem: &contrast, instances: &instances };
+        let asker = Evaluator { access: model.model, problem: &contrast, instances: &instances };
         let outcomes = search(asker, &self.search_params(), runs)?;
         let gradients = self.gradients(asker, &outcomes, runs)?;
         let both = outcomes.into_iter().zip(gradients).enumerate();
@@ -531,20 +538,20 @@ impl Cem {
     /// The model's outputs for the instances.
     fn instances_outputs(
         &self,
-        model: &CemModel<'_>,
+        model: CemModel<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Array1<f64>>> {
         let sizes = vec![1; inputs.len()];
-        let batch = xai_core::Batch {
+        let batch = xai_core::BatchPlan {
             sizes: &sizes,
             gradients: &vec![0; inputs.len()],
             n_features: self.features.n_columns(),
         };
         let mut answers = Vec::with_capacity(inputs.len());
-        Run::ask_together(
+        Run::query_batched(
             runs,
-            Access::BlackBox(model.model.predictor()),
+            ModelRef::BlackBox(model.model.predictor()),
             batch,
             |run, _, cells| cells.assign(inputs[run]),
             |_, _, _| None,

@@ -10,5 +10,5 @@ pub use data::{CemData, Distances, Prediction};
 pub use explainer::Cem;
 pub use model::CemModel;
 pub use params::{CemParams, Interval, Mode, NoInfo};
-pub use xai_core::optim::{Route, Status, Trial};
 pub use xai_core::tabular::Change;
+pub use xai_optim::{Route, Status, Trial};

@@ -1,6 +1,6 @@
 //! The models an explanation asks.
 
-use xai_core::{Access, Differentiable, Predictor};
+use xai_core::{Differentiable, ModelRef, Predictor};
 
 /// The model, and an autoencoder where there is one.
 ///
@@ -8,7 +8,7 @@ use xai_core::{Access, Differentiable, Predictor};
 #[derive(Clone, Copy)]
 pub struct CemModel<'m> {
     /// The model that decides.
-    pub model: Access<'m>,
+    pub model: ModelRef<'m>,
     /// From a row to a row like the training data; for [`gamma`](crate::CemParams::gamma) above 0. A black box is made
     /// differentiable by [`CentralDifference`](xai_core::CentralDifference).
     pub autoencoder: Option<&'m dyn Differentiable>,
@@ -18,18 +18,48 @@ impl<'m> CemModel<'m> {
     /// A model with gradients.
     #[must_use]
     pub fn white_box(model: &'m dyn Differentiable) -> Self {
-        CemModel { model: Access::WhiteBox(model), autoencoder: None }
+        CemModel { model: ModelRef::WhiteBox(model), autoencoder: None }
     }
 
     /// A model without: gradients are central differences, asked for in the calls that check points.
     #[must_use]
     pub fn black_box(model: &'m dyn Predictor) -> Self {
-        CemModel { model: Access::BlackBox(model), autoencoder: None }
+        CemModel { model: ModelRef::BlackBox(model), autoencoder: None }
     }
 
     /// The same model, with an autoencoder beside it.
     #[must_use]
     pub fn with_autoencoder(self, autoencoder: &'m dyn Differentiable) -> Self {
         CemModel { autoencoder: Some(autoencoder), ..self }
+    }
+}
+
+impl<'m> From<ModelRef<'m>> for CemModel<'m> {
+    fn from(model: ModelRef<'m>) -> Self {
+        CemModel { model, autoencoder: None }
+    }
+}
+
+impl<'m, P: Predictor> From<&'m P> for CemModel<'m> {
+    fn from(model: &'m P) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&'m (dyn Predictor + 'm)> for CemModel<'m> {
+    fn from(model: &'m (dyn Predictor + 'm)) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&'m (dyn Differentiable + 'm)> for CemModel<'m> {
+    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&CemModel<'m>> for CemModel<'m> {
+    fn from(model: &CemModel<'m>) -> Self {
+        *model
     }
 }

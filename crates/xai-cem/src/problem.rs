@@ -1,10 +1,10 @@
 //! Pertinent negatives and positives as points to search for.
 
 use ndarray::{Array1, Array2};
-use xai_core::optim::{
-    ConstrainedRows, Instance, Problem, keep_away, keep_toward, shrink_one_sided,
+use xai_core::{
+    BatchPlan, Differentiable, ModelRef, Result, Row, Rows, Run, Semantics, same_shape,
 };
-use xai_core::{Access, Batch, Differentiable, Result, Row, Rows, Run, Semantics, same_shape};
+use xai_optim::{ConstrainedRows, Instance, Problem, keep_away, keep_toward, shrink_one_sided};
 
 use crate::params::Mode;
 
@@ -145,7 +145,7 @@ impl Problem for Contrast<'_> {
             rows[instance].push(row);
         }
         let sizes: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let batch = Batch { sizes: &sizes, gradients: &sizes, n_features: self.n_columns() };
+        let batch = BatchPlan { sizes: &sizes, gradients: &sizes, n_features: self.n_columns() };
         let input = |run: usize, row: usize| {
             let mut input = Array1::zeros(self.n_columns());
             self.decode(run, &points.row(rows[run][row]), &mut input);
@@ -155,9 +155,9 @@ impl Problem for Contrast<'_> {
         // The derivative of gamma |A(q) - q|^2 is 2 gamma (J_A^T r - r) with r = A(q) - q.
         let residual =
             |run, row, outputs: &Row| (input(run, row) - outputs.view()) * (-2.0 * self.gamma);
-        Run::ask_together(
+        Run::query_batched(
             runs,
-            Access::WhiteBox(autoencoder),
+            ModelRef::WhiteBox(autoencoder),
             batch,
             |run, row, cells| cells.assign(&input(run, row)),
             |run, row, outputs| {

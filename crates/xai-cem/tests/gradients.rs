@@ -4,9 +4,9 @@
 
 use ndarray::{Array1, Array2, Axis};
 use serde::Deserialize;
-use xai_core::loss::{Hinge, Outputs};
-use xai_core::optim::{Asker, Instance, Problem, Question};
-use xai_core::{Access, CentralDifference, Differentiable, Row, Run};
+use xai_core::{CentralDifference, Differentiable, ModelRef, Row, Run};
+use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::{Evaluator, Instance, Problem, Question};
 use xai_testkit::{Digits, Fixture, reference};
 
 /// Rows probed at a fixed distance.
@@ -47,8 +47,8 @@ fn numeric_gradients_are_those_of_alibi() {
             let reading = Outputs::of(&outputs.row(0)).unwrap();
             let instances = [Instance::free(x.clone(), Hinge::other(reading, 0, 0.0))];
             let problem = Probed { n: x.len(), eps: case.eps };
-            let access = Access::BlackBox(&network);
-            let asker = Asker { access, problem: &problem, instances: &instances };
+            let access = ModelRef::BlackBox(&network);
+            let asker = Evaluator { access, problem: &problem, instances: &instances };
             for (output, expected) in gradients.iter().enumerate() {
                 let question = Question { instance: 0, point: x.clone(), gradient: true };
                 let answers = asker

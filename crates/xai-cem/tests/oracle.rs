@@ -210,7 +210,7 @@ fn a_flat_model_is_given_up_soon() {
         Ok(Array2::from_shape_fn((batch.nrows(), 2), |(_, class)| 0.4 + 0.2 * class as f64))
     };
     let data = build(upwards(), 3)
-        .explain(&CemModel::black_box(&flat), &array![0.1, 0.2, 0.3], Run::seeded(0))
+        .explain(CemModel::black_box(&flat), &array![0.1, 0.2, 0.3], Run::seeded(0))
         .unwrap()
         .data;
     assert_eq!((data.status, data.pn), (Status::GradientVanished, None));
@@ -230,7 +230,7 @@ fn a_step_has_no_gradient_and_is_found_all_the_same() {
         ..Default::default()
     };
     let data = build(params, 2)
-        .explain(&CemModel::black_box(&step), &array![-0.7, 0.3], Run::seeded(0))
+        .explain(CemModel::black_box(&step), &array![-0.7, 0.3], Run::seeded(0))
         .unwrap()
         .data;
     assert_eq!((data.status, data.route), (Status::Found, Some(Route::Sweep)));

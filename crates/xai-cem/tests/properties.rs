@@ -12,7 +12,9 @@ use ndarray::{Array1, Array2, Axis};
 use xai_cem::{CemData, CemModel, CemParams, Mode};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, PerFeature, Predictor, Row, Rows, Run, Runs, Seed, Stream};
+use xai_core::{
+    BoxError, Explainer, PerFeature, Predictor, Row, Rows, Run, RunConfig, Seed, Stream,
+};
 use xai_testkit::{Fixture, Linear, Network};
 
 fn number(stream: &mut Stream, from: f64, to: f64) -> f64 {
@@ -181,8 +183,7 @@ fn what_only_more_digits_would_decide_is_not_returned() {
         let params =
             CemParams { no_info_val: Some(PerFeature::Each(x.to_vec())), ..Default::default() };
         let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
-        let data =
-            explainer.explain(&CemModel::black_box(&model), &x, Run::seeded(0)).unwrap().data;
+        let data = explainer.explain(CemModel::black_box(&model), &x, Run::seeded(0)).unwrap().data;
         let Some(result) = data.pn else { continue };
         found += 1;
         let stored = result.mapv(|value| f64::from(single(value)));
@@ -213,8 +214,8 @@ fn neighbours_change_nothing() {
             let shuffled = rows.select(Axis(0), &order);
             let inputs: Vec<_> = shuffled.rows().into_iter().collect();
             let inputs: Vec<&Row> = inputs.iter().map(|row| &**row).collect();
-            let mut runs: Vec<Run<'_>> = order.iter().map(|_| Runs::seeded(0).run()).collect();
-            let together = explainer.compute_together(&view, &inputs, &mut runs).unwrap();
+            let mut runs: Vec<Run<'_>> = order.iter().map(|_| RunConfig::seeded(0).run()).collect();
+            let together = explainer.compute_batch(&view, &inputs, &mut runs).unwrap();
             for (data, &own) in together.into_iter().zip(&order) {
                 assert_eq!(data.unwrap(), alone[own]);
             }
@@ -252,9 +253,8 @@ fn a_batch_costs_the_calls_of_one_search() {
     let model = Counted { model: &fixture.network, calls: zero(), rows: zero() };
     let inputs: Vec<_> = rows.rows().into_iter().collect();
     let inputs: Vec<&Row> = inputs.iter().map(|row| &**row).collect();
-    let mut runs: Vec<Run<'_>> = inputs.iter().map(|_| Runs::seeded(0).run()).collect();
-    let data =
-        explainer.compute_together(&CemModel::black_box(&model), &inputs, &mut runs).unwrap();
+    let mut runs: Vec<Run<'_>> = inputs.iter().map(|_| RunConfig::seeded(0).run()).collect();
+    let data = explainer.compute_batch(CemModel::black_box(&model), &inputs, &mut runs).unwrap();
     let (calls, asked) = (model.calls.into_inner(), model.rows.into_inner());
     assert_eq!(asked, runs.iter().map(Run::queries).sum::<u64>());
     assert_eq!(asked, data.iter().map(|own| own.as_ref().unwrap().n_queries).sum::<u64>());

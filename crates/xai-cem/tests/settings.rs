@@ -99,7 +99,7 @@ fn instances_and_models_that_do_not_fit() {
     assert_eq!(named(params, &view), "target_interval");
     // A single score is no probability.
     let score = Linear::new(&[3.0, 1.0], 2.0);
-    assert_eq!(named(given(), &CemModel::white_box(&score)), "model");
+    assert_eq!(named(given(), CemModel::white_box(&score)), "model");
     // A widened range lets the instance be where it is.
     let params = CemParams { feature_range: narrow, widen_range: true, ..given() };
     let explainer = params.build(features()).unwrap();

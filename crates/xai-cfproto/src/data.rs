@@ -6,8 +6,8 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, Panel, Table, contrast, signed};
-use xai_core::optim::{Route, Status, Trial};
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
+use xai_optim::{Route, Status, Trial};
 
 /// The counterfactual of one instance. The field names are the JSON keys; those of alibi where it has the field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,13 +26,13 @@ pub struct CfProtoData {
     /// The class of the instance.
     pub orig_class: usize,
     /// What the model says of the instance: a number for each class, shape `(n_classes,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub orig_proba: Array1<f64>,
     /// The class whose prototype drew the search; `null` without prototypes.
     pub id_proto: Option<usize>,
     /// The instance, shape `(n_columns,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub instance: Array1<f64>,
     /// The shape of an image; `None` for a row of a table.
@@ -50,23 +50,23 @@ pub struct CfProtoData {
 #[serde(deny_unknown_fields)]
 pub struct Counterfactual {
     /// The row, shape `(n_columns,)`.
-    #[serde(rename = "X", with = "nested")]
+    #[serde(rename = "X", with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub x: Array1<f64>,
     /// The class that the model puts it in.
     pub class: usize,
     /// What the model says of it: a number for each class, shape `(n_classes,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub proba: Array1<f64>,
     /// The derivative at this row of what draws it beside the attack: the squared distance, the autoencoder and the
     /// prototype, by feature, shape `(n_features,)`. `null` where a budget forbade to ask for it.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub grads_graph: Option<Array1<f64>>,
     /// The derivative at this row of how far a wanted class is ahead, by feature, shape `(n_features,)`. `null` where a
     /// budget forbade to ask for it.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub grads_num: Option<Array1<f64>>,
     /// How far it is from the instance: `||d||^2 + beta ||d||_1` over the numbers of the features, at least 0.

@@ -4,15 +4,15 @@ use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
-use xai_core::loss::{Hinge, Outputs};
-use xai_core::optim::{
-    Asker, Candidate, Cost, Instance, Outcome, Question, SearchParams, Status, require_inside,
-    search,
-};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Input, Result, Row, Rows, Run, Semantics, Valid, Warning, require,
-    same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, Result, Row, Rows, Run, Semantics, Valid,
+    Warning, require, same_shape,
+};
+use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::{
+    Candidate, Cost, Evaluator, Instance, Outcome, Question, SearchParams, Status, require_inside,
+    search,
 };
 
 use crate::data::{CfProtoData, Change, Counterfactual};
@@ -32,7 +32,7 @@ use crate::space::{Codes, Origin, Space};
 ///
 /// # Source
 /// Van Looveren and Klaise 2021, "Interpretable counterfactual explanations guided by prototypes", with the search of
-/// [`xai_core::optim`].
+/// [`xai_optim`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct CfProto {
@@ -40,11 +40,11 @@ pub struct CfProto {
     features: Features,
     codes: Codes,
     /// The range by feature.
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     lower: Array1<f64>,
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     upper: Array1<f64>,
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     eps: Array1<f64>,
     /// The training rows as points, by class.
     rows: Option<Prototypes>,
@@ -61,11 +61,11 @@ struct Saved {
     params: Valid<CfProtoParams>,
     features: Features,
     codes: Codes,
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     lower: Array1<f64>,
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     upper: Array1<f64>,
-    #[serde(with = "xai_core::nested")]
+    #[serde(with = "xai_core::serde_arrays")]
     eps: Array1<f64>,
     rows: Option<Prototypes>,
     encodings: Option<Prototypes>,
@@ -100,7 +100,7 @@ impl TryFrom<Saved> for CfProto {
 impl CfProto {
     pub(crate) fn fit(
         params: Valid<CfProtoParams>,
-        model: &CfProtoModel<'_>,
+        model: CfProtoModel<'_>,
         train_data: &Rows,
         features: Features,
         run: &mut Run<'_>,
@@ -168,7 +168,7 @@ impl CfProto {
     }
 
     /// Whether the models that the search needs are there, before any of them is asked.
-    fn check_model(&self, model: &CfProtoModel<'_>) -> Result<()> {
+    fn check_model(&self, model: CfProtoModel<'_>) -> Result<()> {
         let gamma = self.params.gamma;
         let has = model.autoencoder.is_some();
         require(has || gamma <= 0.0, "gamma", "0 without an autoencoder", gamma)?;
@@ -253,7 +253,7 @@ impl CfProto {
     /// The search for several instances, whose model calls are shared.
     fn explain_all(
         &self,
-        model: &CfProtoModel<'_>,
+        model: CfProtoModel<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<CfProtoData>> {
@@ -270,7 +270,7 @@ impl CfProto {
             row.assign(x);
         }
         let predictor = model.model.predictor();
-        let access = xai_core::Access::BlackBox(predictor);
+        let access = xai_core::ModelRef::BlackBox(predictor);
         let answers = ask(runs, access, (&each, &rows), &|_, _| None)?;
         let answers: Vec<Array1<f64>> = answers.into_iter().map(|(outputs, _)| outputs).collect();
         let outputs = Outputs::of(&answers[0])?;
@@ -314,7 +314,7 @@ impl CfProto {
         };
         let ids = self.choose(&guided(&[]), runs, &mut guides)?;
         let problem = guided(&guides);
-        let asker = Asker { access: model.model, problem: &problem, instances: &instances };
+        let asker = Evaluator { access: model.model, problem: &problem, instances: &instances };
         let outcomes = search(asker, &self.search_params(), runs)?;
         let mut all = Vec::with_capacity(inputs.len());
         for (index, outcome) in outcomes.into_iter().enumerate() {
@@ -355,7 +355,7 @@ impl CfProto {
 
     fn data(
         &self,
-        asked: (&Guided<'_>, &Asker<'_>),
+        asked: (&Guided<'_>, &Evaluator<'_>),
         runs: &mut [Run<'_>],
         index: usize,
         (orig_proba, id_proto, outcome): (Array1<f64>, Option<usize>, Outcome),
@@ -391,7 +391,7 @@ impl CfProto {
     /// A point as a row, with its gradients where they can be paid for.
     fn record(
         &self,
-        (problem, asker): (&Guided<'_>, &Asker<'_>),
+        (problem, asker): (&Guided<'_>, &Evaluator<'_>),
         runs: &mut [Run<'_>],
         index: usize,
         candidate: &Candidate,
@@ -481,9 +481,13 @@ impl Explainer for CfProto {
     type Input = Row;
     type Model<'m> = CfProtoModel<'m>;
     type Data = CfProtoData;
-    const ABOUT: About =
-        About { name: "CounterfactualProto", kind: &["blackbox", "whitebox"], scope: &["local"] };
-    const TOGETHER: usize = 16;
+    const INFO: MethodInfo =
+        MethodInfo { name: "cfproto", kind: ModelKind::BlackBox, scope: &["local"] };
+    const MAX_BATCH: usize = 16;
+
+    fn kind(&self, model: Self::Model<'_>) -> ModelKind {
+        model.model.kind()
+    }
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -499,14 +503,14 @@ impl Explainer for CfProto {
         self.features.check("the input", &batch(x))
     }
 
-    fn compute(&self, model: &CfProtoModel<'_>, x: &Row, run: &mut Run<'_>) -> Result<CfProtoData> {
+    fn compute(&self, model: CfProtoModel<'_>, x: &Row, run: &mut Run<'_>) -> Result<CfProtoData> {
         let mut all = self.explain_all(model, &[x], std::slice::from_mut(run))?;
         Ok(all.pop().expect("one answer for one instance"))
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &CfProtoModel<'_>,
+        model: CfProtoModel<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<CfProtoData>>> {

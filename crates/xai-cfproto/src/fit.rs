@@ -2,9 +2,9 @@
 
 use ndarray::{Array1, Array2, Axis};
 use xai_core::constraints::BoundConstraints;
-use xai_core::loss::Outputs;
 use xai_core::tabular::{Features, Kind};
 use xai_core::{Predictor, Result, Rows, Run, Semantics, Valid, Warning, require};
+use xai_optim::loss::Outputs;
 
 use crate::distance::{CodedTable, DistanceType, Smoothing, abdm, mvdm};
 use crate::model::CfProtoModel;
@@ -72,7 +72,7 @@ pub(crate) fn unlearned(params: &CfProtoParams, features: &Features) -> Result<L
 /// What training rows say.
 pub(crate) fn learned(
     params: &Valid<CfProtoParams>,
-    model: &CfProtoModel<'_>,
+    model: CfProtoModel<'_>,
     rows: &Rows,
     features: &Features,
     run: &mut Run<'_>,

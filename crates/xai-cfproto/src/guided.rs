@@ -1,11 +1,11 @@
 //! The search space with what guides through it: an autoencoder, a prototype, and trust.
 
 use ndarray::{Array1, Array2};
-use xai_core::loss::Outputs;
-use xai_core::optim::shrink_one_sided;
-use xai_core::optim::{Instance, Problem};
-use xai_core::run::Batch;
-use xai_core::{Access, Differentiable, Predictor, Result, Row, Rows, Run, Semantics};
+use xai_core::run::BatchPlan;
+use xai_core::{Differentiable, ModelRef, Predictor, Result, Row, Rows, Run, Semantics};
+use xai_optim::loss::Outputs;
+use xai_optim::shrink_one_sided;
+use xai_optim::{Instance, Problem};
 
 use crate::prototype::{Prototypes, Source};
 use crate::space::Space;
@@ -125,7 +125,7 @@ impl Guided<'_> {
             self.space.decode(instances[own.0], &moved(own), &mut input);
         }
         let of: Vec<usize> = asked.iter().map(|(place, _)| instances[*place]).collect();
-        let access = Access::WhiteBox(term.model());
+        let access = ModelRef::WhiteBox(term.model());
         let answers = ask(runs, access, (&of, &inputs), &|row, outputs| {
             let (place, moved) = asked[row];
             moved.is_none().then(|| self.along(term, instances[place], &points.row(place), outputs))
@@ -233,7 +233,7 @@ impl Guided<'_> {
             self.space.decode(instance, &point, &mut input);
         }
         let encoder: &dyn Predictor = encoder;
-        let answers = ask(runs, Access::BlackBox(encoder), (instances, &inputs), &|_, _| None)?;
+        let answers = ask(runs, ModelRef::BlackBox(encoder), (instances, &inputs), &|_, _| None)?;
         Ok(answers.into_iter().map(|(outputs, _)| outputs).collect())
     }
 }
@@ -244,7 +244,7 @@ type Answer = (Array1<f64>, Option<Array1<f64>>);
 /// Asks a model about rows of several instances in shared calls; answers in the order of the rows.
 pub(crate) fn ask(
     runs: &mut [Run<'_>],
-    access: Access<'_>,
+    access: ModelRef<'_>,
     (instances, inputs): (&[usize], &Rows),
     along: &(dyn Fn(usize, &Row) -> Option<Array1<f64>> + Sync),
 ) -> Result<Vec<Answer>> {
@@ -253,9 +253,9 @@ pub(crate) fn ask(
         places[instance].push(place);
     }
     let sizes: Vec<usize> = places.iter().map(Vec::len).collect();
-    let batch = Batch { sizes: &sizes, gradients: &sizes, n_features: inputs.ncols() };
+    let batch = BatchPlan { sizes: &sizes, gradients: &sizes, n_features: inputs.ncols() };
     let mut answers: Vec<Option<Answer>> = vec![None; instances.len()];
-    Run::ask_together(
+    Run::query_batched(
         runs,
         access,
         batch,
@@ -345,7 +345,7 @@ impl Problem for Guided<'_> {
         if self.space.semantics == Semantics::Native {
             let limits = (&*instance.lower, &*instance.upper);
             let (center, scale) = (&instance.center, &instance.scale);
-            xai_core::optim::proximal(point, center, scale, threshold, limits);
+            xai_optim::proximal(point, center, scale, threshold, limits);
             return;
         }
         for (k, value) in point.iter_mut().enumerate() {

@@ -17,4 +17,4 @@ pub use data::{CfProtoData, Change, Counterfactual};
 pub use explainer::CfProto;
 pub use model::CfProtoModel;
 pub use params::CfProtoParams;
-pub use xai_core::optim::{Route, Status, Trial};
+pub use xai_optim::{Route, Status, Trial};

@@ -1,6 +1,6 @@
 //! The models that a counterfactual is made with.
 
-use xai_core::{Access, Differentiable, Predictor};
+use xai_core::{Differentiable, ModelRef, Predictor};
 
 /// The model that is explained, and the two that may guide the search.
 ///
@@ -19,7 +19,7 @@ use xai_core::{Access, Differentiable, Predictor};
 pub struct CfProtoModel<'m> {
     /// The model that is explained, with its own gradients or without: outputs for each class, or the probability of class
     /// 1 alone.
-    pub model: Access<'m>,
+    pub model: ModelRef<'m>,
     /// A model from rows to encodings, in whose space prototypes are near. It is differentiated.
     pub encoder: Option<&'m dyn Differentiable>,
     /// A model from rows to rows like those it was trained on. It is differentiated.
@@ -30,13 +30,13 @@ impl<'m> CfProtoModel<'m> {
     /// A model with gradients.
     #[must_use]
     pub fn white_box(model: &'m dyn Differentiable) -> Self {
-        CfProtoModel { model: Access::WhiteBox(model), encoder: None, autoencoder: None }
+        CfProtoModel { model: ModelRef::WhiteBox(model), encoder: None, autoencoder: None }
     }
 
     /// A model that is only asked for outputs.
     #[must_use]
     pub fn black_box(model: &'m dyn Predictor) -> Self {
-        CfProtoModel { model: Access::BlackBox(model), encoder: None, autoencoder: None }
+        CfProtoModel { model: ModelRef::BlackBox(model), encoder: None, autoencoder: None }
     }
 
     /// The same with an encoder.
@@ -49,5 +49,35 @@ impl<'m> CfProtoModel<'m> {
     #[must_use]
     pub fn with_autoencoder(self, autoencoder: &'m dyn Differentiable) -> Self {
         CfProtoModel { autoencoder: Some(autoencoder), ..self }
+    }
+}
+
+impl<'m> From<ModelRef<'m>> for CfProtoModel<'m> {
+    fn from(model: ModelRef<'m>) -> Self {
+        CfProtoModel { model, encoder: None, autoencoder: None }
+    }
+}
+
+impl<'m, P: Predictor> From<&'m P> for CfProtoModel<'m> {
+    fn from(model: &'m P) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&'m (dyn Predictor + 'm)> for CfProtoModel<'m> {
+    fn from(model: &'m (dyn Predictor + 'm)) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&'m (dyn Differentiable + 'm)> for CfProtoModel<'m> {
+    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
+        ModelRef::from(model).into()
+    }
+}
+
+impl<'m> From<&CfProtoModel<'m>> for CfProtoModel<'m> {
+    fn from(model: &CfProtoModel<'m>) -> Self {
+        *model
     }
 }

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::input::all_finite;
-use xai_core::{ParamError, Result, Row, Rows, nested, require, same_shape};
+use xai_core::{ParamError, Result, Row, Rows, require, same_shape, serde_arrays};
 
 /// The most dimensions in which a tree is built; in more it looks at nearly every point, and one pass is faster.
 const TREE_DIMENSIONS: usize = 20;
@@ -102,7 +102,7 @@ pub struct Neighbors {
 /// What is kept of the points; the tree follows from it.
 #[derive(Clone, Serialize, Deserialize)]
 struct Saved {
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     points: Array2<f64>,
     metric: Metric,
     leaf_size: usize,

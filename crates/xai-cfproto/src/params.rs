@@ -251,7 +251,7 @@ impl CfProtoParams {
     /// One query for each row, and one of the encoder.
     pub fn fit(
         self,
-        model: &CfProtoModel<'_>,
+        model: CfProtoModel<'_>,
         train_data: &Rows,
         features: Features,
         run: &mut Run<'_>,

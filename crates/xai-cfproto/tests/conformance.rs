@@ -86,7 +86,7 @@ fn categories_conform() {
         let params = CfProtoParams { widen_range: true, ..small() };
         let explainer =
             params.fit(&view, &coded(20, 0.3), features.clone(), &mut Run::seeded(0)).unwrap();
-        let white = matches!(view.model, xai_core::Access::WhiteBox(_));
+        let white = matches!(view.model, xai_core::ModelRef::WhiteBox(_));
         let view = if white { white_box } else { black_box };
         let suite = Suite { explainer: &explainer, view, model: &model, rows: coded(3, 0.7) };
         suite.run();

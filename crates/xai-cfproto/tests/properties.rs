@@ -9,7 +9,7 @@ use xai_cfproto::trust::TrustScoreParams;
 use xai_cfproto::{CfProtoModel, CfProtoParams, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Error, Explainer, Rows, Run, Runs, Seed, Semantics};
+use xai_core::{BoxError, Error, Explainer, Rows, Run, RunConfig, Seed, Semantics};
 use xai_testkit::{Logistic, Network, Probe, refused};
 
 /// A network of three inputs, or of those of the mixed table, with two outputs.
@@ -101,7 +101,7 @@ proptest! {
             // A model that says one class alone has no prototype of another.
             let explainer = fitted.unwrap();
             let rows = mixed_rows(3, seed + 1);
-            for (row, result) in rows.rows().into_iter().zip(explainer.explain_rows(&view, &rows, &Runs::seeded(0))) {
+            for (row, result) in rows.rows().into_iter().zip(explainer.explain_many(&view, &rows, &RunConfig::seeded(0))) {
                 let data = match result {
                     Ok(explanation) => explanation.data,
                     Err(Error::Param(error)) => {
@@ -165,7 +165,7 @@ fn eight_together_are_eight_alone() {
     let params = CfProtoParams { use_kdtree: true, theta: 1.0, widen_range: true, ..quick() };
     let rows = mixed_rows(8, 77);
     let explainer = params.fit(&view, &train, mixed(), &mut Run::seeded(0)).unwrap();
-    let together = explainer.explain_rows(&view, &rows, &Runs::seeded(3));
+    let together = explainer.explain_many(&view, &rows, &RunConfig::seeded(3));
     for (row, together) in rows.rows().into_iter().zip(together) {
         let alone = explainer.explain(&view, &row, Run::seeded(3)).unwrap();
         assert_eq!(together.unwrap().to_json().unwrap(), alone.to_json().unwrap());
@@ -183,7 +183,7 @@ fn instances_share_the_models_calls() {
         let explainer = CfProtoParams::default().build(Features::unnamed(4).unwrap()).unwrap();
         let view = CfProtoModel::black_box(&probe);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let results = pool.install(|| explainer.explain_rows(&view, &rows, &Runs::seeded(0)));
+        let results = pool.install(|| explainer.explain_many(&view, &rows, &RunConfig::seeded(0)));
         assert!(results.iter().all(|result| result.as_ref().unwrap().data.cf.is_some()));
         probe.calls()
     };

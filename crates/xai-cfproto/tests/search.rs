@@ -94,14 +94,12 @@ fn the_references_threshold_overshoots() {
         ..Default::default()
     };
     let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
-    let cf =
-        explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
+    let cf = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
     close(&cf.x, &array![0.094_374, 0.853_813], 2e-6);
     // With momentum the path depends on the last bit; what it finds is at most a fifth too far.
     let params = CfProtoParams { momentum: true, ..params };
     let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
-    let cf =
-        explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
+    let cf = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
     assert!((0.9195..1.2 * 0.9195).contains(&cf.distance), "{}", cf.distance);
 }
 
@@ -169,8 +167,8 @@ fn without_an_attack_every_step_costs_one_query() {
         ..Default::default()
     };
     let probe = Probe::new(&logistic);
-    let explainer = one_prototype(params, &CfProtoModel::black_box(&logistic));
-    explain(&explainer, &CfProtoModel::black_box(&probe), &array![1.0, 0.5]);
+    let explainer = one_prototype(params, CfProtoModel::black_box(&logistic));
+    explain(&explainer, CfProtoModel::black_box(&probe), &array![1.0, 0.5]);
     // The instance twice, each step, the answer, and its gradient between four rows beside the row itself.
     assert!(probe.queries() <= 1000 + 3 + 5, "{}", probe.queries());
 }
@@ -379,7 +377,7 @@ fn figures_are_tables_with_bars_or_images() {
     let figure = |shape: Option<Vec<usize>>| {
         let params = CfProtoParams { shape, ..Default::default() };
         let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
-        let data = explain(&explainer, &CfProtoModel::white_box(&logistic), &array![1.0, 0.5]);
+        let data = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]);
         (data.figure().panels, data.cf.unwrap().x)
     };
     let (panels, _) = figure(None);

@@ -9,7 +9,7 @@ use ndarray::{Array2, s};
 use toml::Spanned;
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Error, Explainer, Explanation, Runs, Seed};
+use xai_core::{Error, Explainer, Explanation, RunConfig, Seed};
 
 use crate::data::{Data, Needs};
 use crate::failure::Failure;
@@ -51,7 +51,7 @@ pub enum Outcome {
     },
 }
 
-/// Runs a job file.
+/// RunConfig a job file.
 ///
 /// # Errors
 /// [`Failure::Input`] for a wrong job, table, parameter or model file, before any model call; [`Failure::Run`] when
@@ -153,15 +153,10 @@ impl<M: Method> Prepared<M> {
         progress: ProgressMode,
         sink: &mut dyn Sink<M::Data>,
     ) -> Result<Outcome, Failure> {
-        let runs = Runs::seeded(self.seed);
+        let runs = RunConfig::seeded(self.seed);
         drive(self.range.clone(), &[], progress, sink, |take| {
             M::with_view(&self.model, |model| {
-                self.explainer.explain_each(model, &self.rows, &runs, &mut |index, mut result| {
-                    if let (Ok(explanation), Some(seen)) = (&mut result, M::sees(&self.model)) {
-                        explanation.meta.kind = vec![seen.to_owned()];
-                    }
-                    take(index, result)
-                });
+                self.explainer.explain_many_with(model, &self.rows, &runs, take);
             });
         })
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use toml::Spanned;
-use xai_core::{Access, Differentiable, ParamError, Predictor, require};
+use xai_core::{Differentiable, ModelRef, ParamError, Predictor, require};
 #[cfg(feature = "gradients")]
 use xai_onnx::OnnxNetwork;
 use xai_onnx::{OnnxError, OnnxModel};
@@ -31,20 +31,11 @@ enum Explained {
 impl GuidedModel {
     /// The model as a search sees it.
     #[must_use]
-    pub fn access(&self) -> Access<'_> {
+    pub fn access(&self) -> ModelRef<'_> {
         match &self.model {
-            Explained::BlackBox(model) => Access::BlackBox(model),
+            Explained::BlackBox(model) => ModelRef::BlackBox(model),
             #[cfg(feature = "gradients")]
-            Explained::WhiteBox(network) => Access::WhiteBox(network),
-        }
-    }
-
-    /// The same in the words of `meta`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self.access() {
-            Access::BlackBox(_) => "blackbox",
-            Access::WhiteBox(_) => "whitebox",
+            Explained::WhiteBox(network) => ModelRef::WhiteBox(network),
         }
     }
 

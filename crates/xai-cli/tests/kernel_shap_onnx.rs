@@ -4,7 +4,7 @@
 
 use ndarray::Axis;
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Runs};
+use xai_core::{Explainer, RunConfig};
 use xai_onnx::{OnnxModel, OnnxOptions};
 use xai_shap::{KernelShapParams, Link, NSamples, sum_columns};
 use xai_testkit::KernelShapCase;
@@ -36,7 +36,7 @@ fn check(case: KernelShapCase) {
     } else {
         0.0
     };
-    let results = explainer.explain_rows(&model, &case.instances, &Runs::seeded(0));
+    let results = explainer.explain_many(&model, &case.instances, &RunConfig::seeded(0));
     assert_eq!(results.len(), case.shap_values.len_of(Axis(1)));
     let (starts, lengths) = (&case.explain.cat_vars_start_idx, &case.explain.cat_vars_enc_dim);
     for (instance, result) in results.into_iter().enumerate() {

@@ -7,11 +7,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::decision::OutputReading;
 use crate::error::{Error, Result};
+use crate::model::ModelKind;
 
 /// The schema this version writes and reads.
 ///
-/// Names and nesting of `meta` and `data` follow alibi where alibi has the field; everything else is an addition.
+/// A document of this schema may have fields that this version does not know; readers ignore them.
 pub const SCHEMA: &str = "xai-explanation/1";
 
 /// The library's version, as explanations carry it; a LAPACK build says so, since it can move the last bits.
@@ -35,11 +37,11 @@ pub struct Explanation<D> {
 /// Where an explanation comes from: enough to make it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
-    /// The method, for instance `KernelShap`.
+    /// The method, as in job files: `kernel-shap`.
     pub name: String,
-    /// What the method sees of the model: `blackbox` or `whitebox`.
+    /// What was used of the model: its outputs alone (`blackbox`), or its gradients as well (`whitebox`).
     #[serde(rename = "type")]
-    pub kind: Vec<String>,
+    pub kind: ModelKind,
     /// `classification` or `regression`, for methods that tell them apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
@@ -54,16 +56,20 @@ pub struct Meta {
     pub seed: String,
     /// Rows the model was asked for.
     pub queries: u64,
-    /// Doubts, in the order they arose.
+    /// How the model's outputs were read as decisions, and whether that was set, declared by the model or assumed; for
+    /// methods that read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputReading>,
+    /// Warnings, in the order they arose.
     pub warnings: Vec<Warning>,
 }
 
-/// A doubt about a result: never printed, always here.
+/// A warning attached to a result: never printed, always here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// A stable code, `method.reason`.
     pub code: String,
-    /// A sentence for people.
+    /// A sentence.
     pub message: String,
 }
 

@@ -1,9 +1,11 @@
 //! What an explainer can be asked about.
 
-use ndarray::Dimension;
+use std::borrow::Borrow;
+
+use ndarray::{ArrayBase, ArrayRef, ArrayView1, Data, Dimension, Ix2};
 
 use crate::error::{Error, Result};
-use crate::model::Row;
+use crate::model::{Row, Rows};
 
 /// One thing to explain: a [`Row`] of numbers or a text.
 pub trait Input {
@@ -42,14 +44,106 @@ impl Input for str {
     }
 }
 
+/// Many things to explain: the rows of a matrix, or a list of texts.
+pub trait Inputs<I: ?Sized>: Sync {
+    /// One of them, borrowed.
+    type View<'i>: Borrow<I>
+    where
+        Self: 'i;
+
+    /// How many there are.
+    fn n_inputs(&self) -> usize;
+
+    /// The one at an index below [`n_inputs`](Self::n_inputs).
+    fn input(&self, index: usize) -> Self::View<'_>;
+}
+
+/// A row of a matrix.
+pub struct RowView<'r>(ArrayView1<'r, f64>);
+
+impl Borrow<Row> for RowView<'_> {
+    fn borrow(&self) -> &Row {
+        &self.0
+    }
+}
+
+impl Inputs<Row> for Rows {
+    type View<'i> = RowView<'i>;
+
+    fn n_inputs(&self) -> usize {
+        self.nrows()
+    }
+
+    fn input(&self, index: usize) -> RowView<'_> {
+        RowView(self.row(index))
+    }
+}
+
+impl<S: Data<Elem = f64> + Sync> Inputs<Row> for ArrayBase<S, Ix2> {
+    type View<'i>
+        = RowView<'i>
+    where
+        S: 'i;
+
+    fn n_inputs(&self) -> usize {
+        self.nrows()
+    }
+
+    fn input(&self, index: usize) -> RowView<'_> {
+        RowView(self.row(index))
+    }
+}
+
+impl<T: AsRef<str> + Sync> Inputs<str> for [T] {
+    type View<'i>
+        = &'i str
+    where
+        T: 'i;
+
+    fn n_inputs(&self) -> usize {
+        self.len()
+    }
+
+    fn input(&self, index: usize) -> &str {
+        self[index].as_ref()
+    }
+}
+
+impl<T: AsRef<str> + Sync> Inputs<str> for Vec<T> {
+    type View<'i>
+        = &'i str
+    where
+        T: 'i;
+
+    fn n_inputs(&self) -> usize {
+        self.len()
+    }
+
+    fn input(&self, index: usize) -> &str {
+        self[index].as_ref()
+    }
+}
+
+impl<T: AsRef<str> + Sync, const N: usize> Inputs<str> for [T; N] {
+    type View<'i>
+        = &'i str
+    where
+        T: 'i;
+
+    fn n_inputs(&self) -> usize {
+        N
+    }
+
+    fn input(&self, index: usize) -> &str {
+        self[index].as_ref()
+    }
+}
+
 /// Requires that every number of an array is finite.
 ///
 /// # Errors
 /// [`Error::NotFinite`] with the index of the first number that is not.
-pub fn all_finite<D: Dimension>(
-    what: &'static str,
-    array: &ndarray::ArrayRef<f64, D>,
-) -> Result<()> {
+pub fn all_finite<D: Dimension>(what: &'static str, array: &ArrayRef<f64, D>) -> Result<()> {
     // The sum of finite numbers may overflow, but a sum that is finite has no other terms: one fast pass suffices.
     if array.sum().is_finite() {
         return Ok(());

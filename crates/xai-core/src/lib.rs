@@ -1,34 +1,43 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "candle")]
-pub mod candle;
+mod batching;
+mod budget;
+mod closure;
 pub mod constraints;
+pub mod decision;
 pub mod error;
 pub mod explainer;
 pub mod explanation;
 pub mod figure;
+mod gradient;
 pub mod input;
-mod interval;
 pub mod linalg;
-pub mod loss;
 pub mod model;
-pub mod nested;
-pub mod optim;
+pub mod observer;
 pub mod parallel;
 pub mod params;
 pub mod rng;
 pub mod run;
+pub mod serde_arrays;
 pub mod tabular;
 
+pub use budget::Budget;
+pub use closure::{
+    BatchFunction, FunctionModel, IntoOutputRow, IntoOutputs, OfBatch, OfRow, per_row, predictor,
+    text_predictor,
+};
+pub use decision::{InInterval, Output, OutputNames, Reading};
 pub use error::{Error, Result, same_shape};
-pub use explainer::{About, Explainer, Runs};
+pub use explainer::{Explainer, MethodInfo, RunConfig};
 pub use explanation::{Explanation, Meta, Stop, Warning};
 pub use figure::Figure;
-pub use input::Input;
-pub use interval::InInterval;
+pub use gradient::CentralDifference;
+pub use input::{Input, Inputs};
 pub use model::{
-    Access, BoxError, CentralDifference, Cut, Differentiable, Paths, Predictor, Row, Rows,
+    BlackBox, BoxError, Differentiable, ModelKind, ModelRef, Paths, Predictor, Row, Rows, Side,
+    Split, WhiteBox, sum_along_paths,
 };
+pub use observer::{Event, InputObserver, Observer};
 pub use params::{ParamError, Params, PerFeature, Semantics, Valid, require};
 pub use rng::{Seed, Stream};
-pub use run::{Batch, Budget, Event, Observer, Run};
+pub use run::{BatchPlan, Run};

@@ -1,8 +1,10 @@
 //! The model, seen from outside: a batch in, a matrix of outputs out.
 
-use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis, s};
+use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::run::rows_per_call;
+use crate::decision::Output;
 
 /// One instance, shape `(n_features,)`, in the units of the features.
 pub type Row = ArrayRef1<f64>;
@@ -37,6 +39,23 @@ pub trait Predictor<X: ?Sized = Rows>: Sync {
     /// The number of columns the model expects, when it knows; a batch of another width is then refused
     /// before the model is called. Default `None`.
     fn n_features(&self) -> Option<usize> {
+        None
+    }
+
+    /// What the outputs mean, where the model says so: methods whose setting is [`Output::Auto`] read them like this.
+    /// Default `None`.
+    fn output(&self) -> Option<Output> {
+        None
+    }
+
+    /// Names of the classes in the order of the outputs, where the model has them. Default `None`.
+    fn class_names(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// The same model with its gradients, where it has them. Default `None`. Searches that work with either take them
+    /// when they are there; [`ModelRef::black_box`] hides them.
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
         None
     }
 }
@@ -117,45 +136,169 @@ pub trait Differentiable: Predictor {
         sum_along_paths(self, paths, max_points)
     }
 
-    /// The model cut in two at a layer it knows by this name: the body from its inputs to the layer, the head from there
-    /// to its outputs. Default `None`: no layer has a name.
-    ///
-    /// With `at_inputs` the cut is in front of the layer, otherwise behind it.
-    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
-        let _ = (layer, at_inputs);
+    /// The model in two parts, split at a layer that it knows by this name: the body from its inputs to the layer, the
+    /// head from there to its outputs. Default `None`: no layer has a name.
+    fn split_at(&self, layer: &str, side: Side) -> Option<Split<'_>> {
+        let _ = (layer, side);
         None
     }
 }
 
-/// A model as a search sees it: with its own gradients, or with those that a search takes from its outputs.
+/// A model with its gradients or without, for methods that work with either.
 ///
+/// Any reference to a predictor becomes one: with gradients where [`Predictor::differentiable`] gives them, as a black
+/// box otherwise.
 /// A search that checks rows anyway gets numeric gradients of a black box in the calls that check, which
-/// [`CentralDifference`] cannot.
+/// [`CentralDifference`](crate::CentralDifference) cannot.
 #[derive(Clone, Copy)]
-pub enum Access<'m> {
+pub enum ModelRef<'m> {
     /// Gradients are vector-Jacobian products of the model.
     WhiteBox(&'m dyn Differentiable),
     /// Gradients are central differences of its outputs.
     BlackBox(&'m dyn Predictor),
 }
 
-impl<'m> Access<'m> {
+impl<'m> ModelRef<'m> {
+    /// The model as a black box, whether or not it has gradients.
+    #[must_use]
+    pub fn black_box(model: &'m dyn Predictor) -> Self {
+        ModelRef::BlackBox(model)
+    }
+
+    /// The model with its gradients.
+    #[must_use]
+    pub fn white_box(model: &'m dyn Differentiable) -> Self {
+        ModelRef::WhiteBox(model)
+    }
+
     /// The model without its gradients.
     #[must_use]
     pub fn predictor(self) -> &'m dyn Predictor {
         match self {
-            Access::WhiteBox(model) => model,
-            Access::BlackBox(model) => model,
+            ModelRef::WhiteBox(model) => model,
+            ModelRef::BlackBox(model) => model,
+        }
+    }
+
+    /// Whether the model's own gradients are used.
+    #[must_use]
+    pub fn kind(self) -> ModelKind {
+        match self {
+            ModelRef::WhiteBox(_) => ModelKind::WhiteBox,
+            ModelRef::BlackBox(_) => ModelKind::BlackBox,
         }
     }
 }
 
-/// [`Differentiable::path_vjp`] with all points in memory.
+impl<'m, P: Predictor> From<&'m P> for ModelRef<'m> {
+    fn from(model: &'m P) -> Self {
+        model.differentiable().map_or(ModelRef::BlackBox(model), ModelRef::WhiteBox)
+    }
+}
+
+impl<'m> From<&ModelRef<'m>> for ModelRef<'m> {
+    fn from(model: &ModelRef<'m>) -> Self {
+        *model
+    }
+}
+
+impl<'m> From<&'m (dyn Predictor + 'm)> for ModelRef<'m> {
+    fn from(model: &'m (dyn Predictor + 'm)) -> Self {
+        model.differentiable().map_or(ModelRef::BlackBox(model), ModelRef::WhiteBox)
+    }
+}
+
+impl<'m> From<&'m (dyn Differentiable + 'm)> for ModelRef<'m> {
+    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
+        ModelRef::WhiteBox(model)
+    }
+}
+
+/// A model as a black box: what methods take that ask for outputs alone.
+///
+/// Any reference to a predictor becomes one, so that calls read `explainer.explain(&model, &row, run)`.
+pub struct BlackBox<'m, X: ?Sized = Rows>(&'m dyn Predictor<X>);
+
+impl<'m, X: ?Sized> BlackBox<'m, X> {
+    /// The model.
+    #[must_use]
+    pub fn predictor(self) -> &'m dyn Predictor<X> {
+        self.0
+    }
+}
+
+impl<X: ?Sized> Clone for BlackBox<'_, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<X: ?Sized> Copy for BlackBox<'_, X> {}
+
+impl<'m, X: ?Sized, P: Predictor<X>> From<&'m P> for BlackBox<'m, X> {
+    fn from(model: &'m P) -> Self {
+        BlackBox(model)
+    }
+}
+
+impl<'m, X: ?Sized> From<&'m (dyn Predictor<X> + 'm)> for BlackBox<'m, X> {
+    fn from(model: &'m (dyn Predictor<X> + 'm)) -> Self {
+        BlackBox(model)
+    }
+}
+
+impl<'m> From<&'m (dyn Differentiable + 'm)> for BlackBox<'m> {
+    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
+        BlackBox(model)
+    }
+}
+
+/// A model with gradients: what methods take that cannot do without.
+///
+/// Any reference to a differentiable model becomes one; a black box becomes one through
+/// [`CentralDifference`](crate::CentralDifference).
+#[derive(Clone, Copy)]
+pub struct WhiteBox<'m>(&'m dyn Differentiable);
+
+impl<'m> WhiteBox<'m> {
+    /// The model.
+    #[must_use]
+    pub fn differentiable(self) -> &'m dyn Differentiable {
+        self.0
+    }
+}
+
+impl<'m, D: Differentiable> From<&'m D> for WhiteBox<'m> {
+    fn from(model: &'m D) -> Self {
+        WhiteBox(model)
+    }
+}
+
+impl<'m> From<&'m (dyn Differentiable + 'm)> for WhiteBox<'m> {
+    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
+        WhiteBox(model)
+    }
+}
+
+/// What a method uses of a model, as `meta.type` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// Outputs alone.
+    BlackBox,
+    /// Outputs and gradients.
+    WhiteBox,
+}
+
+/// The provided [`Differentiable::path_vjp`], for models that override it and fall back to it.
+///
+/// # Errors
+/// Those of the model, and gradients of another shape than the points.
 #[allow(
     clippy::disallowed_methods,
     reason = "a model calls itself; Run counts n_points * vjp_queries for each row"
 )]
-pub(crate) fn sum_along_paths<M: Differentiable + ?Sized>(
+pub fn sum_along_paths<M: Differentiable + ?Sized>(
     model: &M,
     paths: &Paths<'_>,
     max_points: usize,
@@ -203,119 +346,19 @@ pub struct Paths<'a> {
     pub cotangent: &'a Rows,
 }
 
-/// A model in two parts; see [`Differentiable::cut`].
-pub struct Cut<'m> {
+/// A side of a layer; see [`Differentiable::split_at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// In front of the layer: the head begins with it.
+    Before,
+    /// Behind the layer: the body ends with it.
+    After,
+}
+
+/// A model in two parts; see [`Differentiable::split_at`].
+pub struct Split<'m> {
     /// From the model's inputs to the layer.
     pub body: Box<dyn Predictor + 'm>,
     /// From the layer to the model's outputs.
     pub head: Box<dyn Differentiable + 'm>,
-}
-
-/// A black box differentiated by central differences.
-///
-/// Written out by the caller and never chosen silently: the numeric gradient of a tree ensemble is zero almost
-/// everywhere.
-///
-/// # Cost
-/// `2 * n_features` model queries per row.
-///
-/// # Source
-/// `(f(x + h) - f(x - h)) / 2h` with `h = step * max(1, |x|)` per coordinate; the quotient is taken over the step that
-/// the floating-point grid really allowed.
-/// The references use one absolute step whatever the size of `x`, which loses all digits on large columns.
-pub struct CentralDifference<'m> {
-    model: &'m dyn Predictor,
-    step: f64,
-}
-
-impl<'m> CentralDifference<'m> {
-    /// The relative step that balances truncation and rounding, the cube root of the machine epsilon (6.1e-6).
-    pub const STEP: f64 = 6.055_454_452_393_343e-6;
-
-    /// Differentiates `model` with the default [`STEP`](Self::STEP).
-    #[must_use]
-    pub fn new(model: &'m dyn Predictor) -> Self {
-        CentralDifference { model, step: Self::STEP }
-    }
-
-    /// Differentiates `model` with another relative step, finite and above 0.
-    ///
-    /// # Errors
-    /// [`Error::Param`](crate::Error::Param) when `step` is not finite and above 0.
-    pub fn with_step(model: &'m dyn Predictor, step: f64) -> crate::Result<Self> {
-        crate::params::require(
-            0.0 < step && step < f64::INFINITY,
-            "step",
-            "finite and above 0",
-            step,
-        )?;
-        Ok(CentralDifference { model, step })
-    }
-}
-
-impl Predictor for CentralDifference<'_> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a wrapper hands the batch it was given to the model it wraps"
-    )]
-    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
-        self.model.predict(batch)
-    }
-
-    fn max_batch(&self) -> usize {
-        self.model.max_batch()
-    }
-
-    fn n_features(&self) -> Option<usize> {
-        self.model.n_features()
-    }
-}
-
-impl Differentiable for CentralDifference<'_> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a wrapper calls the model it wraps; Run counts 2 * n_features for it"
-    )]
-    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
-        let (n_rows, n_features) = batch.dim();
-        let mut gradient = Array2::zeros((n_rows, n_features));
-        let size = rows_per_call(self.model, n_features);
-        // Pairs (x + h e_j, x - h e_j) stay in one block of probes, so that a block holds whole coordinates.
-        let (n_coordinates, pairs) = (n_rows * n_features, (size / 2).max(1));
-        for first in (0..n_coordinates).step_by(pairs) {
-            let block = first..(first + pairs).min(n_coordinates);
-            let place = |coordinate: usize| (coordinate / n_features, coordinate % n_features);
-            let mut probes = Array2::zeros((2 * block.len(), n_features));
-            for (k, (row, column)) in block.clone().map(place).enumerate() {
-                let h = self.step * batch[[row, column]].abs().max(1.0);
-                for (probe, h) in [(2 * k, h), (2 * k + 1, -h)] {
-                    probes.row_mut(probe).assign(&batch.row(row));
-                    probes[[probe, column]] += h;
-                }
-            }
-            let mut outputs = Array2::zeros((probes.nrows(), cotangent.ncols()));
-            // One call, or two for a model that takes a single row.
-            for (probes, mut outputs) in probes
-                .axis_chunks_iter(Axis(0), size)
-                .zip(outputs.axis_chunks_iter_mut(Axis(0), size))
-            {
-                let answer = self.model.predict(&probes)?;
-                if answer.dim() != outputs.dim() {
-                    let (got, expected) = (answer.dim(), outputs.dim());
-                    return Err(format!("outputs have shape {got:?}, expected {expected:?}").into());
-                }
-                outputs.assign(&answer);
-            }
-            for (k, (row, column)) in block.map(place).enumerate() {
-                let taken = probes[[2 * k, column]] - probes[[2 * k + 1, column]];
-                let change = &outputs.slice(s![2 * k, ..]) - &outputs.slice(s![2 * k + 1, ..]);
-                gradient[[row, column]] = change.dot(&cotangent.index_axis(Axis(0), row)) / taken;
-            }
-        }
-        Ok(gradient)
-    }
-
-    fn vjp_queries(&self, n_features: usize) -> u64 {
-        2 * n_features as u64
-    }
 }

@@ -17,7 +17,7 @@ use crate::params::ParamError;
 /// its own seed and the result does not depend on the order of the work.
 ///
 /// Prints as the number it was made from, or as 64 hexadecimal digits for a derived seed; reads back from both.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
 
 /// Word position from which children are cut: far beyond what a stream's own reader can reach.

@@ -1,89 +1,39 @@
-//! One run of one explainer: its seed, its budget, and the only door to the model.
+//! One run of one explainer: its seed, its budget, and the only place that calls the model.
 
 use std::ops::{ControlFlow, Range};
 
 use ndarray::{Array1, Array2, s};
 
+use crate::batching::{Parts, rows_per_call};
+use crate::budget::Budget;
+use crate::decision::{OutputReading, Reading};
 use crate::error::{Error, Result, same_shape};
 use crate::explanation::{Stop, Warning};
 use crate::input::all_finite;
 use crate::model::{Differentiable, Paths, Predictor, Rows};
+use crate::observer::{Event, InputObserver, Observer, RunObserver};
 use crate::parallel;
 use crate::rng::Seed;
 
-mod lanes;
+mod query;
 
-pub use lanes::Batch;
-
-/// What happens during a run, for progress bars and logs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// The run begins.
-    Started {
-        /// The method's name.
-        method: &'a str,
-    },
-    /// Some work is done.
-    Step {
-        /// Steps done, in the method's own unit.
-        done: u64,
-        /// Steps in all, when known.
-        total: Option<u64>,
-    },
-    /// The answer is there.
-    Finished {
-        /// Rows the model was asked for.
-        queries: u64,
-    },
-}
-
-/// Watches a run and may stop it. Implemented for closures.
-pub trait Observer {
-    /// Is told of an event; `Break` ends the run at the next clean point.
-    fn on(&mut self, event: Event<'_>) -> ControlFlow<()>;
-}
-
-impl<F: FnMut(Event<'_>) -> ControlFlow<()>> Observer for F {
-    fn on(&mut self, event: Event<'_>) -> ControlFlow<()> {
-        self(event)
-    }
-}
-
-/// Limits on what a run may cost.
-///
-/// A method ends with its best answer so far where it has one, and with [`Error::Stopped`] or [`Error::Budget`] where
-/// it has none.
-#[derive(Clone, Copy, Default)]
-pub struct Budget<'b> {
-    /// The most rows the model may be asked for, for each explanation. Default `None`: no limit.
-    pub queries: Option<u64>,
-    /// Says when the time is up or the caller has cancelled. Default `None`: never.
-    ///
-    /// The clock is the caller's: `let start = Instant::now(); let late = || start.elapsed() > limit;`.
-    /// A run that is cut by the clock may differ from one that is not; all else stays reproducible.
-    pub expired: Option<&'b (dyn Fn() -> bool + Sync)>,
-}
+pub use query::BatchPlan;
 
 /// Calls in one wave of [`Run::stream`]: the most that run side by side.
 /// A constant, so that the places where a run can stop do not depend on the number of threads.
 const CALLS_PER_WAVE: usize = 8;
 
-/// The most numbers in one batch, 4 MiB of them, unless [`MIN_ROWS`] rows hold more.
-const MAX_NUMBERS: usize = 1 << 19;
-
-/// A batch below this many rows wastes most models.
-const MIN_ROWS: usize = 16;
-
-/// What one explanation needs besides its data: seed, budget, observer, and the only door to the model.
+/// What one explanation needs besides its data: seed, budget, observer, and the only place that calls the model.
 pub struct Run<'o> {
     seed: Seed,
     /// The seed before the input's own took its place.
     shared_seed: Seed,
     budget: Budget<'o>,
-    observer: Option<&'o mut dyn Observer>,
+    observer: Option<RunObserver<'o>>,
     queries: u64,
     warnings: Vec<Warning>,
+    /// How the outputs were read, where the method reads them as decisions.
+    output: Option<OutputReading>,
     /// A request to stop that came with the last rows of a stream, for the next one.
     stopped: Option<Stop>,
 }
@@ -100,21 +50,33 @@ impl<'o> Run<'o> {
             observer: None,
             queries: 0,
             warnings: Vec::new(),
+            output: None,
             stopped: None,
         }
     }
 
     /// The same run under a budget.
     #[must_use]
-    pub fn within(mut self, budget: Budget<'o>) -> Self {
+    pub fn with_budget(mut self, budget: Budget<'o>) -> Self {
         self.budget = budget;
         self
     }
 
-    /// The same run, watched.
+    /// The same run, observed.
     #[must_use]
-    pub fn observed(mut self, observer: &'o mut dyn Observer) -> Self {
-        self.observer = Some(observer);
+    pub fn with_observer(mut self, observer: &'o mut dyn Observer) -> Self {
+        self.observer = Some(RunObserver::One(observer));
+        self
+    }
+
+    /// The same run, observed as that of one of many inputs.
+    #[must_use]
+    pub(crate) fn with_input_observer(
+        mut self,
+        index: usize,
+        observer: &'o dyn InputObserver,
+    ) -> Self {
+        self.observer = Some(RunObserver::OfInput(index, observer));
         self
     }
 
@@ -134,7 +96,7 @@ impl<'o> Run<'o> {
     /// Whether the run may be told to stop before its work is done: it has an observer or a clock.
     #[must_use]
     pub fn can_stop(&self) -> bool {
-        self.observer.is_some() || self.budget.expired.is_some()
+        self.observer.is_some() || self.budget.can_expire()
     }
 
     /// Rows the model was asked for so far.
@@ -149,7 +111,12 @@ impl<'o> Run<'o> {
         self.budget.queries.map(|limit| limit.saturating_sub(self.queries))
     }
 
-    /// Records a doubt in the explanation's `meta.warnings`, once for each code.
+    /// Records in `meta.output` how the model's outputs were read.
+    pub fn record_output(&mut self, reading: &Reading) {
+        self.output.get_or_insert_with(|| reading.to_meta());
+    }
+
+    /// Attaches a warning to the explanation (`meta.warnings`), once for each code.
     pub fn warn(&mut self, code: &str, message: impl Into<String>) {
         if self.warnings.iter().all(|warning| warning.code != code) {
             self.warnings.push(Warning { code: code.to_owned(), message: message.into() });
@@ -163,7 +130,7 @@ impl<'o> Run<'o> {
         {
             return ControlFlow::Break(Stop::Observer);
         }
-        if self.budget.expired.is_some_and(|expired| expired()) {
+        if self.budget.is_expired() {
             return ControlFlow::Break(Stop::Deadline);
         }
         ControlFlow::Continue(())
@@ -207,7 +174,7 @@ impl<'o> Run<'o> {
     ///
     /// # Errors
     /// [`Error::Stopped`] when the budget forbids so many rows.
-    pub fn recall(&mut self, n_rows: u64) -> Result<()> {
+    pub fn charge_cached(&mut self, n_rows: u64) -> Result<()> {
         self.charge(n_rows)
     }
 
@@ -263,7 +230,7 @@ impl<'o> Run<'o> {
         mut fold: impl FnMut(usize, &Rows) -> Result<()>,
     ) -> Result<()> {
         let (n_rows, n_features) = shape;
-        Run::stream_together(
+        Run::stream_batched(
             std::slice::from_mut(self),
             model,
             (&[n_rows], n_features),
@@ -285,7 +252,7 @@ impl<'o> Run<'o> {
     ///
     /// # Cost
     /// One query per row; memory for eight batches.
-    pub fn stream_together(
+    pub fn stream_batched(
         runs: &mut [Run<'_>],
         model: &dyn Predictor,
         shape: (&[usize], usize),
@@ -348,7 +315,7 @@ impl<'o> Run<'o> {
     ///
     /// # Cost
     /// [`Differentiable::vjp_queries`] per row: 1 for a white box, `2 * n_features` for central differences.
-    #[allow(clippy::disallowed_methods, reason = "this is the door")]
+    #[allow(clippy::disallowed_methods, reason = "the only place that calls the model")]
     pub fn vjp(
         &mut self,
         model: &dyn Differentiable,
@@ -419,7 +386,7 @@ impl<'o> Run<'o> {
         max_points: usize,
     ) -> Result<Array2<f64>> {
         let n_rows = paths.from.nrows();
-        Run::path_vjp_together(std::slice::from_mut(self), &[n_rows], model, paths, max_points)
+        Run::path_vjp_batched(std::slice::from_mut(self), &[n_rows], model, paths, max_points)
     }
 
     /// As [`path_vjp`](Self::path_vjp) for several runs, whose lines share the calls; `sizes` holds the number of lines
@@ -431,8 +398,8 @@ impl<'o> Run<'o> {
     ///
     /// # Cost
     /// As [`path_vjp`](Self::path_vjp); each run counts its own lines and tells its own observer.
-    #[allow(clippy::disallowed_methods, reason = "this is the door")]
-    pub fn path_vjp_together(
+    #[allow(clippy::disallowed_methods, reason = "the only place that calls the model")]
+    pub fn path_vjp_batched(
         runs: &mut [Run<'_>],
         sizes: &[usize],
         model: &dyn Differentiable,
@@ -501,53 +468,28 @@ impl<'o> Run<'o> {
     }
 
     /// Gives the run the seed of its input.
-    pub(crate) fn rekey(&mut self, fingerprint: u64) {
+    pub(crate) fn reseed(&mut self, fingerprint: u64) {
         self.seed = self.shared_seed.child(fingerprint);
     }
 
-    pub(crate) fn into_warnings(self) -> Vec<Warning> {
-        self.warnings
+    /// Begins the work anew, as after a shared call that failed. What the model was asked stays counted.
+    pub(crate) fn restart(&mut self) {
+        self.warnings.clear();
+        self.output = None;
+        self.stopped = None;
+    }
+
+    /// What `meta` says of the run.
+    pub(crate) fn into_provenance(self) -> Provenance {
+        Provenance { seed: self.shared_seed, output: self.output, warnings: self.warnings }
     }
 }
 
-/// Rows of several runs, one after the other.
-struct Parts {
-    /// Where each part starts, and at the end where the last one ends.
-    starts: Vec<usize>,
-}
-
-impl Parts {
-    fn new(sizes: &[usize]) -> Self {
-        let mut starts = vec![0];
-        for size in sizes {
-            starts.push(starts[starts.len() - 1] + size);
-        }
-        Parts { starts }
-    }
-
-    fn n_rows(&self) -> usize {
-        self.starts[self.starts.len() - 1]
-    }
-
-    /// The parts that have rows in a range of the whole, with the range of their own rows.
-    fn of(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let first = self.starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
-        let overlap = move |part: usize| {
-            let (start, end) = (self.starts[part], self.starts[part + 1]);
-            (part, rows.start.max(start) - start..rows.end.min(end).max(start) - start)
-        };
-        let last = self.starts.len() - 1;
-        (first..last)
-            .map(overlap)
-            .take_while(|(_, own)| own.start <= own.end)
-            .filter(|(_, own)| !own.is_empty())
-    }
-}
-
-/// The most rows of this width that one call carries.
-pub(crate) fn rows_per_call(model: &dyn Predictor, n_features: usize) -> usize {
-    let fitting = (MAX_NUMBERS / n_features.max(1)).max(MIN_ROWS);
-    model.max_batch().clamp(1, fitting.max(1))
+/// What `meta` says of a run.
+pub(crate) struct Provenance {
+    pub(crate) seed: Seed,
+    pub(crate) output: Option<OutputReading>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// The outputs of all rows, asked for side by side in calls of `size` rows.
@@ -569,7 +511,7 @@ fn in_calls(
 }
 
 /// One call; `rows` are the places of the batch in the whole, for messages.
-#[allow(clippy::disallowed_methods, reason = "this is the door")]
+#[allow(clippy::disallowed_methods, reason = "the only place that calls the model")]
 fn call_model<X: ?Sized>(
     model: &dyn Predictor<X>,
     batch: &X,

@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 use xai_core::explanation::{SCHEMA, VERSION};
 use xai_core::{
-    About, BoxError, Budget, Error, Event, Explainer, Input, Predictor, Result, Row, Rows, Run,
-    Runs, Seed, Stop, Warning,
+    BlackBox, BoxError, Budget, Error, Event, Explainer, Input, MethodInfo, ModelKind, Predictor,
+    Result, Row, Rows, Run, RunConfig, Seed, Stop, Warning,
 };
 
 /// The model's first output, and a random number, which tells whose seed it was.
@@ -28,9 +28,10 @@ struct ToyData {
 
 impl Explainer for Toy {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = ToyData;
-    const ABOUT: About = About { name: "Toy", kind: &["blackbox"], scope: &["local", "toy"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "Toy", kind: ModelKind::BlackBox, scope: &["local", "toy"] };
 
     fn params(&self) -> &impl Serialize {
         self
@@ -40,7 +41,7 @@ impl Explainer for Toy {
         Some("regression".to_owned())
     }
 
-    fn compute(&self, model: &Self::Model<'_>, x: &Row, run: &mut Run<'_>) -> Result<ToyData> {
+    fn compute(&self, model: Self::Model<'_>, x: &Row, run: &mut Run<'_>) -> Result<ToyData> {
         let batch = Array2::from_shape_fn((self.repeat, x.len()), |(_, column)| x[column]);
         let output = run.output(model, &batch, 0)?[0];
         for code in ["toy.doubt", "toy.other", "toy.doubt"] {
@@ -106,7 +107,7 @@ fn numbers_that_are_not_finite_are_refused_before_any_call() {
             events += 1;
             ControlFlow::Continue(())
         };
-        let run = Run::seeded(0).observed(&mut observer);
+        let run = Run::seeded(0).with_observer(&mut observer);
         let error =
             Toy { repeat: 1 }.explain(&model(&calls), &array![1.0, value], run).unwrap_err();
         assert_eq!(error.to_string(), format!("the input must be finite, got {text} at [1]"));
@@ -130,16 +131,19 @@ fn an_observer_sees_the_run_and_may_end_it_at_its_start() {
         }
     };
     let x = array![1.0, 2.5];
-    assert_eq!(explain(&x, Run::seeded(7).observed(&mut observer)), explain(&x, Run::seeded(7)));
+    assert_eq!(
+        explain(&x, Run::seeded(7).with_observer(&mut observer)),
+        explain(&x, Run::seeded(7))
+    );
     assert_eq!(told, [r#"Started { method: "Toy" }"#, "Finished { queries: 3 }"]);
 
     let calls = AtomicU64::new(0);
     let mut observer = |_: Event<'_>| ControlFlow::Break(());
-    let run = Run::seeded(7).observed(&mut observer);
+    let run = Run::seeded(7).with_observer(&mut observer);
     let stopped = Toy { repeat: 1 }.explain(&model(&calls), &x, run);
     assert!(matches!(stopped, Err(Error::Stopped(Stop::Observer))), "{stopped:?}");
     let expired = || true;
-    let run = Run::seeded(7).within(Budget { queries: None, expired: Some(&expired) });
+    let run = Run::seeded(7).with_budget(Budget::cancelled_by(&expired));
     let stopped = Toy { repeat: 1 }.explain(&model(&calls), &x, run);
     assert!(matches!(stopped, Err(Error::Stopped(Stop::Deadline))), "{stopped:?}");
     assert_eq!(calls.into_inner(), 0);
@@ -150,13 +154,14 @@ fn texts_are_explained_as_rows_are() {
     struct Words;
     impl Explainer for Words {
         type Input = str;
-        type Model<'m> = dyn Predictor<[String]> + 'm;
+        type Model<'m> = BlackBox<'m, [String]>;
         type Data = (usize, u64);
-        const ABOUT: About = About { name: "Words", kind: &[], scope: &[] };
+        const INFO: MethodInfo =
+            MethodInfo { name: "Words", kind: ModelKind::BlackBox, scope: &[] };
         fn params(&self) -> &impl Serialize {
             &()
         }
-        fn compute(&self, _: &Self::Model<'_>, x: &str, run: &mut Run<'_>) -> Result<(usize, u64)> {
+        fn compute(&self, _: Self::Model<'_>, x: &str, run: &mut Run<'_>) -> Result<(usize, u64)> {
             Ok((x.split(' ').count(), run.seed().stream().bits()))
         }
     }
@@ -238,7 +243,8 @@ fn many_rows_are_explained_as_one_by_one() {
     let one = |row: &Row| toy.explain(&model(&calls), row, Run::seeded(9));
     let expected = lines(x.outer_iter().map(|row| one(&row)).collect());
     for n_threads in [1, 2, 8] {
-        let got = on_threads(n_threads, || toy.explain_rows(&model(&calls), &x, &Runs::seeded(9)));
+        let got =
+            on_threads(n_threads, || toy.explain_many(&model(&calls), &x, &RunConfig::seeded(9)));
         assert_eq!(lines(got), expected);
     }
     // A row that fails costs no other row its explanation, and equal rows have equal ones.
@@ -249,31 +255,38 @@ fn many_rows_are_explained_as_one_by_one() {
     }
     // Nor does it matter where the rows stand, or beside which.
     let shuffled = x.slice(ndarray::s![..;-3, ..]);
-    let got = lines(toy.explain_rows(&model(&calls), &shuffled, &Runs::seeded(9)));
+    let got = lines(toy.explain_many(&model(&calls), &shuffled, &RunConfig::seeded(9)));
     assert!(got.iter().eq(expected.iter().rev().step_by(3)));
     // Another seed is another answer.
-    let other = lines(toy.explain_rows(&model(&calls), &x, &Runs::seeded(10)));
+    let other = lines(toy.explain_many(&model(&calls), &x, &RunConfig::seeded(10)));
     assert_ne!(other[0], expected[0]);
-    assert!(toy.explain_rows(&model(&calls), &Array2::zeros((0, 2)), &Runs::seeded(9)).is_empty());
+    assert!(
+        toy.explain_many(&model(&calls), &Array2::zeros((0, 2)), &RunConfig::seeded(9)).is_empty()
+    );
 }
 
 #[test]
 fn rows_are_delivered_in_order_until_the_sink_has_enough() {
     let (x, toy, calls) = (many(), Toy { repeat: 1 }, AtomicU64::new(0));
-    let expected = lines(toy.explain_rows(&model(&calls), &x, &Runs::seeded(9)));
+    let expected = lines(toy.explain_many(&model(&calls), &x, &RunConfig::seeded(9)));
     for n_threads in [1, 2, 8] {
         for enough in [1, 2, 14, 49, 50, 51] {
             let (calls, delivered) = on_threads(n_threads, || {
                 let (calls, mut delivered) = (AtomicU64::new(0), Vec::new());
-                toy.explain_each(&model(&calls), &x, &Runs::seeded(9), &mut |row, result| {
-                    assert_eq!(row, delivered.len());
-                    delivered.push(result);
-                    if delivered.len() == enough {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
-                });
+                toy.explain_many_with(
+                    &model(&calls),
+                    &x,
+                    &RunConfig::seeded(9),
+                    &mut |row, result| {
+                        assert_eq!(row, delivered.len());
+                        delivered.push(result);
+                        if delivered.len() == enough {
+                            ControlFlow::Break(())
+                        } else {
+                            ControlFlow::Continue(())
+                        }
+                    },
+                );
                 (calls.into_inner(), lines(delivered))
             });
             assert_eq!(delivered, expected[..enough.min(50)]);
@@ -287,10 +300,10 @@ fn rows_are_delivered_in_order_until_the_sink_has_enough() {
 #[test]
 fn each_row_has_the_whole_budget() {
     let (x, calls) = (array![[1.0], [2.0]], AtomicU64::new(0));
-    let runs = |queries| Runs::seeded(9).within(Budget { queries: Some(queries), expired: None });
+    let runs = |queries| RunConfig::seeded(9).with_budget(Budget::queries(queries));
     let toy = Toy { repeat: 3 };
-    assert!(toy.explain_rows(&model(&calls), &x, &runs(3)).iter().all(Result::is_ok));
-    for result in toy.explain_rows(&model(&calls), &x, &runs(2)) {
+    assert!(toy.explain_many(&model(&calls), &x, &runs(3)).iter().all(Result::is_ok));
+    for result in toy.explain_many(&model(&calls), &x, &runs(2)) {
         assert!(matches!(result, Err(Error::Stopped(Stop::Budget))), "{result:?}");
     }
     assert_eq!(calls.into_inner(), 2);

@@ -7,11 +7,11 @@ use schemars::schema_for;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xai_core::explanation::{SCHEMA, VERSION};
-use xai_core::{Error, Explanation, Meta, Seed, Stop, Warning, nested};
+use xai_core::{Error, Explanation, Meta, Seed, Stop, Warning, serde_arrays};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Data {
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     shap_values: Array1<f64>,
     stop: Stop,
 }

@@ -101,7 +101,7 @@ fn gradients_have_their_closed_form() {
 #[test]
 fn wrong_questions_are_refused() {
     let model = Powers::new(weights(), 2, 4);
-    let mut run = Run::seeded(0).within(Budget { queries: Some(9), expired: None });
+    let mut run = Run::seeded(0).with_budget(Budget::queries(9));
     let check = |result: Result<Array2<f64>>, expected: &str| {
         assert_eq!(result.unwrap_err().to_string(), expected);
     };

@@ -113,14 +113,14 @@ fn several_runs_pay_for_their_own_lines() {
     let model = Square::default();
     let mut runs: Vec<Run<'_>> = (0..3).map(Run::seeded).collect();
     let own = paths(&from, &to, &cotangent);
-    let sums = Run::path_vjp_together(&mut runs, &[4, 0, 2], &model, &own, 100).unwrap();
+    let sums = Run::path_vjp_batched(&mut runs, &[4, 0, 2], &model, &own, 100).unwrap();
     assert_eq!(sums, expected(&from, &to, &cotangent));
     assert_eq!(runs.iter().map(Run::queries).collect::<Vec<_>>(), [12, 0, 6]);
     assert_eq!(model.sizes(), [18]);
     // One budget that forbids its lines, and nothing is asked.
-    let budget = Budget { queries: Some(5), expired: None };
-    let mut runs = [Run::seeded(0), Run::seeded(1).within(budget)];
-    let result = Run::path_vjp_together(&mut runs, &[4, 2], &model, &own, 100);
+    let budget = Budget::queries(5);
+    let mut runs = [Run::seeded(0), Run::seeded(1).with_budget(budget)];
+    let result = Run::path_vjp_batched(&mut runs, &[4, 2], &model, &own, 100);
     assert!(matches!(result, Err(Error::Stopped(Stop::Budget))));
     assert_eq!((runs[0].queries(), model.sizes()), (0, vec![18]));
 }
@@ -140,7 +140,7 @@ fn a_stop_comes_before_the_next_call() {
     let (from, to, cotangent) = lines(2);
     let model = Square::default();
     let mut observer = |_: Event<'_>| ControlFlow::Break(());
-    let mut run = Run::seeded(0).observed(&mut observer);
+    let mut run = Run::seeded(0).with_observer(&mut observer);
     let own = paths(&from, &to, &cotangent);
     // What is done is handed over.
     assert!(run.path_vjp(&model, &own, 10).is_ok());

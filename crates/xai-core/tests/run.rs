@@ -64,7 +64,7 @@ fn rows(n_rows: usize, n_features: usize) -> Array2<f64> {
     Array2::from_shape_fn((n_rows, n_features), |(i, j)| i as f64 / if j == 0 { 1.0 } else { 3.0 })
 }
 
-/// Runs in a pool of so many threads; without the feature `rayon` the pool has nothing to do.
+/// RunConfig in a pool of so many threads; without the feature `rayon` the pool has nothing to do.
 fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap().install(work)
 }
@@ -220,7 +220,7 @@ fn another_width_is_refused_before_the_model_is_called() {
 #[test]
 fn a_budget_is_never_overdrawn() {
     let model = Probe::new(4);
-    let mut run = Run::seeded(0).within(Budget { queries: Some(9), expired: None });
+    let mut run = Run::seeded(0).with_budget(Budget::queries(9));
     let over = |result: Result<Array2<f64>>| {
         assert!(matches!(result, Err(Error::Stopped(Stop::Budget))), "{result:?}");
     };
@@ -247,8 +247,8 @@ fn a_report_says_who_asked_to_stop() {
             if observer_breaks { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let expired = || late;
-        let budget = Budget { queries: None, expired: Some(&expired) };
-        let mut run = Run::seeded(0).within(budget).observed(&mut observer);
+        let budget = Budget::cancelled_by(&expired);
+        let mut run = Run::seeded(0).with_budget(budget).with_observer(&mut observer);
         assert_eq!(run.report(Event::Step { done: 1, total: None }), expected);
         assert_eq!(told, ["Step { done: 1, total: None }"]);
     }
@@ -283,7 +283,7 @@ fn stream(model: &Probe, n_rows: usize, stop_at: usize, budget: Budget<'_>) -> S
         steps.push(done);
         if steps.len() == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let mut run = Run::seeded(0).within(budget).observed(&mut observer);
+    let mut run = Run::seeded(0).with_budget(budget).with_observer(&mut observer);
     let fill = |first: usize, block: &mut Rows| {
         for (row, mut cells) in block.outer_iter_mut().enumerate() {
             cells.assign(&x.row(first + row));
@@ -345,7 +345,7 @@ fn a_stream_ends_at_the_step_that_says_so() {
         // The clock is asked as often as the observer.
         let asked = AtomicU64::new(0);
         let expired = || asked.fetch_add(1, Ordering::Relaxed) + 1 == step as u64;
-        let late = Budget { queries: None, expired: Some(&expired) };
+        let late = Budget::cancelled_by(&expired);
         let got = stream(&Probe::new(10), 1000, 0, late);
         let error = "stopped before there was an answer: the time was up";
         assert_eq!(got.error.as_deref(), stopped(error));
@@ -357,7 +357,7 @@ fn a_stream_ends_at_the_step_that_says_so() {
 fn a_stop_that_comes_with_the_last_rows_ends_the_next_stream() {
     let model = Probe::new(10);
     let mut observer = |_: Event<'_>| ControlFlow::Break(());
-    let mut run = Run::seeded(0).observed(&mut observer);
+    let mut run = Run::seeded(0).with_observer(&mut observer);
     let mut stream = || run.stream(&model, (5, 1), |_, _| {}, |_, _| Ok(()));
     assert!(stream().is_ok());
     assert!(matches!(stream(), Err(Error::Stopped(Stop::Observer))));

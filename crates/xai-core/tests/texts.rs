@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use ndarray::{Array2, array};
 use serde::Serialize;
 use xai_core::{
-    About, BoxError, Budget, Error, Explainer, Predictor, Result, Run, Runs, Seed, Stop,
+    BlackBox, BoxError, Budget, Error, Explainer, MethodInfo, ModelKind, Predictor, Result, Run,
+    RunConfig, Seed, Stop,
 };
 
 /// The number of characters of each text, in calls of three; the sizes of the calls are kept.
@@ -67,7 +68,7 @@ fn the_door_checks_what_comes_through() {
 #[test]
 fn a_budget_counts_texts() {
     let model = Lengths::default();
-    let mut run = Run::seeded(0).within(Budget { queries: Some(3), expired: None });
+    let mut run = Run::seeded(0).with_budget(Budget::queries(3));
     run.predict_texts(&model, &texts(&["a", "b"])).unwrap();
     let error = run.predict_texts(&model, &texts(&["c", "d"])).unwrap_err();
     assert!(matches!(error, Error::Stopped(Stop::Budget)));
@@ -80,10 +81,11 @@ struct Toy;
 
 impl Explainer for Toy {
     type Input = str;
-    type Model<'m> = dyn Predictor<[String]> + 'm;
+    type Model<'m> = BlackBox<'m, [String]>;
     type Data = (f64, u64);
-    const ABOUT: About = About { name: "Toy", kind: &["blackbox"], scope: &["local"] };
-    const TOGETHER: usize = 4;
+    const INFO: MethodInfo =
+        MethodInfo { name: "Toy", kind: ModelKind::BlackBox, scope: &["local"] };
+    const MAX_BATCH: usize = 4;
 
     fn params(&self) -> &impl Serialize {
         self
@@ -106,7 +108,7 @@ fn many_texts_are_explained_as_each_alone() {
     for threads in [1, 2, 8] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let model = Lengths::default();
-        let results = pool.install(|| Toy.explain_texts(&model, &all, &Runs::seeded(4)));
+        let results = pool.install(|| Toy.explain_many(&model, &all, &RunConfig::seeded(4)));
         for (text, result) in all.iter().zip(results) {
             let alone = Toy.explain(&Lengths::default(), text, Run::seeded(4)).unwrap();
             let together = result.unwrap();
@@ -120,10 +122,15 @@ fn many_texts_are_explained_as_each_alone() {
 fn results_of_texts_come_in_order_and_can_be_stopped() {
     let all = texts(&["a", "broken", "nan", "bb", "ccc", "d"]);
     let mut seen = Vec::new();
-    Toy.explain_each_text(&Lengths::default(), &all, &Runs::seeded(0), &mut |place, result| {
-        seen.push((place, result.map(|own| own.data.0).ok()));
-        if place == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    Toy.explain_many_with(
+        &Lengths::default(),
+        &all,
+        &RunConfig::seeded(0),
+        &mut |place, result| {
+            seen.push((place, result.map(|own| own.data.0).ok()));
+            if place == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    );
     let expected = [Some(1.0), None, None, Some(2.0), Some(3.0)];
     assert_eq!(seen, expected.into_iter().enumerate().collect::<Vec<_>>());
 }

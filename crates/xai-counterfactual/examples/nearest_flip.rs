@@ -8,10 +8,10 @@ use std::error::Error;
 
 use ndarray::{Array2, Axis, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::Status;
 use xai_core::tabular::Features;
-use xai_core::{Access, BoxError, Differentiable, Explainer, Predictor, Rows, Run, Runs};
+use xai_core::{BoxError, Differentiable, Explainer, ModelRef, Predictor, Rows, Run, RunConfig};
 use xai_counterfactual::{CounterfactualParams, DistanceFn, TargetClass};
+use xai_optim::Status;
 
 // ANCHOR: model
 /// The probability of an approved loan, by income, debt and age: a single output is the probability of class 1.
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
     let explainer = params.clone().build(features.clone())?;
     let x = array![30.0, 6.0, 40.0];
-    let data = explainer.explain(&Access::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
+    let data = explainer.explain(ModelRef::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
 
     let cf = data.cf.as_ref().ok_or("no counterfactual")?;
     assert_eq!((data.orig_class, cf.class), (0, 1));
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let constraints = Constraints { features: rules.into(), max_changes: None };
     let constrained = CounterfactualParams { constraints, ..params.clone() };
     let data = constrained.build(features.clone())?.explain(
-        &Access::WhiteBox(&Loan),
+        ModelRef::WhiteBox(&Loan),
         &x,
         Run::seeded(0),
     )?;
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = |batch: &Rows| {
         Ok(batch.map_axis(Axis(1), |row| decide(row[0], row[1])).insert_axis(Axis(1)))
     };
-    for result in scaled.explain_rows(&Access::BlackBox(&model), &train, &Runs::seeded(0)) {
+    for result in scaled.explain_many(ModelRef::BlackBox(&model), &train, &RunConfig::seeded(0)) {
         println!("{}", result?.data.reason);
     }
     // ANCHOR_END: scaled
@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let constraints = Constraints { features: worse.into(), max_changes: None };
     let target_class = TargetClass::Class(1);
     let params = CounterfactualParams { constraints, target_class, ..params };
-    let data = params.build(features)?.explain(&Access::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
+    let data = params.build(features)?.explain(ModelRef::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
     assert_eq!(data.status, Status::RangeInfeasible);
     // ANCHOR_END: nothing
     println!("{}", data.reason);

@@ -6,9 +6,9 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, Panel, Table, contrast, signed};
-use xai_core::optim::{Route, Status};
 use xai_core::tabular::Change;
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
+use xai_optim::{Route, Status};
 
 /// The counterfactual of one instance. The field names are the JSON keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ pub struct CounterfactualData {
     /// The weights of the distance that were tried.
     pub lambdas: Vec<Lambda>,
     /// The instance, shape `(n_columns,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub instance: Array1<f64>,
     /// Names of the features.
@@ -57,7 +57,7 @@ pub struct CounterfactualData {
 #[serde(deny_unknown_fields)]
 pub struct CounterfactualRecord {
     /// The row, shape `(n_columns,)`.
-    #[serde(rename = "X", with = "nested")]
+    #[serde(rename = "X", with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub x: Array1<f64>,
     /// Its distance from the instance, at least 0.
@@ -70,7 +70,7 @@ pub struct CounterfactualRecord {
     /// The most probable class, the first of equals.
     pub class: usize,
     /// The probabilities of the classes, shape `(n_classes,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub proba: Array1<f64>,
     /// `(p - target_proba)^2 + lambda * distance` with the probability `p` of the target class, lambda counting as 0

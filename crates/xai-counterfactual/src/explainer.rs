@@ -4,15 +4,15 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
-use xai_core::loss::{self, Hinge, Outputs, SquaredError};
-use xai_core::optim::{
-    Answer, Asker, Candidate, ConstrainedRows, Cost, Descended, Instance, Outcome, Problem,
-    Question, Route, SearchParams, Status, complete, require_inside,
-};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Access, Batch, Error, Explainer, Input, Result, Row, Rows, Run, Semantics, Stop, Valid,
-    Warning, nested, require, same_shape,
+    BatchPlan, Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Result, Row, Rows, Run,
+    Semantics, Stop, Valid, Warning, require, same_shape, serde_arrays,
+};
+use xai_optim::loss::{self, Hinge, Outputs, SquaredError};
+use xai_optim::{
+    Answer, Candidate, ConstrainedRows, Cost, Descended, Evaluator, Instance, Outcome, Problem,
+    Question, Route, SearchParams, Status, complete, require_inside,
 };
 
 use crate::data::CounterfactualData;
@@ -24,7 +24,7 @@ use crate::reference::Search;
 /// The closest row to which the model gives a wanted probability of a class. Made by [`CounterfactualParams::build`] or
 /// [`fit`](CounterfactualParams::fit).
 ///
-/// The model is a white box or a black box as [`Access`] says.
+/// The model is a white box or a black box as [`ModelRef`] says.
 ///
 /// # Cost
 /// Two queries for the instance, and a gradient. Then at most [`max_iter`](CounterfactualParams::max_iter) rounds of
@@ -42,10 +42,10 @@ pub struct Counterfactual {
     params: Valid<CounterfactualParams>,
     features: Features,
     /// What a change of 1 counts in each column, for distances that training rows scale.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     scales: Option<Array1<f64>>,
     /// Training rows that may be of a wanted class, shape `(n_rows, n_columns)`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     rows: Option<Array2<f64>>,
     warnings: Vec<Warning>,
     #[serde(skip)]
@@ -57,10 +57,10 @@ pub struct Counterfactual {
 struct Saved {
     params: Valid<CounterfactualParams>,
     features: Features,
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     scales: Option<Array1<f64>>,
     /// Training rows that may be of a wanted class, shape `(n_rows, n_columns)`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     rows: Option<Array2<f64>>,
     warnings: Vec<Warning>,
 }
@@ -233,7 +233,7 @@ impl Counterfactual {
     /// The model's outputs for the instances.
     fn outputs(
         &self,
-        model: Access<'_>,
+        model: ModelRef<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Array1<f64>>> {
@@ -241,10 +241,10 @@ impl Counterfactual {
         let gradients = vec![0; inputs.len()];
         let n_features = self.features.n_columns();
         let mut answers = Vec::with_capacity(inputs.len());
-        Run::ask_together(
+        Run::query_batched(
             runs,
-            Access::BlackBox(model.predictor()),
-            Batch { sizes: &sizes, gradients: &gradients, n_features },
+            ModelRef::BlackBox(model.predictor()),
+            BatchPlan { sizes: &sizes, gradients: &gradients, n_features },
             |run, _, cells| cells.assign(inputs[run]),
             |_, _, _| None,
             |_, _, outputs, _| {
@@ -258,7 +258,7 @@ impl Counterfactual {
     /// All instances in shared calls.
     fn natively(
         &self,
-        model: Access<'_>,
+        model: ModelRef<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<CounterfactualData>> {
@@ -272,7 +272,7 @@ impl Counterfactual {
             instances.push(self.instance(&rows, index, hinge));
             losses.push(loss);
         }
-        let asker = Asker { access: model, problem: &rows, instances: &instances };
+        let asker = Evaluator { access: model, problem: &rows, instances: &instances };
         let (params, cost) = (&*self.params, self.cost());
         let trails = Descent { asker, params, losses: &losses, cost, eps }.run(runs)?;
         let descended = trails.iter().map(Trail::descended).collect();
@@ -304,7 +304,7 @@ impl Counterfactual {
     /// target. `runs` is the instance's alone.
     fn towards_rows(
         &self,
-        model: Access<'_>,
+        model: ModelRef<'_>,
         (x, hinge): (&Row, &Hinge),
         outcome: Outcome,
         runs: &mut [Run<'_>],
@@ -330,10 +330,10 @@ impl Counterfactual {
             let outcome = Outcome { status: Status::Budget, stop: Some(stop), ..outcome };
             Ok(TowardsRows { outcome, none_of: None })
         };
-        if !Asker::affords(&runs[0], questions.len() as u64) {
+        if !Evaluator::affords(&runs[0], questions.len() as u64) {
             return stopped(Stop::Budget, outcome);
         }
-        let asker = Asker { access: model, problem: &space, instances: &instances };
+        let asker = Evaluator { access: model, problem: &space, instances: &instances };
         let answers = match asker.ask(runs, &questions, &|_, _| None) {
             Err(Error::Stopped(stop)) => return stopped(stop, outcome),
             answers => answers?,
@@ -366,7 +366,7 @@ impl Counterfactual {
     /// One instance in the reference's order.
     fn as_the_reference(
         &self,
-        model: Access<'_>,
+        model: ModelRef<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<CounterfactualData> {
@@ -434,11 +434,15 @@ fn median(column: &ArrayView1<'_, f64>) -> f64 {
 
 impl Explainer for Counterfactual {
     type Input = Row;
-    type Model<'m> = Access<'m>;
+    type Model<'m> = ModelRef<'m>;
     type Data = CounterfactualData;
-    const ABOUT: About =
-        About { name: "Counterfactual", kind: &["blackbox", "whitebox"], scope: &["local"] };
-    const TOGETHER: usize = 16;
+    const INFO: MethodInfo =
+        MethodInfo { name: "counterfactual", kind: ModelKind::BlackBox, scope: &["local"] };
+    const MAX_BATCH: usize = 16;
+
+    fn kind(&self, model: Self::Model<'_>) -> ModelKind {
+        model.kind()
+    }
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -459,17 +463,17 @@ impl Explainer for Counterfactual {
 
     fn compute(
         &self,
-        model: &Access<'_>,
+        model: ModelRef<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<CounterfactualData> {
-        let results = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+        let results = self.compute_batch(model, &[x], std::slice::from_mut(run))?;
         results.into_iter().next().expect("one result for one input")
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &Access<'_>,
+        model: ModelRef<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<CounterfactualData>>> {
@@ -477,9 +481,9 @@ impl Explainer for Counterfactual {
             runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
         }
         if self.params.semantics == Semantics::Native {
-            return Ok(self.natively(*model, inputs, runs)?.into_iter().map(Ok).collect());
+            return Ok(self.natively(model, inputs, runs)?.into_iter().map(Ok).collect());
         }
-        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.as_the_reference(*model, x, run);
+        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.as_the_reference(model, x, run);
         Ok(inputs.iter().zip(runs.iter_mut()).map(alone).collect())
     }
 }

@@ -1,11 +1,11 @@
 //! The descent of the native semantics: Adam in lanes, one for each instance and weight lambda of the distance.
 
 use ndarray::{Array1, ArrayView1};
-use xai_core::loss::SquaredError;
-use xai_core::optim::{
-    Adam, Answer, Asker, Candidate, Cost, Descended, Instance, Question, Route, linear_decay,
-};
 use xai_core::{Event, Result, Row, Run, Stop};
+use xai_optim::loss::SquaredError;
+use xai_optim::{
+    Adam, Answer, Candidate, Cost, Descended, Evaluator, Instance, Question, Route, linear_decay,
+};
 
 use crate::params::CounterfactualParams;
 
@@ -64,7 +64,7 @@ impl Lane {
 
 /// What is searched for, and how: one loss for each instance.
 pub(crate) struct Descent<'a> {
-    pub(crate) asker: Asker<'a>,
+    pub(crate) asker: Evaluator<'a>,
     pub(crate) params: &'a CounterfactualParams,
     pub(crate) losses: &'a [SquaredError],
     pub(crate) cost: Cost,
@@ -127,7 +127,7 @@ struct Asked {
 }
 
 impl Descent<'_> {
-    /// Runs the lanes of all instances to their ends; `runs` has one run for each instance.
+    /// RunConfig the lanes of all instances to their ends; `runs` has one run for each instance.
     pub(crate) fn run(&self, runs: &mut [Run<'_>]) -> Result<Vec<Trail>> {
         let mut trails: Vec<Trail> = runs.iter().map(|_| Trail::default()).collect();
         let starts = self.start(runs, &mut trails)?;
@@ -175,7 +175,7 @@ impl Descent<'_> {
         let mut questions = Vec::new();
         for (instance, own) in self.asker.instances.iter().enumerate() {
             let question = Question { instance, point: own.start.clone(), gradient: true };
-            if Asker::affords(&runs[instance], self.asker.price(&question)) {
+            if Evaluator::affords(&runs[instance], self.asker.price(&question)) {
                 questions.push(question);
             } else {
                 trails[instance].stop = Some(Stop::Budget);
@@ -256,7 +256,7 @@ impl Descent<'_> {
                 round.asked.push(asked);
             }
             let price = round.questions[first..].iter().map(|own| self.asker.price(own)).sum();
-            if !Asker::affords(&runs[index], price) {
+            if !Evaluator::affords(&runs[index], price) {
                 self.stop(trail, Stop::Budget);
                 round.questions.truncate(first);
                 round.owners.truncate(first);

@@ -1,8 +1,8 @@
 //! What is said of the rows that a search found.
 
-use xai_core::loss::SquaredError;
-use xai_core::optim::{Candidate, Outcome, Route, Status};
 use xai_core::{Row, Semantics, Stop};
+use xai_optim::loss::SquaredError;
+use xai_optim::{Candidate, Outcome, Route, Status};
 
 use crate::data::{CounterfactualData, CounterfactualRecord, Lambda};
 use crate::explainer::Counterfactual;

@@ -1,9 +1,9 @@
 //! The reference's search: ten lambdas after one another, then a bisection between two of them.
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::loss::{SquaredError, TargetClass};
-use xai_core::optim::{Adam, linear_decay};
-use xai_core::{Access, Error, Event, Result, Row, Run, Stop};
+use xai_core::{Error, Event, ModelRef, Result, Row, Run, Stop};
+use xai_optim::loss::{SquaredError, TargetClass};
+use xai_optim::{Adam, linear_decay};
 
 use crate::params::CounterfactualParams;
 
@@ -48,7 +48,7 @@ pub(crate) struct Found {
 }
 
 pub(crate) struct Search<'a> {
-    pub(crate) access: Access<'a>,
+    pub(crate) access: ModelRef<'a>,
     pub(crate) params: &'a CounterfactualParams,
     pub(crate) loss: SquaredError,
     pub(crate) x: &'a Row,
@@ -212,14 +212,14 @@ impl Search<'_> {
     /// Outputs and gradient at a point; the rows of a numeric gradient are in the call of the point.
     fn at(&self, point: Array1<f64>, run: &mut Run<'_>) -> Result<Place> {
         let model = match self.access {
-            Access::WhiteBox(model) => {
+            ModelRef::WhiteBox(model) => {
                 let row = point.view().insert_axis(Axis(0));
                 let along = |_, outputs: &Row| Some(self.loss.cotangent(outputs));
                 let (outputs, gradients) = run.value_and_vjp(model, &row, along)?;
                 let (outputs, gradient) = (outputs.row(0).to_owned(), gradients.row(0).to_owned());
                 return Ok(Place { point, outputs, gradient });
             }
-            Access::BlackBox(model) => model,
+            ModelRef::BlackBox(model) => model,
         };
         let n = point.len();
         let mut rows = Array2::zeros((2 * n + 1, n));

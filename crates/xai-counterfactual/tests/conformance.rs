@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, array};
 use xai_core::constraints::{Constraint, Constraints};
 use xai_core::tabular::Features;
-use xai_core::{Access, PerFeature, Semantics};
+use xai_core::{ModelRef, PerFeature, Semantics};
 use xai_counterfactual::{CounterfactualParams, DistanceFn};
 use xai_testkit::{Network, Probe, Suite};
 
@@ -23,16 +23,16 @@ fn model() -> Network {
 }
 
 /// A view has to be borrowed from something; the suite runs once.
-fn white_box<'p>(probe: &'p Probe<'p>) -> &'p Access<'p> {
-    Box::leak(Box::new(Access::WhiteBox(probe)))
+fn white_box<'p>(probe: &'p Probe<'p>) -> &'p ModelRef<'p> {
+    Box::leak(Box::new(ModelRef::WhiteBox(probe)))
 }
 
-fn black_box<'p>(probe: &'p Probe<'p>) -> &'p Access<'p> {
-    Box::leak(Box::new(Access::BlackBox(probe)))
+fn black_box<'p>(probe: &'p Probe<'p>) -> &'p ModelRef<'p> {
+    Box::leak(Box::new(ModelRef::BlackBox(probe)))
 }
 
 #[track_caller]
-fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> &'p Access<'p>) {
+fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> &'p ModelRef<'p>) {
     let params = CounterfactualParams { max_iter: 40, max_lam_steps: 3, ..params };
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
     Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use xai_core::tabular::Features;
-use xai_core::{Access, Explainer, PerFeature, Run};
+use xai_core::{Explainer, ModelRef, PerFeature, Run};
 use xai_counterfactual::CounterfactualParams;
 use xai_testkit::{Fixture, Probe};
 
@@ -19,7 +19,7 @@ fn asked(fixture: &Fixture, row: usize) -> (u64, u64, bool) {
     let params = CounterfactualParams { feature_range: range, ..Default::default() };
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
     let probe = Probe::new(&fixture.network);
-    let explained = explainer.explain(&Access::BlackBox(&probe), &x, Run::seeded(0)).unwrap();
+    let explained = explainer.explain(ModelRef::BlackBox(&probe), &x, Run::seeded(0)).unwrap();
     assert_eq!(explained.meta.queries, probe.rows());
     (probe.calls(), probe.rows(), explained.data.cf.is_some())
 }

@@ -5,7 +5,7 @@
 use ndarray::Array1;
 use serde::Deserialize;
 use xai_core::tabular::Features;
-use xai_core::{Access, Differentiable, Explainer, PerFeature, Run};
+use xai_core::{Differentiable, Explainer, ModelRef, PerFeature, Run};
 use xai_counterfactual::{CounterfactualData, CounterfactualParams, TargetClass};
 use xai_testkit::{Digits, Fixture};
 
@@ -69,7 +69,7 @@ fn explain(case: &Case, model: &dyn Differentiable) -> CounterfactualData {
     let x = Array1::from(case.instance.clone());
     let explainer = params(&case.params).build(Features::unnamed(x.len()).unwrap()).unwrap();
     let access =
-        if case.params.white_box { Access::WhiteBox(model) } else { Access::BlackBox(model) };
+        if case.params.white_box { ModelRef::WhiteBox(model) } else { ModelRef::BlackBox(model) };
     explainer.explain(&access, &x, Run::seeded(0)).unwrap().data
 }
 

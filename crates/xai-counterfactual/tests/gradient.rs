@@ -5,10 +5,10 @@
 use ndarray::{Array1, Array2, array};
 use serde::Deserialize;
 use xai_core::constraints::Constraints;
-use xai_core::loss::{Hinge, Outputs};
-use xai_core::optim::{Asker, ConstrainedRows, Instance, Question};
 use xai_core::tabular::Features;
-use xai_core::{Access, Differentiable, Row, Run};
+use xai_core::{Differentiable, ModelRef, Row, Run};
+use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::{ConstrainedRows, Evaluator, Instance, Question};
 use xai_testkit::{Fixture, Network};
 
 #[derive(Deserialize)]
@@ -26,13 +26,13 @@ struct Case {
 }
 
 /// The numeric gradient of each output at a point, shape `(n_outputs, n_features)`.
-fn gradients(access: Access<'_>, x: &Row, eps: f64, n_outputs: usize) -> Array2<f64> {
+fn gradients(access: ModelRef<'_>, x: &Row, eps: f64, n_outputs: usize) -> Array2<f64> {
     let n = x.len();
     let bound = Constraints::default().bind(&Features::unnamed(n).unwrap()).unwrap();
     let rows = ConstrainedRows::new(&bound, vec![x.to_owned()], Array1::from_elem(n, eps));
     let outputs = Outputs::of(&Array1::zeros(n_outputs)).unwrap();
     let instances = [Instance::free(x.to_owned(), Hinge::other(outputs, 0, 0.0))];
-    let asker = Asker { access, problem: &rows, instances: &instances };
+    let asker = Evaluator { access, problem: &rows, instances: &instances };
     let mut gradients = Array2::zeros((n_outputs, n));
     for output in 0..n_outputs {
         let question = Question { instance: 0, point: x.to_owned(), gradient: true };
@@ -52,7 +52,7 @@ fn differences_are_those_of_the_references_helper() {
         let network = Fixture::load(&case.model).network;
         for (x, expected) in case.inputs.iter().zip(&case.gradients) {
             let x = Array1::from(x.clone());
-            let own = gradients(Access::BlackBox(&network), &x, case.eps, expected.len());
+            let own = gradients(ModelRef::BlackBox(&network), &x, case.eps, expected.len());
             for (own, expected) in own.iter().zip(expected.iter().flatten()) {
                 // The reference's outputs may be float32: their rounding, taken twice, over the step.
                 let rounding = f64::from(f32::EPSILON) / case.eps;
@@ -69,7 +69,7 @@ fn gradients_of_three_classes_are_the_closed_form() {
     let model = Network::tanh(vec![(weights, Array1::zeros(3))]).softmax();
     let x = array![1.0, 0.5, -0.3];
     let expected = [0.367_023, -0.118_597, -0.082_953];
-    for access in [Access::WhiteBox(&model as &dyn Differentiable), Access::BlackBox(&model)] {
+    for access in [ModelRef::WhiteBox(&model as &dyn Differentiable), ModelRef::BlackBox(&model)] {
         // The error of a central difference is a sixth of the third derivative, below 1 here, times the squared step.
         let own = gradients(access, &x, 1e-3, 3);
         for (own, expected) in own.row(0).iter().zip(expected) {

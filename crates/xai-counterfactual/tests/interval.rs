@@ -7,10 +7,10 @@
 )]
 
 use ndarray::{Array2, array};
-use xai_core::optim::Status;
 use xai_core::tabular::Features;
-use xai_core::{Access, BoxError, Explainer, InInterval, PerFeature, Rows, Run};
+use xai_core::{BoxError, Explainer, InInterval, ModelRef, PerFeature, Rows, Run};
 use xai_counterfactual::{CounterfactualData, CounterfactualParams};
+use xai_optim::Status;
 use xai_testkit::{Linear, Probe};
 
 /// Anything inside is as good as anything else.
@@ -23,15 +23,15 @@ fn both(params: &CounterfactualParams, ends: (f64, f64)) -> [CounterfactualData;
     let score = Linear::new(&[1.0, 3.0], 0.0);
     let probe = Probe::new(&score);
     let inside = InInterval::new(&probe, 0, ends, 1.0).unwrap();
-    [Access::WhiteBox(&inside), Access::BlackBox(&inside)].map(|access| {
+    [ModelRef::WhiteBox(&inside), ModelRef::BlackBox(&inside)].map(|access| {
         let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
         let before = probe.queries();
         let explained = explainer.explain(&access, &array![0.5, 0.5], Run::seeded(0)).unwrap();
         let asked = probe.queries() - before;
         match access {
-            Access::BlackBox(_) => assert_eq!(explained.meta.queries, asked),
+            ModelRef::BlackBox(_) => assert_eq!(explained.meta.queries, asked),
             // A gradient counts its outputs twice.
-            Access::WhiteBox(_) => assert!((asked..=2 * asked).contains(&explained.meta.queries)),
+            ModelRef::WhiteBox(_) => assert!((asked..=2 * asked).contains(&explained.meta.queries)),
         }
         explained.data
     })
@@ -73,7 +73,7 @@ fn a_score_that_jumps_far_inside_is_found() {
     };
     let inside = InInterval::new(&tree, 0, (50.0, f64::INFINITY), 1.0).unwrap();
     let explainer = anywhere_inside().build(Features::unnamed(2).unwrap()).unwrap();
-    let access = Access::BlackBox(&inside);
+    let access = ModelRef::BlackBox(&inside);
     let data = explainer.explain(&access, &array![0.5, 0.5], Run::seeded(0)).unwrap().data;
     let cf = data.cf.unwrap();
     assert_eq!(cf.x[1], 0.5);

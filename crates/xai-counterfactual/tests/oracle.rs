@@ -8,10 +8,10 @@
 
 use ndarray::{Array1, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::{Route, Status};
 use xai_core::tabular::Features;
-use xai_core::{Access, Differentiable, Explainer, PerFeature, Run, Semantics};
+use xai_core::{Differentiable, Explainer, ModelRef, PerFeature, Run, Semantics};
 use xai_counterfactual::{CounterfactualData, CounterfactualParams, DistanceFn, TargetClass};
+use xai_optim::{Route, Status};
 use xai_testkit::{Elementwise, Logistic, Network};
 
 /// `p_1 = 1 / (1 + exp(-(2 x_0 - x_1 + 0.5)))`; the instance `(1, 0.5)` has the score 2, so class 1.
@@ -37,13 +37,13 @@ fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-fn both(model: &dyn Differentiable) -> [Access<'_>; 2] {
-    [Access::WhiteBox(model), Access::BlackBox(model)]
+fn both(model: &dyn Differentiable) -> [ModelRef<'_>; 2] {
+    [ModelRef::WhiteBox(model), ModelRef::BlackBox(model)]
 }
 
 fn explain(
     params: CounterfactualParams,
-    model: &Access<'_>,
+    model: &ModelRef<'_>,
     x: &Array1<f64>,
 ) -> CounterfactualData {
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
@@ -126,7 +126,7 @@ fn deviations_of_the_training_rows_scale_changes() {
     let params = CounterfactualParams { distance_fn: DistanceFn::L1Mad, ..Default::default() };
     let explainer = params.fit(&train, Features::unnamed(3).unwrap()).unwrap();
     let x = array![1.0, 0.5, 3.0];
-    let explained = explainer.explain(&Access::WhiteBox(&model), &x, Run::seeded(0)).unwrap();
+    let explained = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0)).unwrap();
     // Slope over deviation: 2 against 10, so the second feature moves, by logit(0.95) + 2, a tenth of which counts.
     let least = (logit(0.95) + 2.0) / 10.0;
     let cf = explained.data.cf.unwrap();
@@ -149,7 +149,7 @@ struct Expected<'a> {
 }
 
 #[track_caller]
-fn reference_finds(params: CounterfactualParams, model: &Access<'_>, expected: &Expected<'_>) {
+fn reference_finds(params: CounterfactualParams, model: &ModelRef<'_>, expected: &Expected<'_>) {
     let semantics = Semantics::Reference;
     let x = if expected.x.len() == 2 { instance() } else { array![1.0, 0.5, -0.3] };
     let data = explain(CounterfactualParams { semantics, ..params }, model, &x);
@@ -179,7 +179,7 @@ fn the_reference_is_repeated_for_a_target_of_1() {
         index: 1817,
         hits: Some([4, 0, 6, 0, 0, 0, 0, 3, 3, 4]),
     };
-    reference_finds(params, &Access::BlackBox(&logistic()), &expected);
+    reference_finds(params, ModelRef::BlackBox(&logistic()), &expected);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_reference_is_repeated_for_a_target_of_0_6() {
         index: 49,
         hits: Some([31, 5, 0, 5, 1, 0, 6, 5, 0, 4]),
     };
-    reference_finds(params, &Access::BlackBox(&logistic()), &expected);
+    reference_finds(params, ModelRef::BlackBox(&logistic()), &expected);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_reference_is_repeated_for_three_classes() {
         index: 925,
         hits: None,
     };
-    reference_finds(params, &Access::BlackBox(&three_classes()), &expected);
+    reference_finds(params, ModelRef::BlackBox(&three_classes()), &expected);
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_constant_model_has_no_gradient() {
 #[test]
 fn a_step_is_found_by_other_ways() {
     let stump = Elementwise(|row: &[f64]| if row[0] < 0.0 { 0.0 } else { 1.0 });
-    let data = explain(CounterfactualParams::default(), &Access::BlackBox(&stump), &instance());
+    let data = explain(CounterfactualParams::default(), ModelRef::BlackBox(&stump), &instance());
     let cf = data.cf.unwrap();
     assert_eq!((data.status, data.route), (Status::Found, Some(Route::Sweep)));
     assert!(cf.x[0] < 0.0 && cf.x[1] == 0.5, "{}", cf.x);

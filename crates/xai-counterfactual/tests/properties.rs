@@ -9,10 +9,10 @@
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::Status;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Access, Differentiable, Explainer, PerFeature, Row, Run, Runs, Seed};
+use xai_core::{Differentiable, Explainer, ModelRef, PerFeature, Row, Run, RunConfig, Seed};
 use xai_counterfactual::{CounterfactualParams, DistanceFn, TargetClass};
+use xai_optim::Status;
 use xai_testkit::Network;
 
 /// Numbers from -1 to 1 that depend on the seed.
@@ -48,7 +48,7 @@ fn what_is_returned_flips_as_returned() {
         let x = numbers(1000 + seed, (1, 4)).row(0).to_owned();
         let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
         let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
-        let data = explainer.explain(&Access::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
+        let data = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
         let before = argmax(&outputs(&model, &x));
         assert_eq!(data.orig_class, before);
         let Some(cf) = data.cf else { continue };
@@ -152,7 +152,7 @@ proptest! {
             ..Default::default()
         };
         let explainer = params.build(table()).unwrap();
-        let access = if is_white { Access::WhiteBox(&model) } else { Access::BlackBox(&model) };
+        let access = if is_white { ModelRef::WhiteBox(&model) } else { ModelRef::BlackBox(&model) };
         let data = explainer.explain(&access, &x, Run::seeded(seed)).unwrap().data;
         if let Some(cf) = data.cf {
             prop_assert_eq!(bound.violations(&x, &cf.x).unwrap(), vec![]);
@@ -166,9 +166,9 @@ proptest! {
 }
 
 /// The bytes of each row's explanation.
-fn bytes(params: &CounterfactualParams, access: &Access<'_>, rows: &Array2<f64>) -> Vec<String> {
+fn bytes(params: &CounterfactualParams, access: &ModelRef<'_>, rows: &Array2<f64>) -> Vec<String> {
     let explainer = params.clone().build(Features::unnamed(rows.ncols()).unwrap()).unwrap();
-    let explained = explainer.explain_rows(access, rows, &Runs::seeded(1));
+    let explained = explainer.explain_many(access, rows, &RunConfig::seeded(1));
     explained.into_iter().map(|own| own.unwrap().to_json().unwrap()).collect()
 }
 
@@ -179,7 +179,7 @@ fn a_row_gets_the_same_bytes_alone_and_beside_others_on_any_threads() {
     let order = [3, 0, 7, 5, 1, 6, 2, 4];
     let shuffled = rows.select(Axis(0), &order);
     let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
-    for access in [Access::WhiteBox(&model), Access::BlackBox(&model)] {
+    for access in [ModelRef::WhiteBox(&model), ModelRef::BlackBox(&model)] {
         let alone: Vec<String> =
             (0..8).flat_map(|row| bytes(&params, &access, &rows.select(Axis(0), &[row]))).collect();
         for threads in [1, 2, 8] {
@@ -203,7 +203,7 @@ fn the_same_class_stays() {
             ..Default::default()
         };
         let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
-        let data = explainer.explain(&Access::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
+        let data = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
         if let Some(cf) = data.cf {
             let answer = outputs(&model, &cf.x);
             assert!((answer[data.orig_class] - 0.75).abs() <= 0.05);

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array1, Array2, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::{Route, Status};
 use xai_core::tabular::Features;
-use xai_core::{Access, BoxError, Budget, Explainer, Rows, Run, Semantics, Stop};
+use xai_core::{BoxError, Budget, Explainer, ModelRef, Rows, Run, Semantics, Stop};
 use xai_counterfactual::{Counterfactual, CounterfactualData, CounterfactualParams};
+use xai_optim::{Route, Status};
 
 fn instance() -> Array1<f64> {
     array![1.0, 0.5]
@@ -39,7 +39,7 @@ impl Tree {
             Ok(Array2::from_shape_fn((batch.nrows(), 1), |(row, _)| leaf(row)))
         };
         let before = self.asked.load(Ordering::Relaxed);
-        let explained = explainer.explain(&Access::BlackBox(&model), &instance(), run).unwrap();
+        let explained = explainer.explain(ModelRef::BlackBox(&model), &instance(), run).unwrap();
         let asked = self.asked.load(Ordering::Relaxed) - before;
         assert_eq!((explained.meta.queries, explained.data.n_queries), (asked, asked));
         explained.data
@@ -118,13 +118,13 @@ fn a_budget_that_ends_before_the_rows_is_the_reason() {
     let none = tree.explain(&built(CounterfactualParams::default()), Run::seeded(0));
     // Four rows and the last check are one query more than is left.
     let budget = Budget { queries: Some(none.n_queries + 4), ..Budget::default() };
-    let run = Run::seeded(0).within(budget);
+    let run = Run::seeded(0).with_budget(budget);
     let data = tree.explain(&fitted(CounterfactualParams::default()), run);
     assert_eq!((data.cf, data.status, data.stop), (None, Status::Budget, Stop::Budget));
     assert_eq!(data.n_queries, none.n_queries);
     // One more query pays for the rows and the last check, and the row itself is the answer.
     let budget = Budget { queries: Some(none.n_queries + 5), ..Budget::default() };
-    let run = Run::seeded(0).within(budget);
+    let run = Run::seeded(0).with_budget(budget);
     let data = tree.explain(&fitted(CounterfactualParams::default()), run);
     assert_eq!((data.cf.unwrap().x, data.stop), (array![5.35, 7.0], Stop::Budget));
 }

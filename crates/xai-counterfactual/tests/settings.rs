@@ -8,13 +8,13 @@
 
 use ndarray::{Array1, Array2, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
-use xai_core::optim::Status;
 use xai_core::tabular::Features;
 use xai_core::{
-    Access, BoxError, Budget, Error, Explainer, ParamError, PerFeature, Result, Rows, Run,
+    BoxError, Budget, Error, Explainer, ModelRef, ParamError, PerFeature, Result, Rows, Run,
     Semantics, Stop,
 };
 use xai_counterfactual::{Counterfactual, CounterfactualParams, DistanceFn, TargetClass};
+use xai_optim::Status;
 use xai_testkit::{Logistic, Probe, refused};
 
 fn params() -> CounterfactualParams {
@@ -122,7 +122,7 @@ fn a_class_that_the_model_lacks_is_refused() {
     let target_class = TargetClass::Class(2);
     let explainer = built(CounterfactualParams { target_class, ..params() });
     let x = array![1.0, 0.5];
-    let result = explainer.explain(&Access::WhiteBox(&model), &x, Run::seeded(0));
+    let result = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0));
     assert_eq!(named(result), "target_class");
 }
 
@@ -133,12 +133,12 @@ fn a_score_is_refused_and_scores_are_doubted() {
     };
     let explainer = built(params());
     let x = array![1.0, 0.5];
-    let result = explainer.explain(&Access::BlackBox(&score), &x, Run::seeded(0));
+    let result = explainer.explain(ModelRef::BlackBox(&score), &x, Run::seeded(0));
     assert_eq!(named(result), "model");
     let scores = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
         Ok(Array2::from_shape_fn((batch.nrows(), 2), |(row, class)| batch[[row, class]]))
     };
-    let explained = explainer.explain(&Access::BlackBox(&scores), &x, Run::seeded(0)).unwrap();
+    let explained = explainer.explain(ModelRef::BlackBox(&scores), &x, Run::seeded(0)).unwrap();
     assert_eq!(explained.meta.warnings[0].code, "counterfactual.not_probabilities");
 }
 
@@ -149,10 +149,10 @@ fn an_instance_outside_the_range_is_refused_before_any_call() {
     let narrow = CounterfactualParams { feature_range, target_proba: 0.6, ..params() };
     let x = array![1.0, 0.5];
     let probe = Probe::new(&model);
-    let result = built(narrow.clone()).explain(&Access::WhiteBox(&probe), &x, Run::seeded(0));
+    let result = built(narrow.clone()).explain(ModelRef::WhiteBox(&probe), &x, Run::seeded(0));
     assert_eq!((named(result), probe.calls()), ("feature_range", 0));
     let widened = built(CounterfactualParams { widen_range: true, ..narrow });
-    let data = widened.explain(&Access::WhiteBox(&probe), &x, Run::seeded(0)).unwrap().data;
+    let data = widened.explain(ModelRef::WhiteBox(&probe), &x, Run::seeded(0)).unwrap().data;
     let cf = data.cf.unwrap();
     assert!((-0.9..=1.0).contains(&cf.x[0]), "{}", cf.x);
 }
@@ -162,13 +162,13 @@ fn a_budget_leaves_the_best_so_far() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     let explainer = built(params());
     let x = array![1.0, 0.5];
-    let access = Access::BlackBox(&model);
+    let access = ModelRef::BlackBox(&model);
     let full = explainer.explain(&access, &x, Run::seeded(0)).unwrap();
     let mut last = f64::INFINITY;
     let mut n_found = 0;
     for queries in 1..full.meta.queries {
-        let budget = Budget { queries: Some(queries), expired: None };
-        let data = explainer.explain(&access, &x, Run::seeded(0).within(budget)).unwrap().data;
+        let budget = Budget::queries(queries);
+        let data = explainer.explain(&access, &x, Run::seeded(0).with_budget(budget)).unwrap().data;
         assert!(data.n_queries <= queries);
         match data.cf {
             Some(cf) => {
@@ -187,7 +187,7 @@ fn figures_say_what_changed() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     let x = array![1.0, 0.5];
     let figure = |params: CounterfactualParams| {
-        let explained = built(params).explain(&Access::WhiteBox(&model), &x, Run::seeded(0));
+        let explained = built(params).explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0));
         serde_json::to_value(explained.unwrap().data.figure()).unwrap()
     };
     let table = figure(params());
@@ -216,7 +216,7 @@ fn figures_say_what_changed() {
 #[test]
 fn explainers_do_not_share_anything() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
-    let access = Access::WhiteBox(&model);
+    let access = ModelRef::WhiteBox(&model);
     let x: Array1<f64> = array![1.0, 0.5];
     let range = |low: f64| CounterfactualParams {
         feature_range: (PerFeature::All(low), PerFeature::All(1.0)),

@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: constraints
 
     // ANCHOR: budget
-    let run = Run::seeded(0).within(Budget { queries: Some(3), expired: None });
+    let run = Run::seeded(0).with_budget(Budget::queries(3));
     let data = constrained.explain(&model, &x, run)?.data;
     assert_eq!(data.outcome, Outcome::NotFoundWithinBudget);
     // Two points were asked; what is left is no closer than this.

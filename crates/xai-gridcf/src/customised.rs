@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use xai_core::tabular::FeatureKey;
-use xai_core::{About, Explainer, Predictor, Result, Row, Run, Valid};
+use xai_core::{BlackBox, Explainer, MethodInfo, Result, Row, Run, Valid};
 
 use crate::data::GridCounterfactualData;
 use crate::explainer::GridCounterfactual;
@@ -97,9 +97,9 @@ impl<'f> Customised<'f> {
 
 impl Explainer for Customised<'_> {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = GridCounterfactualData;
-    const ABOUT: About = GridCounterfactual::ABOUT;
+    const INFO: MethodInfo = GridCounterfactual::INFO;
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -111,10 +111,11 @@ impl Explainer for Customised<'_> {
 
     fn compute(
         &self,
-        model: &dyn Predictor,
+        model: BlackBox<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<GridCounterfactualData> {
+        let model = model.predictor();
         self.explainer.search(&self.functions, model, x, run)
     }
 }

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, Panel, Table};
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
 
 use crate::target::Prediction;
 
@@ -20,11 +20,11 @@ pub struct GridCounterfactualData {
     /// Whether there is an answer, and if not, whether there could be one.
     pub outcome: Outcome,
     /// Rows that reach the target, shape `(n_answers, n_columns)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub counterfactuals: Array2<f64>,
     /// Their distances from the instance, at least 0, shape `(n_answers,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub distances: Array1<f64>,
     /// What the model says of them, shape `(n_answers,)`.
@@ -39,14 +39,14 @@ pub struct GridCounterfactualData {
     pub optimal: Vec<bool>,
     /// How much closer a point that changes exactly the same features could still be, where a stop left that open; 0
     /// where none is, shape `(n_answers,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub gaps: Array1<f64>,
     /// No grid point within the limits that reaches the target is closer than this. The first distance, when all was
     /// searched that could be closer; `null` when it is known that there is none at all.
     pub lower_bound: Option<f64>,
     /// The instance, shape `(n_columns,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub instance: Array1<f64>,
     /// What the model says of it.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Input, Predictor, Result, Row, Rows, Run, Semantics, Valid, Warning,
-    same_shape,
+    BlackBox, Error, Explainer, Input, MethodInfo, ModelKind, Predictor, Result, Row, Rows, Run,
+    Semantics, Valid, Warning, same_shape,
 };
 
 use crate::customised::Functions;
@@ -174,10 +174,10 @@ impl GridCounterfactual {
 
 impl Explainer for GridCounterfactual {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = GridCounterfactualData;
-    const ABOUT: About =
-        About { name: "CounterfactualExplainer", kind: &["blackbox"], scope: &["local"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "grid-counterfactual", kind: ModelKind::BlackBox, scope: &["local"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -191,10 +191,11 @@ impl Explainer for GridCounterfactual {
 
     fn compute(
         &self,
-        model: &dyn Predictor,
+        model: BlackBox<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<GridCounterfactualData> {
+        let model = model.predictor();
         self.search(&Functions::default(), model, x, run)
     }
 }

@@ -436,8 +436,8 @@ fn within(queries: u64) -> Result<GridCounterfactualData> {
     let params = Params { first_batch: 1, ..ranged(Params::default(), &[(0.0, 6.0), (0.0, 6.0)]) };
     let explainer = params.build(Features::numeric(["a", "b"])?)?;
     let model = Elementwise(|row: &[f64]| label(5.0 <= row[0] + row[1]));
-    let budget = Budget { queries: Some(queries), expired: None };
-    let run = Run::seeded(0).within(budget);
+    let budget = Budget::queries(queries);
+    let run = Run::seeded(0).with_budget(budget);
     Ok(explainer.explain(&model, &array![1.0, 1.0], run)?.data)
 }
 
@@ -483,10 +483,10 @@ fn none_exists_is_not_none_found() {
     assert_eq!((data.stop, data.n_combinations_searched), (Stop::Converged, 3));
     let explainer = params().build(features()).unwrap();
     let model = Elementwise(|_: &[f64]| 0.0);
-    let run = Run::seeded(0).within(Budget { queries: Some(48), expired: None });
+    let run = Run::seeded(0).with_budget(Budget::queries(48));
     let data = explainer.explain(&model, &array![1.0, 1.0], run).unwrap().data;
     assert_eq!((data.outcome, data.n_predictions), (Outcome::NotFoundWithinBudget, 48));
-    let run = Run::seeded(0).within(Budget { queries: Some(49), expired: None });
+    let run = Run::seeded(0).with_budget(Budget::queries(49));
     let data = explainer.explain(&model, &array![1.0, 1.0], run).unwrap().data;
     assert_eq!(data.outcome, Outcome::NoneExists);
 }

@@ -292,8 +292,8 @@ proptest! {
     ) {
         let answers_wanted = if closest { AnswerScope::Closest } else { AnswerScope::EachSet };
         let params = Params { first_batch, answers: answers_wanted, ..problem.params(Semantics::Native) };
-        let budget = Budget { queries: Some(queries), expired: None };
-        let data = problem.explain(params, Run::seeded(0).within(budget));
+        let budget = Budget::queries(queries);
+        let data = problem.explain(params, Run::seeded(0).with_budget(budget));
         let (expected, _) = problem.exhaust(false);
         prop_assert!(data.n_predictions <= queries);
         let best = expected.first().map(|answer| answer.0);

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::input::all_finite;
-use xai_core::{ParamError, Result, Row, nested, require, same_shape};
+use xai_core::{ParamError, Result, Row, require, same_shape, serde_arrays};
 
 use crate::layout::Layout;
 
@@ -44,7 +44,7 @@ pub enum BaselineValue {
 #[serde(deny_unknown_fields)]
 pub struct Several {
     /// Shape `(n_baselines, n_columns)`, at least one row, finite.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub rows: Array2<f64>,
     /// A weight for each row, finite and at least 0, one above; they are divided by their sum. Default: equal.
@@ -57,7 +57,7 @@ pub struct Several {
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
     /// The rows to draw from, with replacement; shape `(n_baselines, n_columns)`, at least one row, finite.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub distribution: Array2<f64>,
     /// How often each is drawn, as for several baselines. Default: equally.

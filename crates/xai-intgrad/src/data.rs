@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayD, Axis, Dimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, HeatMap, Panel, Table};
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
 
 use crate::target::Target;
 
@@ -19,57 +19,57 @@ pub struct IntegratedGradientsData {
     /// What each number of the inputs or of the layer contributes to the output, in units of the output; of the output per
     /// unit of the input without `multiply_by_inputs`, and squared for squares and variances of a noise tunnel. One array
     /// for each attributed tensor, of its shape.
-    #[serde(with = "nested::list")]
-    #[schemars(with = "Vec<nested::Lists>")]
+    #[serde(with = "serde_arrays::list")]
+    #[schemars(with = "Vec<serde_arrays::Lists>")]
     pub attributions: Vec<ArrayD<f64>>,
     /// Their standard errors, where they are estimated from a sample; shapes of `attributions`.
     #[serde(with = "tensors")]
-    #[schemars(with = "Option<Vec<nested::Lists>>")]
+    #[schemars(with = "Option<Vec<serde_arrays::Lists>>")]
     pub standard_errors: Option<Vec<ArrayD<f64>>>,
     /// How much the last refinement moved them: an estimate of what the quadrature with half as many steps had missed, and
     /// for smooth models far above what is still missing. The mean over all paths; shapes of `attributions`, only with a
     /// `tolerance`.
     #[serde(with = "tensors")]
-    #[schemars(with = "Option<Vec<nested::Lists>>")]
+    #[schemars(with = "Option<Vec<serde_arrays::Lists>>")]
     pub quadrature_errors: Option<Vec<ArrayD<f64>>>,
     /// The attributed tensors of the instance.
-    #[serde(rename = "X", with = "nested::list")]
-    #[schemars(with = "Vec<nested::Lists>")]
+    #[serde(rename = "X", with = "serde_arrays::list")]
+    #[schemars(with = "Vec<serde_arrays::Lists>")]
     pub x: Vec<ArrayD<f64>>,
     /// The tensors that were handed to the model as they are, by name.
     #[serde(with = "named")]
-    #[schemars(with = "BTreeMap<String, nested::Lists>")]
+    #[schemars(with = "BTreeMap<String, serde_arrays::Lists>")]
     pub forward_kwargs: BTreeMap<String, ArrayD<f64>>,
     /// The baselines at the model's inputs, one array for each attributed tensor, with an axis `n_baselines` in front.
-    #[serde(with = "nested::list")]
-    #[schemars(with = "Vec<nested::Lists>")]
+    #[serde(with = "serde_arrays::list")]
+    #[schemars(with = "Vec<serde_arrays::Lists>")]
     pub baselines: Vec<ArrayD<f64>>,
     /// The weights of the baselines, adding up to 1, shape `(n_baselines,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub baseline_weights: Array1<f64>,
     /// The model's outputs at the instance, in the shape of its output.
-    #[serde(with = "nested")]
-    #[schemars(with = "nested::Lists")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "serde_arrays::Lists")]
     pub predictions: ArrayD<f64>,
     /// The explained output at the instance; one minus the output for target 0 of a model with one.
     pub output: f64,
     /// The explained output at each baseline, shape `(n_baselines,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub baseline_outputs: Array1<f64>,
     /// The completeness gap of each path, in units of the output: the sum of its attributions (multiplied by the inputs in
     /// any case) less the change of the output. Shape `(n_paths,)`; one number for a distribution of baselines, whose
     /// change is that from the mean output at them.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub deltas: Array1<f64>,
     /// The gaps as parts of the change of the output, or of 1e-12 where that is more; shape of `deltas`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub relative_deltas: Array1<f64>,
     /// The standard errors of the deltas that are estimated from a sample; shape of `deltas`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub delta_standard_errors: Option<Array1<f64>>,
     /// The output that is explained; `null` where the model has one and none was named.
@@ -86,7 +86,7 @@ pub struct IntegratedGradientsData {
     pub stop: Option<Stop>,
     /// The explained output at equally spaced points from each baseline to the instance, shape
     /// `(n_baselines, n_steps + 1)`.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub curve: Option<Array2<f64>>,
     /// Names of the attributed tensors of the inputs, in the order of `X`.
@@ -115,11 +115,11 @@ pub enum Status {
 mod tensors {
     use ndarray::ArrayD;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use xai_core::nested;
+    use xai_core::serde_arrays;
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
-    struct List(#[serde(with = "nested::list")] Vec<ArrayD<f64>>);
+    struct List(#[serde(with = "serde_arrays::list")] Vec<ArrayD<f64>>);
 
     #[allow(clippy::ref_option, reason = "the signature that serde calls")]
     pub(super) fn serialize<S: Serializer>(
@@ -142,11 +142,11 @@ mod named {
 
     use ndarray::ArrayD;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use xai_core::nested;
+    use xai_core::serde_arrays;
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
-    struct Own(#[serde(with = "nested")] ArrayD<f64>);
+    struct Own(#[serde(with = "serde_arrays")] ArrayD<f64>);
 
     pub(super) fn serialize<S: Serializer>(
         arrays: &BTreeMap<String, ArrayD<f64>>,

@@ -6,8 +6,8 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Features, Kind};
 use xai_core::{
-    About, Differentiable, Error, Explainer, Input, Params, Result, Row, Run, Semantics, Valid,
-    require, same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, Params, Result, Row, Run, Semantics, Side,
+    Valid, WhiteBox, require, same_shape,
 };
 
 use crate::baselines::{Baselines, Starts};
@@ -119,10 +119,10 @@ impl IntegratedGradients {
 
 impl Explainer for IntegratedGradients {
     type Input = Row;
-    type Model<'m> = dyn Differentiable + 'm;
+    type Model<'m> = WhiteBox<'m>;
     type Data = IntegratedGradientsData;
-    const ABOUT: About =
-        About { name: "IntegratedGradients", kind: &["whitebox"], scope: &["local"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "integrated-gradients", kind: ModelKind::WhiteBox, scope: &["local"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -134,24 +134,25 @@ impl Explainer for IntegratedGradients {
     }
 
     /// The points of one row leave a part of a batch empty.
-    const TOGETHER: usize = 32;
+    const MAX_BATCH: usize = 32;
 
     fn compute(
         &self,
-        model: &(dyn Differentiable + '_),
+        model: WhiteBox<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<IntegratedGradientsData> {
-        let mut computed = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+        let mut computed = self.compute_batch(model, &[x], std::slice::from_mut(run))?;
         computed.pop().expect("one result for one input")
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &(dyn Differentiable + '_),
+        model: WhiteBox<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<IntegratedGradientsData>>> {
+        let model = model.differentiable();
         let Derived { layout, starts, rules } = &self.derived;
         if inputs.is_empty() {
             return Ok(Vec::new());
@@ -160,7 +161,9 @@ impl Explainer for IntegratedGradients {
         let cut = match &params.layer {
             None => None,
             Some(layer) => {
-                let cut = model.cut(layer, params.attribute_to_layer_inputs);
+                let side =
+                    if params.attribute_to_layer_inputs { Side::Before } else { Side::After };
+                let cut = model.split_at(layer, side);
                 require(
                     cut.is_some(),
                     "layer",

@@ -71,7 +71,7 @@ pub(crate) fn by_rule(
         cotangent: &lines.cotangent,
     };
     let sizes = shares(lines.owners.iter().copied(), runs.len());
-    let gradients = Run::path_vjp_together(runs, &sizes, model, &paths, max_points)?;
+    let gradients = Run::path_vjp_batched(runs, &sizes, model, &paths, max_points)?;
     let steps = vec![rule.alphas.len(); lines.owners.len()];
     Ok(Integrals { gradients, moved: None, steps, reached: false, stop: None })
 }
@@ -86,7 +86,7 @@ pub(crate) fn gradients(
     max_points: usize,
 ) -> Result<Array2<f64>> {
     let paths = Paths { from: points, to: points, alphas: &[0.0], weights: &[1.0], cotangent };
-    Run::path_vjp_together(runs, sizes, model, &paths, max_points)
+    Run::path_vjp_batched(runs, sizes, model, &paths, max_points)
 }
 
 /// The mean gradients by nested rules, each line until its gap is within the tolerance.

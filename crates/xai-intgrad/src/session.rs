@@ -1,7 +1,7 @@
 //! Instances on their way from inputs to attributions.
 
 use ndarray::{Array1, Array2, Axis, concatenate, s};
-use xai_core::{Cut, Differentiable, Error, Predictor, Result, Row, Rows, Run, Stop};
+use xai_core::{Differentiable, Error, Predictor, Result, Row, Rows, Run, Split, Stop};
 
 use crate::baselines::Starts;
 use crate::data::Status;
@@ -79,7 +79,7 @@ pub(crate) struct Work<'a> {
     pub(crate) starts: &'a Starts,
     pub(crate) rules: &'a [Rule],
     pub(crate) model: &'a dyn Differentiable,
-    pub(crate) cut: Option<Cut<'a>>,
+    pub(crate) cut: Option<Split<'a>>,
 }
 
 impl Work<'_> {
@@ -262,7 +262,7 @@ impl Work<'_> {
         let sizes = vec![n_starts * inner; sessions.len()];
         let width = sessions[0].at_x.len();
         let head: &dyn Predictor = self.head();
-        Run::stream_together(
+        Run::stream_batched(
             runs,
             head,
             (&sizes, width),
@@ -388,7 +388,7 @@ pub(crate) fn ask(
 ) -> Result<Vec<Array2<f64>>> {
     let sizes: Vec<usize> = rows.iter().map(Array2::nrows).collect();
     let mut outputs: Vec<Array2<f64>> = vec![Array2::zeros((0, 0)); rows.len()];
-    Run::stream_together(
+    Run::stream_batched(
         runs,
         model,
         (&sizes, rows[0].ncols()),

@@ -32,7 +32,7 @@ struct Case {
 }
 
 fn array(value: &Value) -> ArrayD<f64> {
-    let array = xai_core::nested::deserialize::<ndarray::IxDyn, _>(value.clone());
+    let array = xai_core::serde_arrays::deserialize::<ndarray::IxDyn, _>(value.clone());
     array.unwrap()
 }
 

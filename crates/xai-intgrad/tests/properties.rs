@@ -12,7 +12,7 @@ use models::network;
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use xai_core::tabular::Features;
-use xai_core::{Budget, Error, Explainer, Run, Runs};
+use xai_core::{Budget, Error, Explainer, Run, RunConfig};
 use xai_intgrad::quadrature::Method;
 use xai_intgrad::{
     Baselines, InputTensor, IntegratedGradientsData, IntegratedGradientsParams, NoiseTunnel,
@@ -98,7 +98,7 @@ fn rows_share_calls() {
     let many = rows(128, 4);
     let pool = rayon_pool();
     let probe = Probe::new(&model);
-    let results = pool.install(|| explainer.explain_rows(&probe, &many, &Runs::seeded(0)));
+    let results = pool.install(|| explainer.explain_many(&probe, &many, &RunConfig::seeded(0)));
     assert!(results.iter().all(|result| result.as_ref().unwrap().meta.queries == 7));
     assert_eq!(probe.queries(), 128 * 7);
     // Four chunks of 32 rows: a call for the 64 ends, and two of 100 and 60 points.
@@ -127,7 +127,7 @@ fn queries_are_those_of_the_documentation() {
         let known = explainer.params().noise_tunnel.is_none()
             && !matches!(explainer.params().baselines, Baselines::Distribution(_));
         let probe = Probe::new(&model);
-        let run = Run::seeded(0).within(Budget { queries: Some(expected - 1), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(expected - 1));
         let result = explainer.explain(&probe, &x, run);
         if known {
             let Err(Error::Budget { given, needed, .. }) = result else { panic!("{result:?}") };
@@ -169,7 +169,7 @@ fn a_budget_leaves_the_draws_so_far() {
         (IntegratedGradientsParams { baselines: drawn, ..plain.clone() }, 4 + 7, 7),
     ] {
         let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
-        let run = Run::seeded(0).within(Budget { queries: Some(budget), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(budget));
         let x = rows(1, 4).row(0).to_owned();
         let data = explainer.explain(&model, &x, run).unwrap().data;
         assert_eq!(data.n_samples, samples);
@@ -191,7 +191,7 @@ fn a_budget_leaves_the_draws_so_far() {
         ..plain
     };
     let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
-    let run = Run::seeded(0).within(Budget { queries: Some(2 + 17 + 3), expired: None });
+    let run = Run::seeded(0).with_budget(Budget::queries(2 + 17 + 3));
     let data = explainer.explain(&model, &rows(1, 4).row(0), run).unwrap().data;
     assert_eq!((data.steps[0], data.stop), (17, Some(xai_core::Stop::Budget)));
 }

@@ -191,7 +191,7 @@ fn failed(error: TractError) -> OnnxError {
     }
 }
 
-/// Runs the engine; a panic inside it becomes an error.
+/// RunConfig the engine; a panic inside it becomes an error.
 ///
 /// The engine asserts where it should refuse: a file that passes our checks can still trip it, and a file is input.
 /// Nothing is shared with what unwinds but the plan, which is not written to.

@@ -17,8 +17,8 @@ use ndarray::{Array2, array};
 use serde_json::Value;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{NodeProto, TensorProto};
-use xai_core::candle::candle_core::{Device, safetensors};
-use xai_core::{CentralDifference, Cut, Differentiable, Predictor, Rows, Seed};
+use xai_candle::candle_core::{Device, safetensors};
+use xai_core::{CentralDifference, Differentiable, Predictor, Rows, Seed, Side, Split};
 use xai_onnx::{NetworkOptions, OnnxError, OnnxModel, OnnxNetwork, OnnxOptions};
 
 fn double() -> NetworkOptions {
@@ -148,16 +148,16 @@ fn a_convolutional_network_has_its_gradients_and_layers() {
     let cotangent = random((7, 10), 4);
     let (outputs, gradient) =
         (network.predict(&rows).unwrap(), network.vjp(&rows, &cotangent).unwrap());
-    for (layer, at_inputs, shape) in [
-        ("x", false, &[1, 8, 8][..]),
-        ("z0", true, &[1, 8, 8]),
-        ("a1", false, &[16, 4, 4]),
-        ("node_a1", false, &[16, 4, 4]),
-        ("z2", true, &[256]),
-        ("y", false, &[10]),
+    for (layer, side, shape) in [
+        ("x", Side::After, &[1, 8, 8][..]),
+        ("z0", Side::Before, &[1, 8, 8]),
+        ("a1", Side::After, &[16, 4, 4]),
+        ("node_a1", Side::After, &[16, 4, 4]),
+        ("z2", Side::Before, &[256]),
+        ("y", Side::After, &[10]),
     ] {
-        assert_eq!(network.layer_shapes(layer, at_inputs).unwrap(), [shape], "{layer}");
-        let Cut { body, head } = network.cut(layer, at_inputs).unwrap();
+        assert_eq!(network.layer_shapes(layer, side).unwrap(), [shape], "{layer}");
+        let Split { body, head } = network.split_at(layer, side).unwrap();
         let values = body.predict(&rows).unwrap();
         assert_eq!(values.ncols(), shape.iter().product::<usize>());
         close(layer, &head.predict(&values).unwrap(), &outputs, 1e-12);
@@ -166,9 +166,9 @@ fn a_convolutional_network_has_its_gradients_and_layers() {
             close(layer, &at_layer, &gradient, 1e-12);
         }
     }
-    assert!(network.cut("nothing", false).is_none());
-    assert!(network.cut("conv0.weight", false).is_none());
-    assert!(network.cut("x", true).is_none());
+    assert!(network.split_at("nothing", Side::After).is_none());
+    assert!(network.split_at("conv0.weight", Side::After).is_none());
+    assert!(network.split_at("x", Side::Before).is_none());
 }
 
 #[test]
@@ -416,8 +416,8 @@ fn several_inputs_and_integers_are_columns() {
     let gradient = network.vjp(&rows, &array![[1.0, 1.0]]).unwrap();
     assert_eq!(gradient, array![[2.5, 24.0, 0.0, 0.0, 0.0, 0.0, 10.0, 18.0]]);
     // One value of a product does not separate the inputs from the output, both of them do.
-    assert!(network.cut("m", false).is_none());
-    let Cut { body, head } = network.cut("y", true).unwrap();
+    assert!(network.split_at("m", Side::After).is_none());
+    let Split { body, head } = network.split_at("y", Side::Before).unwrap();
     assert_eq!(network.layer_shapes("y", true).unwrap(), [[2], [2]]);
     let values = body.predict(&rows).unwrap();
     assert_eq!(values, array![[10.0, 18.0, 0.5, 4.0]]);

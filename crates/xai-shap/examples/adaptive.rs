@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // ANCHOR: budget
     let budget = Budget { queries: Some(300), ..Default::default() };
-    let cut = explainer.explain(&model, &x, Run::seeded(0).within(budget))?;
+    let cut = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget))?;
     assert!(cut.meta.queries <= 300);
     assert_eq!((cut.data.converged, cut.data.stop), (false, Stop::Budget));
     // ANCHOR_END: budget
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         steps += usize::from(matches!(event, Event::Step { .. }));
         if steps < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let best = explainer.explain(&model, &x, Run::seeded(0).observed(&mut enough))?;
+    let best = explainer.explain(&model, &x, Run::seeded(0).with_observer(&mut enough))?;
     assert_eq!((best.data.converged, best.data.stop), (false, Stop::Observer));
     // ANCHOR_END: stop
     Ok(())

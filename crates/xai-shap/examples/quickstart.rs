@@ -8,7 +8,7 @@ use std::error::Error;
 
 use ndarray::{Array2, Axis, array};
 use xai_core::tabular::Features;
-use xai_core::{BoxError, Explainer, Explanation, Rows, Run, Runs, Seed};
+use xai_core::{BoxError, Explainer, Explanation, Rows, Run, RunConfig, Seed};
 use xai_shap::{KernelShapData, KernelShapParams, Task, importances};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: many
     let rows = array![[2.0, 3.0, 5.0], [1.0, 0.0, 0.0]];
     let mut kept = Vec::new();
-    for result in explainer.explain_rows(&model, &rows, &Runs::seeded(0)) {
+    for result in explainer.explain_many(&model, &rows, &RunConfig::seeded(0)) {
         kept.push(result?.data);
     }
     assert_eq!(kept[0], explanation.data);

@@ -46,13 +46,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // ANCHOR: budget
     let budget = Budget { queries: Some(200), ..Default::default() };
-    let cut = explainer.explain(&model, &x, Run::seeded(0).within(budget))?;
+    let cut = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget))?;
     assert_eq!(cut.data.stop, Stop::Budget);
     assert!(cut.meta.queries <= 200);
 
     // Below the least that gives an answer, the error says what the least is.
     let budget = Budget { queries: Some(20), ..Default::default() };
-    let refused = explainer.explain(&model, &x, Run::seeded(0).within(budget));
+    let refused = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget));
     assert_eq!(
         refused.err().map(|error| error.to_string()).as_deref(),
         Some("the budget of queries must be at least 40 for an answer, got 20")
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let expired = || canceled.load(Ordering::Relaxed);
     let budget = Budget { expired: Some(&expired), ..Default::default() };
     canceled.store(true, Ordering::Relaxed);
-    let stopped = explainer.explain(&model, &x, Run::seeded(0).within(budget));
+    let stopped = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget));
     assert!(matches!(stopped, Err(xai_core::Error::Stopped(Stop::Deadline))));
     // ANCHOR_END: cancel
     Ok(())

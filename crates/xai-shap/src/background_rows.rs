@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Error, ParamError, Result, Row, nested, require, same_shape};
+use xai_core::{Error, ParamError, Result, Row, require, same_shape, serde_arrays};
 
 use crate::background::{canonical_bits, check_rows};
 use crate::params::KernelShapParams;
@@ -12,7 +12,7 @@ use crate::params::KernelShapParams;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a background is a list of rows or a table of sparse rows")]
 pub(crate) enum BackgroundRows {
-    Dense(#[serde(with = "nested")] Array2<f64>),
+    Dense(#[serde(with = "serde_arrays")] Array2<f64>),
     Sparse(SparseRows),
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct SparseRows {
     starts: Vec<usize>,
     /// Ascending within each row.
     columns: Vec<usize>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     values: Array1<f64>,
 }
 
@@ -36,7 +36,7 @@ struct SavedSparseRows {
     n_columns: usize,
     starts: Vec<usize>,
     columns: Vec<usize>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     values: Array1<f64>,
 }
 

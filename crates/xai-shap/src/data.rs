@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, Panel, Table};
-use xai_core::{Stop, nested};
+use xai_core::{Stop, serde_arrays};
 
 use crate::uncertainty::{Intervals, Ranking};
 
@@ -18,16 +18,16 @@ use crate::uncertainty::{Intervals, Ranking};
 #[serde(deny_unknown_fields)]
 pub struct KernelShapData {
     /// Shapley values, shape `(n_outputs, n_groups)`, on the scale of the link.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub shap_values: Array2<f64>,
     /// The value without any feature, the link of the mean output over the background, shape `(n_outputs,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub expected_value: Array1<f64>,
     /// Standard errors of `shap_values` from the sampling of coalitions, same shape; 0 where the values are exact.
     /// `null` when too few coalitions were evaluated to tell, and with the reference semantics unless all were.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub standard_errors: Option<Array2<f64>>,
     /// Intervals around `shap_values` that hold, all those of one output at once, with the probability
@@ -39,7 +39,7 @@ pub struct KernelShapData {
     /// of it (fewer for fewer rows), so it means little for rows that are no sample, such as the means of clusters.
     /// `null` for a single row, where it was not asked for, with the reference semantics, and where the coalitions are
     /// too many to keep the parts apart.
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub background_error: Option<Array2<f64>>,
     /// The features of largest effect on each output, and which of these ranks are certain. `null` with the standard
@@ -90,15 +90,15 @@ pub enum UsedEstimator {
 #[serde(deny_unknown_fields)]
 pub struct Raw {
     /// The link of the model's outputs, shape `(n_outputs,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub raw_prediction: Array1<f64>,
     /// The index of the largest output (the first of equals); `null` for regression and for a single output, where
     /// no index says the class.
     pub prediction: Option<usize>,
     /// The instance, shape `(n_columns,)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<nested::Number>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<serde_arrays::Number>")]
     pub instance: Array1<f64>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn shapley(worth: &Rows, n_players: usize) -> Array2<f64> {
 
 /// The Shapley value of one player; `weights` are those of the coalitions of the others.
 pub(crate) fn value(worth: &[f64], player: usize, weights: &[f64]) -> f64 {
-    // Runs of coalitions without the player are followed by the same runs with it.
+    // RunConfig of coalitions without the player are followed by the same runs with it.
     let run = 1 << player;
     let mut value = 0.0;
     for (both, weights) in worth.chunks_exact(2 * run).zip(weights.chunks_exact(run)) {

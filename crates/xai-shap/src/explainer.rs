@@ -4,7 +4,8 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Stop, Valid, same_shape,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Row, Rows, Run, Stop, Valid,
+    same_shape,
 };
 
 use crate::background::{Background, check_rows};
@@ -109,10 +110,10 @@ impl KernelShap {
 
 impl Explainer for KernelShap {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = KernelShapData;
-    const ABOUT: About =
-        About { name: "KernelShap", kind: &["blackbox"], scope: &["local", "global"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "kernel-shap", kind: ModelKind::BlackBox, scope: &["local", "global"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -137,19 +138,20 @@ impl Explainer for KernelShap {
     }
 
     /// Rows of a small game would leave most of a call empty.
-    const TOGETHER: usize = 32;
+    const MAX_BATCH: usize = 32;
 
-    fn compute(&self, model: &dyn Predictor, x: &Row, run: &mut Run<'_>) -> Result<KernelShapData> {
-        let mut computed = self.compute_together(model, &[x], std::slice::from_mut(run))?;
+    fn compute(&self, model: BlackBox<'_>, x: &Row, run: &mut Run<'_>) -> Result<KernelShapData> {
+        let mut computed = self.compute_batch(model, &[x], std::slice::from_mut(run))?;
         computed.pop().expect("one result for one input")
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &dyn Predictor,
+        model: BlackBox<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<KernelShapData>>> {
+        let model = model.predictor();
         let mut designs = Designs::new(self.params.share_design);
         let mut results = Vec::with_capacity(inputs.len());
         let mut first = 0;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{ParamError, Result, Rows, nested, require, same_shape};
+use xai_core::{ParamError, Result, Rows, require, same_shape, serde_arrays};
 
 use crate::data::KernelShapData;
 
@@ -14,7 +14,7 @@ use crate::data::KernelShapData;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Importance {
     /// Mean magnitude of the Shapley values, descending, shape `(n_groups,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<f64>")]
     pub ranked_effect: Array1<f64>,
     /// The features in that order; ties in the order of the features.

@@ -492,7 +492,7 @@ pub(crate) fn drive(
             .iter()
             .map(|slot| slot.as_ref().ok().map(|session| (&session.game, &session.memory)))
             .collect();
-        let streamed = Run::stream_together(
+        let streamed = Run::stream_batched(
             runs,
             model,
             (&sizes, width),

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use sprs::CsMatView;
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Explanation, Params, Predictor, Result, Runs};
+use xai_core::{Explainer, Explanation, Params, Predictor, Result, RunConfig};
 
 use crate::background_rows::{BackgroundRows, SparseRows};
 use crate::data::KernelShapData;
@@ -39,12 +39,12 @@ impl KernelShapParams {
 }
 
 impl KernelShap {
-    /// As [`explain_rows`](Explainer::explain_rows), for sparse rows, of which a few at a time are written out.
+    /// As [`explain_many`](Explainer::explain_many), for sparse rows, of which a few at a time are written out.
     pub fn explain_sparse_rows(
         &self,
         model: &dyn Predictor,
         rows: CsMatView<'_, f64>,
-        runs: &Runs<'_>,
+        runs: &RunConfig<'_>,
     ) -> Vec<Result<Explanation<KernelShapData>>> {
         let rows = rows.to_csr();
         let at_once = (WRITTEN_OUT / rows.cols().max(1)).max(LEAST_ROWS);
@@ -56,7 +56,7 @@ impl KernelShap {
             for (row, cells) in written_out.outer_iterator().enumerate() {
                 cells.iter().for_each(|(column, &value)| dense[[row, column]] = value);
             }
-            results.extend(self.explain_rows(model, &dense, runs));
+            results.extend(self.explain_many(model, &dense, runs));
         }
         results
     }

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
-use xai_core::nested;
+use xai_core::serde_arrays;
 
 /// Intervals that hold all at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,11 +13,11 @@ pub struct Intervals {
     /// The probability that the intervals of one output hold all the exact values.
     pub confidence: f64,
     /// Lower ends, shape `(n_outputs, n_groups)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub lower: Array2<f64>,
     /// Upper ends, same shape.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<f64>>")]
     pub upper: Array2<f64>,
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Axis};
 use serde::Deserialize;
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Runs, nested};
+use xai_core::{Explainer, RunConfig, serde_arrays};
 use xai_shap::{KernelShapData, KernelShapParams, Link, NSamples, importances, sum_columns};
 use xai_testkit::{KernelShapCase, Network, reference};
 
@@ -41,7 +41,7 @@ fn check(case: KernelShapCase) {
     let features = Features::numeric(case.fixture.feature_names).unwrap();
     let explainer = params.fit(&case.background, features).unwrap();
     let explained: Vec<KernelShapData> = explainer
-        .explain_rows(&case.fixture.network, &case.instances, &Runs::seeded(0))
+        .explain_many(&case.fixture.network, &case.instances, &RunConfig::seeded(0))
         .into_iter()
         .map(|result| result.unwrap().data)
         .collect();
@@ -84,19 +84,19 @@ fn check(case: KernelShapCase) {
 
 #[derive(Deserialize)]
 struct Exact16 {
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     w1: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     b1: Array1<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     w2: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     b2: Array1<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     background: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     instances: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     shap_values: Array2<f64>,
     expected_value: f64,
     #[serde(rename = "shap_0.43_mean_abs_error_by_nsamples")]
@@ -120,7 +120,7 @@ impl Exact16 {
         ]);
         let params = KernelShapParams { nsamples: NSamples::Count(nsamples), ..Default::default() };
         let explainer = params.fit(&self.background, Features::unnamed(16).unwrap()).unwrap();
-        let results = explainer.explain_rows(&network, &self.instances, &Runs::seeded(seed));
+        let results = explainer.explain_many(&network, &self.instances, &RunConfig::seeded(seed));
         results.into_iter().map(|result| result.unwrap().data).collect()
     }
 

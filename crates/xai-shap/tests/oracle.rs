@@ -8,7 +8,7 @@
 
 use ndarray::{Array1, Array2, array};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Budget, Error, Explainer, Predictor, Row, Rows, Run, Runs, Stop};
+use xai_core::{Budget, Error, Explainer, Predictor, Row, Rows, Run, RunConfig, Stop};
 use xai_shap::{
     Estimator, KernelShap, KernelShapData, KernelShapParams, Link, NSamples, Task, importances,
     sum_columns,
@@ -50,7 +50,7 @@ fn linear_values_are_weight_times_distance_from_the_mean() {
     let explainer =
         fit(KernelShapParams { task: Task::Regression, ..Default::default() }, &background);
     let explained: Vec<KernelShapData> = explainer
-        .explain_rows(&model, &array![[1.0, 1.0, 1.0], [3.0, 0.0, 2.0]], &Runs::seeded(0))
+        .explain_many(&model, &array![[1.0, 1.0, 1.0], [3.0, 0.0, 2.0]], &RunConfig::seeded(0))
         .into_iter()
         .map(|result| result.unwrap().data)
         .collect();
@@ -308,7 +308,7 @@ fn a_budget_buys_the_best_values_it_can_or_names_its_least() {
     let explainer = fit(KernelShapParams::default(), &background);
     let within = |queries: u64| {
         let probe = Probe::new(&model);
-        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(queries));
         let result = explainer.explain(&probe, &x, run);
         assert!(probe.rows() <= queries);
         result
@@ -352,7 +352,7 @@ fn budgets_count_the_full_coalition_where_it_is_not_the_instance() {
     let mut answered = 0;
     for queries in 0..140 {
         let probe = Probe::new(&model);
-        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(queries));
         match explainer.explain(&probe, &Array1::from_elem(7, 3.0), run) {
             Ok(_) => answered += 1,
             Err(Error::Budget { needed: 25, given, .. }) => {
@@ -387,7 +387,7 @@ fn the_least_budget_that_is_named_is_the_least_that_answers() {
             (Linear::new(&vec![1.0; n_features], 0.0), Array1::from_elem(n_features, -1.0));
         let explainer = fit(params, &background);
         let within = |queries: u64| {
-            let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+            let run = Run::seeded(0).with_budget(Budget::queries(queries));
             explainer.explain(&model, &x, run)
         };
         let error = within(0).unwrap_err();
@@ -415,7 +415,7 @@ fn a_budget_for_all_coalitions_is_not_promised_where_they_are_sampled() {
     let explainer = fit(params, &background);
     let (model, x) = (Linear::new(&[1.0; 12], 0.0), Array1::ones(n_features));
     let within = |queries: u64| {
-        let run = Run::seeded(0).within(Budget { queries: Some(queries), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(queries));
         explainer.explain(&model, &x, run)
     };
     let Err(Error::Budget { needed, .. }) = within(13) else { panic!("13 queries buy no sample") };

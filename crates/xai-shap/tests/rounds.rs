@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ndarray::{Array1, Array2, Axis};
 use xai_core::tabular::Features;
 use xai_core::{
-    BoxError, Budget, Error, Event, Explainer, Explanation, Predictor, Result, Rows, Run, Runs,
-    Seed, Semantics, Stop,
+    BoxError, Budget, Error, Event, Explainer, Explanation, Predictor, Result, Rows, Run,
+    RunConfig, Seed, Semantics, Stop,
 };
 use xai_shap::{Estimator, KernelShap, KernelShapData, KernelShapParams, NSamples, UsedEstimator};
 
@@ -138,7 +138,7 @@ fn stopped_after(
         seen += usize::from(matches!(event, Event::Step { .. }));
         if steps <= seen { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    explainer.explain(model, x, Run::seeded(0).observed(&mut observer))
+    explainer.explain(model, x, Run::seeded(0).with_observer(&mut observer))
 }
 
 #[test]
@@ -202,8 +202,8 @@ fn a_budget_of_queries_buys_the_best_sample_it_can() {
         let explainer = fit(sampled(estimator, 4000), 4, 14);
         let mut last = 0;
         for queries in [200, 400, 1000, 3000] {
-            let budget = Budget { queries: Some(queries), expired: None };
-            let run = Run::seeded(0).within(budget);
+            let budget = Budget::queries(queries);
+            let run = Run::seeded(0).with_budget(budget);
             let found = explainer.explain(&Wavy::new(14), &x, run).unwrap();
             assert_eq!(found.data.stop, Stop::Budget, "{estimator:?} with {queries}");
             assert!(!found.data.converged && found.meta.queries <= queries);
@@ -222,7 +222,7 @@ fn a_time_limit_gives_an_answer_too() {
     let explainer = fit(sampled(Estimator::Paired, 4000), 20, 14);
     // A clock that strikes by the number of calls.
     let expired = || 60 < model.calls.load(Ordering::Relaxed);
-    let run = Run::seeded(0).within(Budget { queries: None, expired: Some(&expired) });
+    let run = Run::seeded(0).with_budget(Budget::cancelled_by(&expired));
     let data = explainer.explain(&model, &x, run).unwrap().data;
     assert_eq!(
         (data.stop, data.converged, data.estimator),
@@ -236,7 +236,7 @@ fn rows_of_one_call_share_the_models_batches() {
     // 14 features over one background row: 83 rows of the model each.
     let (x, model) = (rows(64, 14, 5), Wavy::new(14));
     let explainer = fit(sampled(Estimator::Paired, 80), 1, 14);
-    let together = explainer.explain_rows(&model, &x, &Runs::seeded(7));
+    let together = explainer.explain_many(&model, &x, &RunConfig::seeded(7));
     let calls = model.calls.load(Ordering::Relaxed);
     let queries: u64 = together.iter().map(|one| one.as_ref().unwrap().meta.queries).sum();
     assert_eq!(queries, 64 * (1 + 1 + 80));
@@ -264,7 +264,7 @@ fn a_row_that_fails_costs_no_other_row_its_answer() {
     let model = Brittle(x[[2, 0]]);
     let explainer = fit(KernelShapParams::default(), 2, 5);
     for (row, result) in
-        explainer.explain_rows(&model, &x, &Runs::seeded(0)).into_iter().enumerate()
+        explainer.explain_many(&model, &x, &RunConfig::seeded(0)).into_iter().enumerate()
     {
         if row == 2 {
             assert!(matches!(result, Err(Error::NotFinite { what: "the model's output", .. })));
@@ -286,7 +286,7 @@ fn rows_share_a_design_unless_told_not_to() {
         // Rows that differ in a feature the model does not see.
         let mut x = Array2::ones((6, 14));
         x.column_mut(13).assign(&Array1::linspace(1.0, 2.0, 6));
-        let explained = explainer.explain_rows(&model, &x, &Runs::seeded(3));
+        let explained = explainer.explain_many(&model, &x, &RunConfig::seeded(3));
         explained.into_iter().map(|one| one.unwrap().data.shap_values[[0, 0]] - 1.0 / 3.0).collect()
     };
     let shared = errors(true);
@@ -304,7 +304,7 @@ fn a_budget_that_pays_for_exact_values_buys_them() {
     let all = 5 * 65_535 + 1;
     for spare in [0, 10_000, 20_469, 20_471, 20_475, 20_480, 20_491, 30_000] {
         let explainer = fit(sampled(Estimator::Exact, 100), 5, 16);
-        let run = Run::seeded(0).within(Budget { queries: Some(all + spare), expired: None });
+        let run = Run::seeded(0).with_budget(Budget::queries(all + spare));
         let found = explainer.explain(&Wavy::new(16), &x, run).unwrap();
         assert!(found.data.exact && found.data.converged, "{spare} to spare");
         assert!(found.meta.queries <= all + spare);
@@ -316,7 +316,7 @@ fn shaps_design_cut_by_a_budget_says_so() {
     let x = rows(1, 20, 3).row(0).to_owned();
     let params = KernelShapParams { semantics: Semantics::Reference, ..Default::default() };
     let within = |queries: Option<u64>| {
-        let run = Run::seeded(0).within(Budget { queries, expired: None });
+        let run = Run::seeded(0).with_budget(Budget { queries, expired: None });
         fit(params.clone(), 1, 20).explain(&Wavy::new(20), &x, run).unwrap().data
     };
     let (cut, whole) = (within(Some(300)), within(None));

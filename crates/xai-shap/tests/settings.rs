@@ -8,7 +8,7 @@
 
 use ndarray::{Array1, Array2, Axis, array};
 use xai_core::tabular::Features;
-use xai_core::{Error, Explainer, Predictor, Rows, Run, Runs, Seed, Semantics};
+use xai_core::{Error, Explainer, Predictor, Rows, Run, RunConfig, Seed, Semantics};
 use xai_shap::{
     Estimator, KernelShapData, KernelShapParams, L1Reg, NSamples, UsedEstimator, sum_columns,
 };
@@ -229,8 +229,8 @@ fn every_reference_case_agrees_under_the_references_semantics() {
         };
         let features = Features::numeric(case.fixture.feature_names).unwrap();
         let explainer = params.fit(&case.background, features).unwrap();
-        let runs = Runs::seeded(0);
-        let explained = explainer.explain_rows(&case.fixture.network, &case.instances, &runs);
+        let runs = RunConfig::seeded(0);
+        let explained = explainer.explain_many(&case.fixture.network, &case.instances, &runs);
         for (instance, result) in explained.into_iter().enumerate() {
             let values = result.unwrap().data.shap_values;
             let expected = case.shap_values.index_axis(Axis(1), instance);

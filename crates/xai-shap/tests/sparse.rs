@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis, array};
 use serde_json::Value;
 use sprs::{CsMat, TriMat};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Error, Explainer, Rows, Runs, Seed};
+use xai_core::{BoxError, Error, Explainer, Rows, RunConfig, Seed};
 use xai_shap::{Estimator, KernelShap, KernelShapParams, NSamples, SummariseBackground};
 
 const N_COLUMNS: usize = 7;
@@ -54,7 +54,7 @@ fn check(
     rows: &Array2<f64>,
 ) {
     let dense = params.clone().fit(background, features.clone()).unwrap();
-    let expected = documents(dense.explain_rows(&model, rows, &Runs::seeded(3)));
+    let expected = documents(dense.explain_many(&model, rows, &RunConfig::seeded(3)));
     let every_third = |place: usize| place.is_multiple_of(3);
     for background in [
         compressed(background, |_| false),
@@ -63,12 +63,12 @@ fn check(
     ] {
         let sparse = params.clone().fit_sparse(background.view(), features.clone()).unwrap();
         assert_eq!(sparse.n_background(), dense.n_background());
-        assert_eq!(documents(sparse.explain_rows(&model, rows, &Runs::seeded(3))), expected);
+        assert_eq!(documents(sparse.explain_many(&model, rows, &RunConfig::seeded(3))), expected);
         let saved = serde_json::to_string(&sparse).unwrap();
         let loaded: KernelShap = serde_json::from_str(&saved).unwrap();
         assert_eq!(loaded, sparse);
         for rows in [compressed(rows, |_| false), compressed(rows, every_third).to_csc()] {
-            let explained = loaded.explain_sparse_rows(&model, rows.view(), &Runs::seeded(3));
+            let explained = loaded.explain_sparse_rows(&model, rows.view(), &RunConfig::seeded(3));
             assert_eq!(documents(explained), expected);
         }
     }
@@ -155,10 +155,10 @@ fn negative_zeros_and_missing_values_agree() {
     let sparse = params.fit_sparse(compressed(&background, |_| false).view(), plain()).unwrap();
     let loaded: KernelShap =
         serde_json::from_str(&serde_json::to_string(&sparse).unwrap()).unwrap();
-    let expected = documents(dense.explain_rows(&filled, &rows, &Runs::seeded(3)));
-    assert_eq!(documents(sparse.explain_rows(&filled, &rows, &Runs::seeded(3))), expected);
+    let expected = documents(dense.explain_many(&filled, &rows, &RunConfig::seeded(3)));
+    assert_eq!(documents(sparse.explain_many(&filled, &rows, &RunConfig::seeded(3))), expected);
     let rows = compressed(&rows, |_| false);
-    let explained = loaded.explain_sparse_rows(&filled, rows.view(), &Runs::seeded(3));
+    let explained = loaded.explain_sparse_rows(&filled, rows.view(), &RunConfig::seeded(3));
     assert_eq!(documents(explained), expected);
 }
 
@@ -204,7 +204,7 @@ fn more_rows_than_are_written_out_at_once_agree() {
         Ok(batch.column(width - 1).to_owned().insert_axis(Axis(1)))
     };
     let rows = compressed(&rows, |_| false);
-    let explained = explainer.explain_sparse_rows(&last, rows.view(), &Runs::seeded(0));
+    let explained = explainer.explain_sparse_rows(&last, rows.view(), &RunConfig::seeded(0));
     assert_eq!(explained.len(), 33);
     for (explanation, row) in explained.into_iter().zip(1..) {
         // The mean of 1 and 2 is 1.5.
@@ -229,14 +229,14 @@ fn what_does_not_fit_the_table_is_refused() {
 
     let explainer = fit(table(3, 17)).unwrap();
     let narrow = compressed(&Array2::ones((2, 5)), |_| false);
-    let explained = explainer.explain_sparse_rows(&model, narrow.view(), &Runs::seeded(0));
+    let explained = explainer.explain_sparse_rows(&model, narrow.view(), &RunConfig::seeded(0));
     assert_eq!(explained.len(), 2);
     for explanation in explained {
         let error = explanation.unwrap_err().to_string();
         assert_eq!(error, "the input must have shape [7], got [5]");
     }
     let rows = compressed(&rows, |_| false);
-    let explained = explainer.explain_sparse_rows(&model, rows.view(), &Runs::seeded(0));
+    let explained = explainer.explain_sparse_rows(&model, rows.view(), &RunConfig::seeded(0));
     let failed: Vec<_> = explained.iter().map(Result::is_err).collect();
     assert_eq!(failed, [false, true, false]);
 }

@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, Axis, concatenate, s};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xai_core::{
-    Differentiable, Error, Event, Explainer, Explanation, ParamError, Params, Predictor, Result,
-    Row, Run, Runs, Stop,
+    BlackBox, Differentiable, Error, Event, Explainer, Explanation, ParamError, Params, Result,
+    Row, Run, RunConfig, Stop,
 };
 
 use crate::probe::{Broken, Fault, Probe};
@@ -18,7 +18,7 @@ pub struct Suite<'a, E: Explainer<Input = Row>> {
     /// The explainer, as its `fit` or `build` returned it.
     pub explainer: &'a E,
     /// The model's view the explainer wants: `|probe| probe`.
-    pub view: for<'p> fn(&'p Probe<'p>) -> &'p E::Model<'p>,
+    pub view: for<'p> fn(&'p Probe<'p>) -> E::Model<'p>,
     /// A model that treats rows independently, to the bit.
     pub model: &'a dyn Differentiable,
     /// At least three different rows, none of which the explainer was fitted on.
@@ -32,7 +32,7 @@ where
     E: Explainer<Input = Row> + Serialize + DeserializeOwned + Sync,
     E::Data: Serialize + DeserializeOwned + Debug + Send,
 {
-    /// Runs every check.
+    /// RunConfig every check.
     ///
     /// # Panics
     /// At the first rule that is broken, with the rule.
@@ -77,7 +77,7 @@ where
                 rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
             let probe = Probe::new(self.model);
             let together = pool.install(|| {
-                self.explainer.explain_rows((self.view)(&probe), &doubled, &Runs::seeded(SEED))
+                self.explainer.explain_many((self.view)(&probe), &doubled, &RunConfig::seeded(SEED))
             });
             let expected = alone.iter().chain(alone.iter().rev());
             assert_eq!(together.len(), 2 * alone.len(), "one result per row");
@@ -160,7 +160,8 @@ where
             self.rows.select(Axis(0), &(0..1000).map(|row| row % n_rows).collect::<Vec<_>>());
         let fails = |row: usize| row % n_rows == 900 % n_rows;
         let probe = Probe::failing(self.model, Fault::OnRow(many.row(900).to_owned()));
-        let results = self.explainer.explain_rows((self.view)(&probe), &many, &Runs::seeded(SEED));
+        let results =
+            self.explainer.explain_many((self.view)(&probe), &many, &RunConfig::seeded(SEED));
         let expected: Vec<String> =
             self.rows.rows().into_iter().map(|row| self.json(&row)).collect();
         for (row, result) in results.into_iter().enumerate() {
@@ -188,7 +189,7 @@ where
             ControlFlow::Continue(())
         };
         let probe = Probe::new(self.model);
-        let run = Run::seeded(SEED).observed(&mut observer);
+        let run = Run::seeded(SEED).with_observer(&mut observer);
         let watched = self
             .explainer
             .explain((self.view)(&probe), &row, run)
@@ -218,7 +219,7 @@ where
                 if seen <= stop_at { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             let probe = Probe::new(self.model);
-            let run = Run::seeded(SEED).observed(&mut observer);
+            let run = Run::seeded(SEED).with_observer(&mut observer);
             match self.explainer.explain((self.view)(&probe), &row, run) {
                 Ok(explanation) => {
                     assert_eq!(
@@ -252,8 +253,8 @@ where
             .queries;
         for queries in [0, 1, full / 2, full - 1, full] {
             let probe = Probe::new(self.model);
-            let budget = xai_core::Budget { queries: Some(queries), expired: None };
-            let run = Run::seeded(SEED).within(budget);
+            let budget = xai_core::Budget::queries(queries);
+            let run = Run::seeded(SEED).with_budget(budget);
             match self.explainer.explain((self.view)(&probe), &row, run) {
                 Ok(explanation) => {
                     assert_eq!(explanation.meta.queries, probe.queries(), "queries under a budget");
@@ -270,8 +271,8 @@ where
             );
         }
         let late = || true;
-        let budget = xai_core::Budget { queries: None, expired: Some(&late) };
-        let run = Run::seeded(SEED).within(budget);
+        let budget = xai_core::Budget::cancelled_by(&late);
+        let run = Run::seeded(SEED).with_budget(budget);
         match self.explainer.explain((self.view)(&Probe::new(self.model)), &row, run) {
             Ok(_) | Err(Error::Stopped(Stop::Deadline)) => {}
             Err(other) => panic!("an expired clock gave {other:?}"),
@@ -345,6 +346,6 @@ pub fn refused<P: Params + Debug>(name: &str, params: P) {
 
 /// The view of a probe for black-box explainers.
 #[must_use]
-pub fn black_box<'p>(probe: &'p Probe<'p>) -> &'p (dyn Predictor + 'p) {
-    probe
+pub fn black_box<'p>(probe: &'p Probe<'p>) -> BlackBox<'p> {
+    BlackBox::from(probe)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Axis};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use xai_core::{BoxError, Differentiable, Predictor, Row, Rows, nested};
+use xai_core::{BoxError, Differentiable, Predictor, Row, Rows, serde_arrays};
 
 /// A file of this crate's fixtures, from the folder `models` or `reference`.
 ///
@@ -23,10 +23,10 @@ pub struct Fixture {
     /// Names of the columns.
     pub feature_names: Vec<String>,
     /// Training rows, shape `(n_rows, n_features)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub x_train: Array2<f64>,
     /// Test rows, shape `(n_rows, n_features)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub x_test: Array2<f64>,
     layers: usize,
     activation: Activation,

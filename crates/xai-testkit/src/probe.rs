@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array1, Array2};
-use xai_core::{BoxError, Cut, Differentiable, Predictor, Rows};
+use xai_core::{BoxError, Differentiable, Predictor, Rows, Side, Split};
 
 /// What goes wrong in a [`Probe`].
 #[derive(Clone, Debug, Default)]
@@ -128,10 +128,10 @@ impl Differentiable for Probe<'_> {
     }
 
     /// Both parts are watched by this probe, too.
-    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
-        let Cut { body, head } = self.model.cut(layer, at_inputs)?;
+    fn split_at(&self, layer: &str, side: Side) -> Option<Split<'_>> {
+        let Split { body, head } = self.model.split_at(layer, side)?;
         let body = Box::new(Part { probe: self, model: body });
-        Some(Cut { body, head: Box::new(Part { probe: self, model: head }) })
+        Some(Split { body, head: Box::new(Part { probe: self, model: head }) })
     }
 }
 

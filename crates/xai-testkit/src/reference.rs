@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Array3, Axis};
 use serde::Deserialize;
 use serde_json::Value;
-use xai_core::nested;
+use xai_core::serde_arrays;
 
 use crate::network::{Fixture, read};
 
@@ -94,9 +94,9 @@ struct Entry {
     #[serde(default)]
     fit: Fit,
     explain: Explain,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     expected_value: Array1<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     shap_values: Array3<f64>,
     raw_prediction: Option<Value>,
     #[serde(default)]
@@ -136,7 +136,7 @@ impl KernelShapCase {
 impl From<Entry> for KernelShapCase {
     fn from(entry: Entry) -> Self {
         let fixture = Fixture::load(&entry.model);
-        let matrix = |value: Value| nested::deserialize::<ndarray::Ix2, _>(value).ok();
+        let matrix = |value: Value| serde_arrays::deserialize::<ndarray::Ix2, _>(value).ok();
         let rows = |indices: Option<Vec<usize>>, of: &Array2<f64>, given: Option<Value>| {
             let named = indices.map(|indices| of.select(Axis(0), &indices));
             named.or_else(|| given.and_then(matrix)).expect("rows or their indices")

@@ -12,10 +12,16 @@ use super::{Tree, Violation};
 pub enum Kind {
     /// What all the others stand on.
     Core,
+    /// What a family of methods shares.
+    Engine,
+    /// A tensor library as a model, behind which its types end.
+    Backend,
     /// An explanation method.
     Method,
     /// Another way to a model, or from an explanation.
     Adapter,
+    /// All methods and adapters behind one name.
+    Facade,
     /// What users run.
     Edge,
     /// Help for tests.
@@ -31,10 +37,13 @@ pub enum Kind {
 pub fn kind(name: &str) -> Option<Kind> {
     Some(match name {
         "xai-core" => Kind::Core,
+        "xai-optim" => Kind::Engine,
+        "xai-candle" => Kind::Backend,
         "xai-anchors" | "xai-cem" | "xai-cfproto" | "xai-counterfactual" | "xai-gridcf"
         | "xai-intgrad" | "xai-shap" => Kind::Method,
-        "xai-onnx" | "xai-remote" | "xai-report" => Kind::Adapter,
-        "xai-ballista" | "xai-cli" => Kind::Edge,
+        "xai-onnx" => Kind::Adapter,
+        "xai" => Kind::Facade,
+        "xai-cli" => Kind::Edge,
         "xai-testkit" => Kind::Testkit,
         "xai-benches" => Kind::Benches,
         "xtask" => Kind::Tasks,
@@ -47,19 +56,34 @@ impl Kind {
     fn dependencies(self) -> &'static [Kind] {
         match self {
             Kind::Core | Kind::Tasks => &[],
-            Kind::Method | Kind::Adapter | Kind::Testkit => &[Kind::Core],
-            Kind::Edge => &[Kind::Core, Kind::Method, Kind::Adapter],
-            Kind::Benches => &[Kind::Core, Kind::Method, Kind::Adapter, Kind::Edge, Kind::Testkit],
+            Kind::Engine | Kind::Backend | Kind::Testkit => &[Kind::Core],
+            Kind::Method => &[Kind::Core, Kind::Engine],
+            Kind::Adapter => &[Kind::Core, Kind::Backend],
+            Kind::Facade => &[Kind::Core, Kind::Backend, Kind::Method, Kind::Adapter],
+            Kind::Edge => &[Kind::Core, Kind::Method, Kind::Adapter, Kind::Facade],
+            Kind::Benches => &[
+                Kind::Core,
+                Kind::Backend,
+                Kind::Method,
+                Kind::Adapter,
+                Kind::Facade,
+                Kind::Edge,
+                Kind::Testkit,
+            ],
         }
     }
 
-    /// Whether its tests may use the testkit; the core's may not, since the testkit stands on the core.
-    fn tests_with_testkit(self) -> bool {
-        matches!(self, Kind::Method | Kind::Adapter | Kind::Edge)
+    /// What its tests may use beside that; the core's have no testkit, since the testkit stands on the core.
+    fn dev_dependencies(self) -> &'static [Kind] {
+        match self {
+            Kind::Method => &[Kind::Testkit, Kind::Backend],
+            Kind::Engine | Kind::Adapter | Kind::Facade | Kind::Edge => &[Kind::Testkit],
+            _ => &[],
+        }
     }
 
     fn is_unpublished(self) -> bool {
-        matches!(self, Kind::Testkit | Kind::Benches | Kind::Tasks)
+        matches!(self, Kind::Benches | Kind::Tasks)
     }
 }
 
@@ -133,9 +157,8 @@ pub fn edges(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
         for dependency in &package.dependencies {
             let is_member = packages.iter().any(|other| other.name == dependency.name);
             let (true, Some(to)) = (is_member, kind(&dependency.name)) else { continue };
-            let for_tests = dependency.kind.as_deref() == Some("dev")
-                && to == Kind::Testkit
-                && from.tests_with_testkit();
+            let for_tests =
+                dependency.kind.as_deref() == Some("dev") && from.dev_dependencies().contains(&to);
             if !for_tests && !from.dependencies().contains(&to) {
                 let section = match dependency.kind.as_deref() {
                     Some(kind) => format!("{kind}-dependency"),

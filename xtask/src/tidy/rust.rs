@@ -93,7 +93,7 @@ pub fn core_names_no_method(tree: &Tree) -> Vec<Violation> {
 /// The core and the methods do no input or output and read no clock; the edges do.
 #[must_use]
 pub fn no_io(tree: &Tree) -> Vec<Violation> {
-    let sources = sources_of(tree, |kind| matches!(kind, Kind::Core | Kind::Method));
+    let sources = sources_of(tree, |kind| matches!(kind, Kind::Core | Kind::Engine | Kind::Method));
     let pure = sources.filter(|(path, _)| !ADAPTERS.contains(path));
     find(pure, &[Part::Code], &IO, |call| format!("`{call}`: only the edges do IO or read clocks"))
 }
@@ -101,7 +101,7 @@ pub fn no_io(tree: &Tree) -> Vec<Violation> {
 /// The core and the methods import from `std` one path per line; [`no_io`] would not see `fs` in `std::{fmt, fs}`.
 #[must_use]
 pub fn one_import_per_line(tree: &Tree) -> Vec<Violation> {
-    let pure = sources_of(tree, |kind| matches!(kind, Kind::Core | Kind::Method));
+    let pure = sources_of(tree, |kind| matches!(kind, Kind::Core | Kind::Engine | Kind::Method));
     find(pure, &[Part::Code], &["std::{"], |_| "write one `use std::...` line per path".to_owned())
 }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use xai_cem::{CemModel, CemParams, Mode};
 use xai_cfproto::{CfProtoModel, CfProtoParams};
 use xai_core::tabular::Features;
-use xai_core::{Access, Differentiable, Explainer, PerFeature, Predictor, Row, Rows, Run, Runs};
+use xai_core::{
+    Differentiable, Explainer, ModelRef, PerFeature, Predictor, Row, Rows, Run, RunConfig,
+};
 use xai_counterfactual::CounterfactualParams;
 
 use super::report::{Meter, Metered};
@@ -89,7 +91,7 @@ struct Answer {
 
 /// From instances to what is found for each.
 type Explain<'e> =
-    Box<dyn Fn(Access<'_>, &Rows) -> Vec<xai_core::Result<Option<Array1<f64>>>> + 'e>;
+    Box<dyn Fn(ModelRef<'_>, &Rows) -> Vec<xai_core::Result<Option<Array1<f64>>>> + 'e>;
 
 /// Our answers.
 ///
@@ -104,8 +106,8 @@ pub(super) fn explain(
     let meter = Meter::default();
     let metered = Metered::new(&*model, &meter);
     let access = match settings.access {
-        ModelAccess::WhiteBox => Access::WhiteBox(&metered),
-        ModelAccess::BlackBox => Access::BlackBox(&metered),
+        ModelAccess::WhiteBox => ModelRef::WhiteBox(&metered),
+        ModelAccess::BlackBox => ModelRef::BlackBox(&metered),
     };
     let encoder = match &settings.search {
         Search::Cfproto { encoder: Some(encoder), .. } => Some(encoder.model(MAX_BATCH)?),
@@ -135,10 +137,10 @@ pub(super) fn explain(
 fn explainer<'e>(
     settings: &GradientCounterfactualSettings,
     case: &Case,
-    access: Access<'_>,
+    access: ModelRef<'_>,
     encoder: Option<&'e dyn Differentiable>,
 ) -> Result<Explain<'e>> {
-    let runs = Runs::seeded(0);
+    let runs = RunConfig::seeded(0);
     let features = Features::unnamed(case.instances.ncols())?;
     let (least, most) = settings.feature_range.clone();
     let feature_range = (PerFeature::Each(least), PerFeature::Each(most));
@@ -154,7 +156,7 @@ fn explainer<'e>(
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let model = CemModel { model, autoencoder: None };
-                let explained = explainer.explain_rows(&model, rows, &runs);
+                let explained = explainer.explain_many(model, rows, &runs);
                 explained.into_iter().map(|one| Ok(one?.data.result().cloned())).collect()
             })
         }
@@ -166,10 +168,10 @@ fn explainer<'e>(
                 ..Default::default()
             };
             let model = CfProtoModel { model: access, encoder, autoencoder: None };
-            let explainer = params.fit(&model, &case.data, features, &mut Run::seeded(0))?;
+            let explainer = params.fit(model, &case.data, features, &mut Run::seeded(0))?;
             Box::new(move |model, rows| {
                 let model = CfProtoModel { model, encoder, autoencoder: None };
-                let explained = explainer.explain_rows(&model, rows, &runs);
+                let explained = explainer.explain_many(model, rows, &runs);
                 explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.x))).collect()
             })
         }
@@ -177,7 +179,7 @@ fn explainer<'e>(
             let params = CounterfactualParams { feature_range, ..Default::default() };
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
-                let explained = explainer.explain_rows(&model, rows, &runs);
+                let explained = explainer.explain_many(model, rows, &runs);
                 explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.x))).collect()
             })
         }

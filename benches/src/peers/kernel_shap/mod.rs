@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Row, Rows, Runs, nested};
+use xai_core::{Explainer, Row, Rows, RunConfig, serde_arrays};
 use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
 
 use super::{Case, Judgement, RunJudgement, RunReport};
@@ -24,7 +24,7 @@ pub struct KernelShapSettings {
     /// What to do with the instances, once or several times.
     pub runs: Vec<RunSettings>,
     /// The model's outputs on the scale of the link, shape `(n_instances, n_outputs)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub predictions: Array2<f64>,
     /// The values to be found.
     pub truth: Option<Truth>,
@@ -43,7 +43,7 @@ pub struct RunSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Truth {
     /// Shape `(n_instances, n_outputs, n_players)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     pub values: Array3<f64>,
     /// Where they come from.
     pub source: String,
@@ -55,10 +55,10 @@ pub struct Truth {
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     /// Shape `(n_outputs, n_players)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     values: Array2<f64>,
     /// Shape `(n_outputs,)`.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     expected_values: Array1<f64>,
 }
 
@@ -88,13 +88,13 @@ pub(super) fn explain(
         let nsamples = run.nsamples.map_or(NSamples::Auto, NSamples::Count);
         let params = KernelShapParams { nsamples, ..settings.params() };
         let explainer = params.fit(&case.data, Features::unnamed(case.data.ncols())?)?;
-        let runs = Runs::seeded(run.seed);
+        let runs = RunConfig::seeded(run.seed);
         if index == 0 {
-            explainer.explain(model, &instances.row(0), runs.run())?;
+            explainer.explain(model, &instances.row(0), runs.run(0))?;
         }
         RunReport::timed(
             model,
-            |model| explainer.explain_rows(model, instances, &runs),
+            |model| explainer.explain_many(model, instances, &runs),
             |explanation| Answer {
                 values: explanation.data.shap_values,
                 expected_values: explanation.data.expected_value,

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, s};
 use serde::Deserialize;
-use xai_core::{Seed, Stream, nested};
+use xai_core::{Seed, Stream, serde_arrays};
 use xai_shap::{Estimator, Link};
 
 use super::{KernelShapSettings, RunSettings, truth};
@@ -182,9 +182,9 @@ fn uniform() -> (Table, Option<Vec<Vec<usize>>>) {
 #[derive(Deserialize)]
 struct Trained {
     model: Model,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     background: Array2<f64>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     instances: Array2<f64>,
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use ndarray::{Array2, Array3, Axis};
-use xai_core::{Rows, Runs};
+use xai_core::{Rows, RunConfig};
 use xai_shap::{Estimator, KernelShapParams, NSamples};
 
 use super::tasks::Table;
@@ -147,8 +147,8 @@ pub(super) fn sampled(
 fn explained(params: KernelShapParams, table: &Table) -> Result<(Array3<f64>, Array3<f64>)> {
     let features = xai_core::tabular::Features::unnamed(table.background.ncols())?;
     let explainer = params.fit(&table.background, features)?;
-    let runs = Runs::seeded(0);
-    let explanations = xai_core::Explainer::explain_rows(
+    let runs = RunConfig::seeded(0);
+    let explanations = xai_core::Explainer::explain_many(
         &explainer,
         table.model.predictor()?,
         &table.instances,

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, Array4};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Figure, Panel};
-use xai_core::{ParamError, Stop, nested, require};
+use xai_core::{ParamError, Stop, require, serde_arrays};
 
 use super::picture::Overlay;
 use super::superpixels::BoundingBox;
@@ -119,12 +119,12 @@ pub struct ImageRaw {
     /// The model's decision for the image, shape `(1,)`: a class, or the number of a bin, or a quantity.
     pub prediction: Vec<f64>,
     /// The image, shape `(height, width, channels)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<nested::Number>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<serde_arrays::Number>>>")]
     pub instance: Array3<f64>,
     /// The image, shape `(1, height, width, channels)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<Vec<nested::Number>>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<Vec<serde_arrays::Number>>>>")]
     pub instances: Array4<f64>,
 }
 
@@ -134,20 +134,20 @@ pub struct ImageRaw {
 #[serde(deny_unknown_fields)]
 pub struct ImageExamples {
     /// Those for which the model decides as for the image.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<Vec<nested::Number>>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<Vec<serde_arrays::Number>>>>")]
     pub covered_true: Array4<f64>,
     /// Those for which it does not.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<Vec<nested::Number>>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<Vec<serde_arrays::Number>>>>")]
     pub covered_false: Array4<f64>,
     /// Always empty, as in alibi.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<Vec<nested::Number>>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<Vec<serde_arrays::Number>>>>")]
     pub uncovered_true: Array4<f64>,
     /// Always empty, as in alibi.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<Vec<Vec<nested::Number>>>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<Vec<Vec<serde_arrays::Number>>>>")]
     pub uncovered_false: Array4<f64>,
 }
 

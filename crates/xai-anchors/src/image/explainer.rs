@@ -4,8 +4,8 @@ use ndarray::{Array2, Array3, Array4, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::input::all_finite;
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Run, Semantics, Valid, nested, require,
-    same_shape,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Row, Run, Semantics, Valid, require,
+    same_shape, serde_arrays,
 };
 
 use super::Image;
@@ -38,7 +38,7 @@ const NOTHING_TO_HOLD: &str = "no superpixel changes when it is perturbed";
 #[serde(try_from = "Saved")]
 pub struct AnchorImage {
     params: Valid<AnchorImageParams>,
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     background: Option<Array2<f64>>,
 }
 
@@ -46,7 +46,7 @@ pub struct AnchorImage {
 #[derive(Deserialize)]
 struct Saved {
     params: Valid<AnchorImageParams>,
-    #[serde(with = "nested::option")]
+    #[serde(with = "serde_arrays::option")]
     background: Option<Array2<f64>>,
 }
 
@@ -176,7 +176,7 @@ impl AnchorImage {
 }
 
 /// One image cut into superpixels.
-struct Cut {
+struct Split {
     image: Array3<f64>,
     segments: Segments,
     superpixels: Vec<Superpixel>,
@@ -187,7 +187,7 @@ struct Cut {
 impl AnchorImage {
     fn data(
         &self,
-        cut: &Cut,
+        cut: &Split,
         decision: f64,
         outcome: Outcome,
         queries: Queries,
@@ -258,7 +258,7 @@ impl AnchorImage {
     }
 
     /// The superpixels of the anchor, with the precision that each adds.
-    fn described(&self, cut: &Cut, outcome: &Outcome) -> Vec<HeldSuperpixel> {
+    fn described(&self, cut: &Split, outcome: &Outcome) -> Vec<HeldSuperpixel> {
         let prefixes = outcome.prefixes.iter().enumerate().zip(outcome.gains(self.params.delta));
         let described = prefixes.map(|((place, prefix), (precision, gain))| {
             let superpixel = cut.changeable[prefix.predicate];
@@ -299,7 +299,7 @@ impl AnchorImage {
     }
 }
 
-impl Cut {
+impl Split {
     fn unchangeable(&self) -> Vec<usize> {
         (0..self.segments.len()).filter(|id| !self.changeable.contains(id)).collect()
     }
@@ -307,9 +307,10 @@ impl Cut {
 
 impl Explainer for AnchorImage {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = AnchorImageData;
-    const ABOUT: About = About { name: "AnchorImage", kind: &["blackbox"], scope: &["local"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "anchor-image", kind: ModelKind::BlackBox, scope: &["local"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -321,12 +322,8 @@ impl Explainer for AnchorImage {
         self.check_dtype("image", x.iter())
     }
 
-    fn compute(
-        &self,
-        model: &dyn Predictor,
-        x: &Row,
-        run: &mut Run<'_>,
-    ) -> Result<AnchorImageData> {
+    fn compute(&self, model: BlackBox<'_>, x: &Row, run: &mut Run<'_>) -> Result<AnchorImageData> {
+        let model = model.predictor();
         let settings = self.params.settings();
         let image = self.image(x);
         let segments = self.generate_superpixels(&image)?;
@@ -341,7 +338,7 @@ impl Explainer for AnchorImage {
         };
         let changes = |&id: &usize| !is_identity(x, &superpixels[id], replacements);
         let changeable = (0..superpixels.len()).filter(changes).collect();
-        let cut = Cut { image, segments, superpixels, changeable };
+        let cut = Split { image, segments, superpixels, changeable };
         let held: Vec<&Superpixel> =
             cut.changeable.iter().map(|&id| &cut.superpixels[id]).collect();
         let source = Source {

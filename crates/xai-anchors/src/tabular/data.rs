@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Figure, Panel};
-use xai_core::{ParamError, Stop, nested, require};
+use xai_core::{ParamError, Stop, require, serde_arrays};
 
 use super::condition::Operator;
 use super::rule::Rule;
@@ -118,12 +118,12 @@ pub struct Raw {
     /// The model's decision for the row, shape `(1,)`: a class, or the number of a bin, or a quantity.
     pub prediction: Vec<f64>,
     /// The row, shape `(n_columns,)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<nested::Number>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<serde_arrays::Number>")]
     pub instance: Array1<f64>,
     /// The row, shape `(1, n_columns)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<nested::Number>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub instances: Array2<f64>,
 }
 
@@ -132,20 +132,20 @@ pub struct Raw {
 #[serde(deny_unknown_fields)]
 pub struct Examples {
     /// Those for which the model decides as for the row, shape `(n, n_columns)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<nested::Number>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub covered_true: Array2<f64>,
     /// Those for which it does not, shape `(n, n_columns)`.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<nested::Number>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub covered_false: Array2<f64>,
     /// Always empty, as in alibi.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<nested::Number>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub uncovered_true: Array2<f64>,
     /// Always empty, as in alibi.
-    #[serde(with = "nested")]
-    #[schemars(with = "Vec<Vec<nested::Number>>")]
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub uncovered_false: Array2<f64>,
 }
 

@@ -4,7 +4,8 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Features, Kind};
 use xai_core::{
-    About, Error, Explainer, Predictor, Result, Row, Rows, Run, Valid, nested, same_shape,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Predictor, Result, Row, Rows, Run, Valid,
+    same_shape, serde_arrays,
 };
 
 use super::condition::{Condition, Operator, Predicate, Test, merge};
@@ -35,7 +36,7 @@ const NOTHING_TO_HOLD: &str = "no feature tells training rows apart";
 pub struct AnchorTabular {
     params: Valid<AnchorTabularParams>,
     features: Features,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     training: Array2<f64>,
     #[serde(skip)]
     table: Table,
@@ -51,7 +52,7 @@ pub type DistributedAnchorTabular = AnchorTabular;
 struct Saved {
     params: Valid<AnchorTabularParams>,
     features: Features,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     training: Array2<f64>,
 }
 
@@ -353,9 +354,10 @@ fn whole(code: f64) -> usize {
 
 impl Explainer for AnchorTabular {
     type Input = Row;
-    type Model<'m> = dyn Predictor + 'm;
+    type Model<'m> = BlackBox<'m>;
     type Data = AnchorTabularData;
-    const ABOUT: About = About { name: "AnchorTabular", kind: &["blackbox"], scope: &["local"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "anchor-tabular", kind: ModelKind::BlackBox, scope: &["local"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -373,23 +375,25 @@ impl Explainer for AnchorTabular {
     }
 
     /// Rows of one call share answers; more of them would share more, and leave other threads idle.
-    const TOGETHER: usize = 64;
+    const MAX_BATCH: usize = 64;
 
     fn compute(
         &self,
-        model: &dyn Predictor,
+        model: BlackBox<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<AnchorTabularData> {
+        let model = model.predictor();
         self.explain_one(model, x, &mut Shared::default(), run)
     }
 
-    fn compute_together(
+    fn compute_batch(
         &self,
-        model: &dyn Predictor,
+        model: BlackBox<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<AnchorTabularData>>> {
+        let model = model.predictor();
         let mut shared = Shared::default();
         let each = inputs.iter().zip(runs);
         Ok(each.map(|(x, run)| self.explain_one(model, x, &mut shared, run)).collect())

@@ -197,7 +197,7 @@ impl<'a, 't> Perturbations<'a, 't> {
             drawn.push(self.drawn(asked, run));
         }
         let n_unknown: usize = drawn.iter().map(|drawn: &Drawn| drawn.base.len()).sum();
-        run.recall((n_rows - n_unknown) as u64)?;
+        run.charge_cached((n_rows - n_unknown) as u64)?;
         let mut decisions = Vec::with_capacity(n_unknown);
         // The perturbations of all requests one after the other, in pieces that fit in memory.
         let width = self.source.features.n_columns();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use xai_core::{About, Error, Explainer, Predictor, Result, Run, Valid, require};
+use xai_core::{BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Run, Valid, require};
 
 use super::analyzer::{TextAnalyzer, tokens};
 use super::corpus::Corpus;
@@ -101,7 +101,7 @@ impl fmt::Debug for TextResources<'_> {
 /// The settings are plain data and stand in `meta.params`; the resources are borrowed, so that an explainer is made again
 /// from the settings of an explanation and the same resources.
 /// A model of texts is a [`Predictor`] of `[String]`; many texts are explained by
-/// [`explain_texts`](Explainer::explain_texts).
+/// [`explain_many`](Explainer::explain_many).
 ///
 /// # Cost
 /// One query for the text, and one for each different perturbation: at most `min_samples_start` for the empty anchor,
@@ -266,9 +266,10 @@ impl<'r> AnchorText<'r> {
 
 impl Explainer for AnchorText<'_> {
     type Input = str;
-    type Model<'m> = dyn Predictor<[String]> + 'm;
+    type Model<'m> = BlackBox<'m, [String]>;
     type Data = AnchorTextData;
-    const ABOUT: About = About { name: "AnchorText", kind: &["blackbox"], scope: &["local"] };
+    const INFO: MethodInfo =
+        MethodInfo { name: "anchor-text", kind: ModelKind::BlackBox, scope: &["local"] };
 
     fn params(&self) -> &impl Serialize {
         &self.params
@@ -283,10 +284,11 @@ impl Explainer for AnchorText<'_> {
 
     fn compute(
         &self,
-        model: &(dyn Predictor<[String]> + '_),
+        model: BlackBox<'_, [String]>,
         x: &str,
         run: &mut Run<'_>,
     ) -> Result<AnchorTextData> {
+        let model = model.predictor();
         let mut perturber = self.perturber(x)?;
         let before = run.queries();
         let unperturbed = perturber.unperturbed().to_owned();

@@ -5,7 +5,7 @@ use xai_anchors::language_model::{CandleLanguageModel, LanguageModel};
 use xai_anchors::{
     AnchorTextData, AnchorTextParams, Filling, SamplingStrategy, Status, TextResources,
 };
-use xai_core::{BoxError, Error, Explainer, Explanation, Run, Runs};
+use xai_core::{BoxError, Error, Explainer, Explanation, Run, RunConfig};
 
 use super::fake::Fake;
 use super::trained::load;
@@ -97,7 +97,7 @@ fn many_texts_are_each_explained_as_alone() {
     let resources = TextResources::default().with_language_model(&model);
     let explainer = params().build(resources).unwrap();
     let texts = [TEXT, "What a boring film!", TEXT].map(str::to_owned);
-    let together = explainer.explain_texts(&praises, &texts, &Runs::seeded(3));
+    let together = explainer.explain_many(&praises, &texts, &RunConfig::seeded(3));
     for (text, own) in texts.iter().zip(together) {
         let alone = explainer.explain(&praises, text, Run::seeded(3)).unwrap();
         assert_eq!(own.unwrap().to_json().unwrap(), alone.to_json().unwrap());

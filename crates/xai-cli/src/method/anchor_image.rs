@@ -9,7 +9,7 @@ use anyhow::Context;
 use ndarray::Array2;
 use xai_anchors::image::{AnchorImage, AnchorImageData, AnchorImageParams};
 use xai_core::figure::Figure;
-use xai_core::{Error, Explainer, Explanation, Params, Runs, Seed, require};
+use xai_core::{Error, Explainer, Explanation, Params, RunConfig, Seed, require};
 use xai_onnx::OnnxModel;
 
 use super::{MethodSchema, Registered, anchors};
@@ -60,7 +60,12 @@ impl Registered for AnchorImageMethod {
             sink = Box::new(Drawn { pictures: folder, first: inputs.range.start, sink });
         }
         drive(inputs.range, &files, request.progress, sink.as_mut(), |take| {
-            explainer.explain_each(&inputs.model, &inputs.images, &Runs::seeded(seed), take);
+            explainer.explain_many_with(
+                &inputs.model,
+                &inputs.images,
+                &RunConfig::seeded(seed),
+                take,
+            );
         })
     }
 }

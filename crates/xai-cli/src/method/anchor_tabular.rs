@@ -35,8 +35,8 @@ impl Method for AnchorTabularMethod {
         params.fit(&data.background, data.features.clone())
     }
 
-    fn with_view(model: &OnnxModel, ask: impl FnOnce(&<AnchorTabular as Explainer>::Model<'_>)) {
-        ask(model);
+    fn with_view(model: &OnnxModel, ask: impl FnOnce(<AnchorTabular as Explainer>::Model<'_>)) {
+        ask(model.into());
     }
 
     fn takes_missing(params: &AnchorTabularParams) -> bool {

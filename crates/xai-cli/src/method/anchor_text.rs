@@ -12,7 +12,7 @@ use xai_anchors::{
     TextAnalyzer, TextResources, VectorsError, WordVectors,
 };
 use xai_core::figure::Figure;
-use xai_core::{Error, Explainer, Explanation, Runs, Seed};
+use xai_core::{Error, Explainer, Explanation, RunConfig, Seed};
 use xai_onnx::OnnxModel;
 
 use super::{MethodSchema, Registered, anchors};
@@ -60,7 +60,7 @@ impl Registered for AnchorTextMethod {
         let mut sink = sink(&request.output, &presented)?;
         let wanted = &inputs.texts[inputs.range.clone()];
         drive(inputs.range.clone(), &[], request.progress, sink.as_mut(), |take| {
-            explainer.explain_each_text(&inputs.model, wanted, &Runs::seeded(seed), take);
+            explainer.explain_many_with(&inputs.model, wanted, &RunConfig::seeded(seed), take);
         })
     }
 }

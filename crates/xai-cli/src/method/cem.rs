@@ -41,12 +41,8 @@ impl Method for CemMethod {
         }
     }
 
-    fn with_view(model: &GuidedModel, ask: impl FnOnce(&CemModel<'_>)) {
-        ask(&CemModel { model: model.access(), autoencoder: model.autoencoder() });
-    }
-
-    fn sees(model: &GuidedModel) -> Option<&'static str> {
-        Some(model.kind())
+    fn with_view(model: &GuidedModel, ask: impl FnOnce(CemModel<'_>)) {
+        ask(CemModel { model: model.access(), autoencoder: model.autoencoder() });
     }
 
     fn figure(data: &CemData, outputs: &[String]) -> Figure {

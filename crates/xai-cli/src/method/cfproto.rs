@@ -33,19 +33,13 @@ impl Method for CfProtoMethod {
         model.require_classes("target_class", params.target_class.iter().flatten().copied())?;
         match data.training() {
             // Nothing is drawn from the seed.
-            Some(rows) => {
-                params.fit(&view(model), rows, data.features.clone(), &mut Run::seeded(0))
-            }
+            Some(rows) => params.fit(view(model), rows, data.features.clone(), &mut Run::seeded(0)),
             None => params.build(data.features.clone()),
         }
     }
 
-    fn with_view(model: &GuidedModel, ask: impl FnOnce(&CfProtoModel<'_>)) {
-        ask(&view(model));
-    }
-
-    fn sees(model: &GuidedModel) -> Option<&'static str> {
-        Some(model.kind())
+    fn with_view(model: &GuidedModel, ask: impl FnOnce(CfProtoModel<'_>)) {
+        ask(view(model));
     }
 
     fn figure(data: &CfProtoData, outputs: &[String]) -> Figure {

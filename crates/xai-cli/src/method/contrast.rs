@@ -1,7 +1,7 @@
 //! What people see of changed rows, whichever method changed them.
 
+use xai_cem::Status;
 use xai_core::figure::{Figure, Panel, Table};
-use xai_core::optim::Status;
 
 use crate::text;
 

@@ -1,6 +1,6 @@
 //! Counterfactuals by gradient, the crate `xai-counterfactual`.
 
-use xai_core::Access;
+use xai_core::ModelRef;
 use xai_core::figure::Figure;
 use xai_counterfactual::{
     Counterfactual, CounterfactualData, CounterfactualParams, DistanceFn, TargetClass,
@@ -41,12 +41,8 @@ impl Method for CounterfactualMethod {
         }
     }
 
-    fn with_view(model: &GuidedModel, ask: impl FnOnce(&Access<'_>)) {
-        ask(&model.access());
-    }
-
-    fn sees(model: &GuidedModel) -> Option<&'static str> {
-        Some(model.kind())
+    fn with_view(model: &GuidedModel, ask: impl FnOnce(ModelRef<'_>)) {
+        ask(model.access());
     }
 
     fn figure(data: &CounterfactualData, outputs: &[String]) -> Figure {

@@ -30,9 +30,9 @@ impl Method for GridCounterfactualMethod {
 
     fn with_view(
         model: &OnnxModel,
-        ask: impl FnOnce(&<GridCounterfactual as Explainer>::Model<'_>),
+        ask: impl FnOnce(<GridCounterfactual as Explainer>::Model<'_>),
     ) {
-        ask(model);
+        ask(model.into());
     }
 
     fn figure(data: &GridCounterfactualData, outputs: &[String]) -> Figure {

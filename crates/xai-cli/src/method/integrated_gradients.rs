@@ -33,7 +33,12 @@ impl Method for IntegratedGradientsMethod {
     ) -> xai_core::Result<IntegratedGradients> {
         params.output_shape.get_or_insert_with(|| vec![model.n_outputs()]);
         if let Some(layer) = &params.layer {
-            let shapes = model.layer_shapes(layer, params.attribute_to_layer_inputs);
+            let side = if params.attribute_to_layer_inputs {
+                xai_core::Side::Before
+            } else {
+                xai_core::Side::After
+            };
+            let shapes = model.layer_shapes(layer, side);
             let rule = "a value or node of the network that all ways to the output lead through";
             require(shapes.is_some(), "layer", rule, layer)?;
             if let Some([shape]) = shapes.as_deref()
@@ -48,9 +53,9 @@ impl Method for IntegratedGradientsMethod {
 
     fn with_view(
         model: &OnnxNetwork,
-        ask: impl FnOnce(&<IntegratedGradients as Explainer>::Model<'_>),
+        ask: impl FnOnce(<IntegratedGradients as Explainer>::Model<'_>),
     ) {
-        ask(model);
+        ask(model.into());
     }
 
     fn figure(data: &IntegratedGradientsData, outputs: &[String]) -> Figure {

@@ -24,8 +24,8 @@ impl Method for KernelShapMethod {
         params.fit(&data.background, data.features.clone())
     }
 
-    fn with_view(model: &OnnxModel, ask: impl FnOnce(&<KernelShap as Explainer>::Model<'_>)) {
-        ask(model);
+    fn with_view(model: &OnnxModel, ask: impl FnOnce(<KernelShap as Explainer>::Model<'_>)) {
+        ask(model.into());
     }
 
     fn takes_missing(params: &KernelShapParams) -> bool {

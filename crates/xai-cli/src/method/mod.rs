@@ -73,14 +73,7 @@ pub trait Method: Sync + Sized + 'static {
     ) -> xai_core::Result<Self::Explainer>;
 
     /// Hands the model to `ask` as the method sees it.
-    fn with_view(model: &Self::Model, ask: impl FnOnce(&<Self::Explainer as Explainer>::Model<'_>));
-
-    /// What a method that takes black and white boxes sees of this model: `blackbox` or `whitebox`. Default: what it
-    /// says of itself.
-    fn sees(model: &Self::Model) -> Option<&'static str> {
-        let _ = model;
-        None
-    }
+    fn with_view(model: &Self::Model, ask: impl FnOnce(<Self::Explainer as Explainer>::Model<'_>));
 
     /// Whether the method takes rows with missing values. Default: never.
     fn takes_missing(params: &Self::Params) -> bool {
@@ -120,7 +113,7 @@ pub trait Registered: Sync {
         false
     }
 
-    /// Runs a job.
+    /// RunConfig a job.
     ///
     /// # Errors
     /// [`Failure::Input`] before any model call, [`Failure::Run`] when the output cannot be written.

@@ -9,7 +9,7 @@ fn right() -> String {
     table_of(HEADER, &["0.5,1,2,3,x", "1.5,0,1,2,y", "0,2,0,1,x"])
 }
 
-/// Runs a job in a folder where `file` has been replaced; a last `...` stands for any rest.
+/// RunConfig a job in a folder where `file` has been replaced; a last `...` stands for any rest.
 #[track_caller]
 fn check_run(file: &str, content: &str, arguments: &[&str], code: i32, expected: &str) {
     let folder = Folder::iris();

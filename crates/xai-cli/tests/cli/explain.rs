@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array3, Axis, s};
 use serde::Deserialize;
-use xai_core::nested;
+use xai_core::serde_arrays;
 
 use crate::folder::{Folder, IRIS_INPUT, IRIS_JOB, IRIS_TRAIN, lines, table_of};
 
@@ -11,10 +11,10 @@ use crate::folder::{Folder, IRIS_INPUT, IRIS_JOB, IRIS_TRAIN, lines, table_of};
 struct Reference {
     background_rows: Vec<usize>,
     instance_rows: Vec<usize>,
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     expected_value: Array1<f64>,
     /// Outputs, instances, features.
-    #[serde(with = "nested")]
+    #[serde(with = "serde_arrays")]
     shap_values: Array3<f64>,
 }
 

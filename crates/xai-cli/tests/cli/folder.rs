@@ -72,7 +72,7 @@ impl Folder {
         }
     }
 
-    /// Runs the command, which must succeed and have nothing to complain about, and returns its standard output.
+    /// RunConfig the command, which must succeed and have nothing to complain about, and returns its standard output.
     #[track_caller]
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let Ran { code, stdout, stderr } = self.xai(arguments);

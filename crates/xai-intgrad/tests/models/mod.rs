@@ -7,7 +7,7 @@ pub(crate) mod tensors;
 
 use ndarray::{Array1, Array2};
 use safetensors::{Dtype, SafeTensors};
-use xai_core::{BoxError, Cut, Differentiable, Predictor, Rows};
+use xai_core::{BoxError, Differentiable, Predictor, Rows, Side, Split};
 use xai_testkit::network::read;
 
 /// A function of one row with one output, and its gradient.
@@ -223,10 +223,11 @@ impl Differentiable for Staged {
         Ok(gradients)
     }
 
-    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
+    fn split_at(&self, layer: &str, side: Side) -> Option<Split<'_>> {
         let stage = self.stages.iter().position(|(name, _)| *name == layer)?;
-        let (body, head) = self.stages.split_at(if at_inputs { stage } else { stage + 1 });
-        Some(Cut {
+        let (body, head) =
+            self.stages.split_at(if side == Side::Before { stage } else { stage + 1 });
+        Some(Split {
             body: Box::new(Staged { stages: body.to_vec() }),
             head: Box::new(Staged { stages: head.to_vec() }),
         })

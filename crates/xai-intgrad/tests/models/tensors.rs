@@ -1,7 +1,7 @@
 //! The same networks on tensors in single precision.
 
-use xai_core::candle::candle_core::{self, D, DType, Device, Module, Tensor};
-use xai_core::candle::{
+use xai_candle::candle_core::{self, D, DType, Device, Module, Tensor};
+use xai_candle::{
     CandleInput, CandleModel, Conv2d, Conv2dConfig, Linear, Pool2dConfig, candle_nn, max_pool2d,
     relu,
 };

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use tract_onnx::prelude::DatumType;
-use xai_core::candle::candle_core::{DType, Device};
-use xai_core::candle::{CandleInput, CandleModel};
-use xai_core::{BoxError, Cut, Differentiable, Paths, Predictor, Rows, Seed};
+use xai_candle::candle_core::{DType, Device};
+use xai_candle::{CandleInput, CandleModel};
+use xai_core::{BoxError, Differentiable, Paths, Predictor, Rows, Seed, Side, Split};
 
 use crate::container::decode;
 use crate::error::OnnxError;
@@ -44,7 +44,7 @@ impl Default for NetworkOptions {
 ///
 /// The graph is read once: weights become tensors, what does not depend on the row is computed, and what is left is a
 /// list of steps.
-/// A value of the graph is a layer for [`Differentiable::cut`] under its name, or under the name of the node that makes
+/// A value of the graph is a layer for [`Differentiable::split_at`] under its name, or under the name of the node that makes
 /// it, if all ways from the inputs to the output lead through it.
 ///
 /// A graph that was exported for one size of batch is given other sizes where that changes no row's output, which is
@@ -177,18 +177,18 @@ impl OnnxNetwork {
         self.class_labels.as_deref()
     }
 
-    /// The shapes of the values at a layer, without the axis of the batch; `None` where [`Differentiable::cut`] has
+    /// The shapes of the values at a layer, without the axis of the batch; `None` where [`Differentiable::split_at`] has
     /// none.
     #[must_use]
-    pub fn layer_shapes(&self, layer: &str, at_inputs: bool) -> Option<Vec<Vec<usize>>> {
-        let (body, _) = self.body(layer, at_inputs)?;
-        Some(body.layer(GRAPH, false)?.iter().map(|value| value.shape().to_vec()).collect())
+    pub fn layer_shapes(&self, layer: &str, side: Side) -> Option<Vec<Vec<usize>>> {
+        let (body, _) = self.body(layer, side)?;
+        Some(body.layer(GRAPH, Side::After)?.iter().map(|value| value.shape().to_vec()).collect())
     }
 
     /// The model up to a layer, with the values there.
-    fn body(&self, layer: &str, at_inputs: bool) -> Option<(CandleModel<'static>, Vec<Slot>)> {
+    fn body(&self, layer: &str, side: Side) -> Option<(CandleModel<'static>, Vec<Slot>)> {
         let layer = self.program.find(layer)?;
-        let slots = if at_inputs { self.program.behind(layer) } else { vec![layer] };
+        let slots = if side == Side::Before { self.program.behind(layer) } else { vec![layer] };
         let plan = self.program.plan(&self.inputs, &slots).filter(|_| !slots.is_empty())?;
         let body = of_plan(self.model.inputs(), plan, &self.settings).ok()?;
         Some((body, slots))
@@ -307,10 +307,10 @@ impl Differentiable for OnnxNetwork {
         self.model.path_vjp(paths, max_points)
     }
 
-    fn cut(&self, layer: &str, at_inputs: bool) -> Option<Cut<'_>> {
-        let (body, slots) = self.body(layer, at_inputs)?;
+    fn split_at(&self, layer: &str, side: Side) -> Option<Split<'_>> {
+        let (body, slots) = self.body(layer, side)?;
         let plan = self.program.plan(&slots, &[self.output])?;
-        let head = of_plan(body.layer(GRAPH, false)?, plan, &self.settings).ok()?;
-        Some(Cut { body: Box::new(body), head: Box::new(head) })
+        let head = of_plan(body.layer(GRAPH, Side::After)?, plan, &self.settings).ok()?;
+        Some(Split { body: Box::new(body), head: Box::new(head) })
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
-use xai_core::candle::candle_core::{self as candle, Error, Tensor};
-use xai_core::candle::{Graph, Pullback};
+use xai_candle::candle_core::{self as candle, Error, Tensor};
+use xai_candle::{Graph, Pullback};
 
 use super::operators::{Node, Operator, operator};
 use super::tensors::{Place, tensor};
@@ -258,7 +258,7 @@ impl Step {
         Ok(())
     }
 
-    /// Runs the step and returns its way back, if one of its inputs wants a gradient.
+    /// RunConfig the step and returns its way back, if one of its inputs wants a gradient.
     fn trace(
         &self,
         values: &mut [Option<Tensor>],

@@ -2,7 +2,7 @@
 
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
-use xai_core::candle::candle_core::{self as candle, DType, Device, Tensor};
+use xai_candle::candle_core::{self as candle, DType, Device, Tensor};
 
 use crate::error::OnnxError;
 

@@ -1,7 +1,7 @@
 //! Products, reductions and normalisations.
 
-use xai_core::candle::candle_core::{self as candle, Error, Module, Tensor};
-use xai_core::candle::{Layer, LayerPullback, Linear};
+use xai_candle::candle_core::{self as candle, Error, Module, Tensor};
+use xai_candle::{Layer, LayerPullback, Linear};
 
 use super::{Node, Operator, axis, function, input, layer, unary};
 use crate::error::OnnxError;

@@ -3,8 +3,8 @@
 use std::f64::consts::{FRAC_2_PI, SQRT_2};
 
 use tract_onnx::pb::tensor_proto::DataType;
-use xai_core::candle::candle_core::{self as candle, DType, Device, Tensor};
-use xai_core::candle::{Relu, candle_nn, relu};
+use xai_candle::candle_core::{self as candle, DType, Device, Tensor};
+use xai_candle::{Relu, candle_nn, relu};
 
 use super::{Node, Operator, function, input, layer, unary, view};
 use crate::error::OnnxError;

@@ -1,9 +1,7 @@
 //! Convolutions and pooling, of images and of sequences.
 
-use xai_core::candle::candle_core::{self as candle, Error, Module, Tensor};
-use xai_core::candle::{
-    AvgPool2d, Conv2d, Conv2dConfig, Layer, LayerPullback, MaxPool2d, Pool2dConfig,
-};
+use xai_candle::candle_core::{self as candle, Error, Module, Tensor};
+use xai_candle::{AvgPool2d, Conv2d, Conv2dConfig, Layer, LayerPullback, MaxPool2d, Pool2dConfig};
 
 use super::{Node, Operator, layer, unary};
 use crate::error::OnnxError;
@@ -99,7 +97,7 @@ impl Window {
     }
 }
 
-/// Runs a function of images on images or on sequences.
+/// RunConfig a function of images on images or on sequences.
 fn on_images(
     x: &Tensor,
     f: impl Fn(&Tensor, [usize; 2]) -> candle::Result<Tensor>,

@@ -9,8 +9,8 @@ mod images;
 mod shape;
 
 use tract_onnx::pb::NodeProto;
-use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Shape, Tensor};
-use xai_core::candle::{Layer, Pullback, trace_joined};
+use xai_candle::candle_core::{self as candle, DType, Device, Error, Shape, Tensor};
+use xai_candle::{Layer, Pullback, trace_joined};
 
 use super::tensors::{Place, tensor};
 use crate::error::OnnxError;

@@ -1,6 +1,6 @@
 //! Operators that move cells, and those that compute where to.
 
-use xai_core::candle::candle_core::{self as candle, DType, Device, Error, Tensor};
+use xai_candle::candle_core::{self as candle, DType, Device, Error, Tensor};
 
 use super::{Node, Operator, axis, function, input, integers, unary, view};
 use crate::error::OnnxError;

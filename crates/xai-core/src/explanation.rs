@@ -73,9 +73,41 @@ pub struct Warning {
     pub message: String,
 }
 
+/// How a method came to its answer: one vocabulary for all of them. `stop` beside it says what cut the work short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Status {
+    /// What was searched for is there.
+    Found,
+    /// The empty answer is enough: an anchor without conditions, a pertinent positive without features.
+    Empty,
+    /// The instance itself is what was searched for; nothing has to change.
+    AlreadySatisfied,
+    /// The search came to its end without finding any.
+    NotFound,
+    /// There is none: all points were asked, or no output of this model could be one.
+    NoneExists,
+    /// None was found, and the model's gradient is zero where the search is.
+    GradientVanished,
+    /// None was found, and only forbidden changes would lead closer.
+    RangeInfeasible,
+    /// Points that the model decides as wanted were found, and all were refused for lack of trust.
+    TrustRejected,
+    /// A budget, the clock or the observer ended the work; where there is an answer it is the best so far.
+    Stopped,
+    /// All work that was asked for is done; the errors in the answer say how good it is.
+    Complete,
+    /// The answer is within the tolerance that was asked for.
+    WithinTolerance,
+    /// The largest allowed number of steps was not enough for the tolerance.
+    MaxSteps,
+}
+
 /// Why a search or an estimate ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Stop {
     /// It did all it set out to do.
     Converged,

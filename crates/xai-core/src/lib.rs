@@ -29,7 +29,7 @@ pub use closure::{
 pub use decision::{InInterval, Output, OutputNames, Reading};
 pub use error::{Error, Result, same_shape};
 pub use explainer::{Explainer, MethodInfo, RunConfig};
-pub use explanation::{Explanation, Meta, Stop, Warning};
+pub use explanation::{Explanation, Meta, Status, Stop, Warning};
 pub use figure::Figure;
 pub use gradient::CentralDifference;
 pub use input::{Input, Inputs};

@@ -152,3 +152,31 @@ pub enum Semantics {
     /// The reference's behaviour, for users who must match old results.
     Reference,
 }
+
+/// Consuming setters for the fields of settings that are `#[non_exhaustive]`, so that a new field breaks nobody.
+///
+/// ```
+/// #[derive(Clone, Default)]
+/// struct Settings {
+///     depth: usize,
+/// }
+///
+/// xai_core::setters! { Settings { with_depth => depth: usize } }
+///
+/// assert_eq!(Settings::default().with_depth(3).depth, 3);
+/// ```
+#[macro_export]
+macro_rules! setters {
+    ($settings:ident { $($setter:ident => $field:ident : $type:ty),* $(,)? }) => {
+        impl $settings {
+            $(
+                #[doc = concat!("The same settings with another [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $setter(mut self, $field: $type) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )*
+        }
+    };
+}

@@ -45,8 +45,7 @@ pub struct Meta {
     /// `classification` or `regression`, for methods that tell them apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// What the explanation speaks of: `local` (one instance), `global` (the model).
-    #[serde(rename = "explanations")]
+    /// What the explanation is about: `local` (one instance), `global` (the model).
     pub scope: Vec<String>,
     /// The method's settings, with every default filled in.
     pub params: Value,

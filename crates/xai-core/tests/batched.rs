@@ -148,21 +148,21 @@ impl Explainer for Together {
         self
     }
 
-    fn compute(&self, model: &dyn Predictor, x: &Row, run: &mut Run<'_>) -> Result<f64> {
+    fn compute(&self, model: Self::Model<'_>, x: &Row, run: &mut Run<'_>) -> Result<f64> {
         *self.alone.lock().unwrap() += 1;
-        Ok(run.predict(model, &x.view().insert_axis(Axis(0)))?[[0, 0]])
+        Ok(run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?[[0, 0]])
     }
 
     fn compute_batch(
         &self,
-        model: &dyn Predictor,
+        model: Self::Model<'_>,
         inputs: &[&Row],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<f64>>> {
         let mut outputs = vec![0.0; inputs.len()];
         Run::stream_batched(
             runs,
-            model,
+            model.predictor(),
             (&vec![1; inputs.len()], 1),
             |run, _, block| block.row_mut(0).assign(&inputs[run].view()),
             |run, _, own| {
@@ -211,6 +211,74 @@ fn a_shared_call_that_fails_fails_only_those_that_fail_alone() {
 }
 
 #[test]
+fn what_a_failed_shared_call_asked_stays_counted() {
+    let (explainer, model) = (Together::default(), Double::of(256));
+    let mut x: Vec<f64> = (0..16).map(f64::from).collect();
+    x[13] = -13.0;
+    let rows = Array1::from(x.clone()).insert_axis(Axis(1));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let explained = pool.install(|| explainer.explain_many(&model, &rows, &RunConfig::seeded(0)));
+    let asked = model.calls.into_inner().unwrap().concat();
+    for (row, result) in explained.into_iter().enumerate() {
+        let times = asked.iter().filter(|&&value| value == x[row]).count() as u64;
+        assert_eq!(times, if (12..16).contains(&row) { 2 } else { 1 });
+        if row != 13 {
+            assert_eq!(result.unwrap().meta.queries, times, "row {row}");
+        }
+    }
+}
+
+#[test]
+fn a_budget_is_spent_once_and_by_its_own_row() {
+    let (explainer, model) = (Together::default(), Double::of(256));
+    let mut x: Vec<f64> = (0..16).map(f64::from).collect();
+    x[13] = -13.0;
+    let rows = Array1::from(x.clone()).insert_axis(Axis(1));
+    let config = RunConfig::seeded(0).with_budget(Budget::queries(1));
+    let explained = explainer.explain_many(&model, &rows, &config);
+    let asked = model.calls.into_inner().unwrap().concat();
+    assert_eq!(asked.len(), 16, "every row is asked once, whatever fails beside it");
+    for (row, result) in explained.into_iter().enumerate() {
+        match result {
+            Ok(explanation) => assert_eq!(explanation.meta.queries, 1),
+            Err(error) => {
+                assert!(row == 13 && matches!(error, Error::Predictor { .. }), "{row}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn observers_receive_the_events_of_every_input() {
+    let (explainer, model) = (Together::default(), Double::of(256));
+    let rows = Array2::from_shape_fn((9, 1), |(row, _)| row as f64);
+    let seen = Mutex::new(vec![Vec::new(); 9]);
+    let observer = |index: usize, event: Event<'_>| {
+        seen.lock().unwrap()[index].push(format!("{event:?}"));
+        if index == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let config = RunConfig::seeded(0).with_observer(&observer);
+    for (row, result) in explainer.explain_many(&model, &rows, &config).into_iter().enumerate() {
+        assert_eq!(matches!(result, Err(Error::Stopped(Stop::Observer))), row == 4);
+    }
+    for (row, events) in seen.into_inner().unwrap().iter().enumerate() {
+        assert!(events[0].starts_with("Started"), "{row}: {events:?}");
+        let is_finished = events.iter().any(|event| event.starts_with("Finished"));
+        assert_eq!(is_finished, row != 4, "{row}: {events:?}");
+    }
+}
+
+#[test]
+fn a_budget_ends_at_its_instant() {
+    let (explainer, model) = (Together::default(), Double::of(256));
+    #[allow(clippy::disallowed_methods, reason = "a deadline that has passed needs the clock")]
+    let budget = Budget::until(std::time::Instant::now()).with_queries(10);
+    let result = explainer.explain(&model, &array![1.0], Run::seeded(0).with_budget(budget));
+    assert!(matches!(result, Err(Error::Stopped(Stop::Deadline))));
+    assert!(model.calls().is_empty());
+}
+
+#[test]
 fn shared_seeds_are_those_of_the_call() {
     let run = Run::seeded(9);
     assert_eq!(run.shared_seed(), run.seed());
@@ -235,7 +303,7 @@ fn shared_seeds_are_those_of_the_call() {
         fn params(&self) -> &impl Serialize {
             self
         }
-        fn compute(&self, _: &dyn Predictor, _: &Row, run: &mut Run<'_>) -> Result<Self::Data> {
+        fn compute(&self, _: Self::Model<'_>, _: &Row, run: &mut Run<'_>) -> Result<Self::Data> {
             Ok((run.shared_seed().to_string(), run.seed().to_string()))
         }
     }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 use xai_core::explanation::{SCHEMA, VERSION};
 use xai_core::{
-    BlackBox, BoxError, Budget, Error, Event, Explainer, Input, MethodInfo, ModelKind, Predictor,
-    Result, Row, Rows, Run, RunConfig, Seed, Stop, Warning,
+    BlackBox, BoxError, Budget, Error, Event, Explainer, Input, MethodInfo, ModelKind, Result, Row,
+    Rows, Run, RunConfig, Seed, Stop, Warning,
 };
 
 /// The model's first output, and a random number, which tells whose seed it was.
@@ -43,7 +43,7 @@ impl Explainer for Toy {
 
     fn compute(&self, model: Self::Model<'_>, x: &Row, run: &mut Run<'_>) -> Result<ToyData> {
         let batch = Array2::from_shape_fn((self.repeat, x.len()), |(_, column)| x[column]);
-        let output = run.output(model, &batch, 0)?[0];
+        let output = run.output(model.predictor(), &batch, 0)?[0];
         for code in ["toy.doubt", "toy.other", "toy.doubt"] {
             run.warn(code, format!("{output}"));
         }
@@ -88,7 +88,7 @@ fn the_explanation_says_where_it_comes_from() {
     assert_eq!((meta.name.as_str(), meta.version.as_str()), ("Toy", VERSION));
     assert_eq!(
         (meta.kind, meta.scope),
-        (vec!["blackbox".to_owned()], vec!["local".to_owned(), "toy".to_owned()])
+        (ModelKind::BlackBox, vec!["local".to_owned(), "toy".to_owned()])
     );
     assert_eq!(meta.task.as_deref(), Some("regression"));
     assert_eq!(meta.params, json!({"repeat": 3}));

@@ -7,7 +7,9 @@ use schemars::schema_for;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xai_core::explanation::{SCHEMA, VERSION};
-use xai_core::{Error, Explanation, Meta, Seed, Stop, Warning, serde_arrays};
+use xai_core::{
+    Error, Explanation, Meta, ModelKind, Output, Reading, Seed, Stop, Warning, serde_arrays,
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Data {
@@ -19,13 +21,14 @@ struct Data {
 fn example() -> Explanation<Data> {
     let meta = Meta {
         name: "Toy".to_owned(),
-        kind: vec!["blackbox".to_owned()],
+        kind: ModelKind::BlackBox,
         task: None,
         scope: vec!["local".to_owned()],
         params: json!({"n_samples": 10, "beta": 0.1}),
         version: VERSION.to_owned(),
         seed: Seed::new(7).to_string(),
         queries: 12,
+        output: None,
         warnings: vec![Warning { code: "toy.doubt".to_owned(), message: "few".to_owned() }],
     };
     let data = Data { shap_values: array![0.1, -0.0], stop: Stop::Converged };
@@ -36,7 +39,7 @@ fn example() -> Explanation<Data> {
 fn the_text_is_exactly_this() {
     let expected = format!(
         concat!(
-            r#"{{"schema":"xai-explanation/1","meta":{{"name":"Toy","type":["blackbox"],"explanations":["local"],"#,
+            r#"{{"schema":"xai-explanation/1","meta":{{"name":"Toy","type":"blackbox","scope":["local"],"#,
             r#""params":{{"beta":0.1,"n_samples":10}},"version":"{}","seed":"7","queries":12,"#,
             r#""warnings":[{{"code":"toy.doubt","message":"few"}}]}},"#,
             r#""data":{{"shap_values":[0.1,-0.0],"stop":"converged"}}}}"#
@@ -46,7 +49,7 @@ fn the_text_is_exactly_this() {
     assert_eq!(example().to_json().unwrap(), expected);
     let mut explanation = example();
     explanation.meta.task = Some("regression".to_owned());
-    let with_task = expected.replace(r#"["blackbox"],"#, r#"["blackbox"],"task":"regression","#);
+    let with_task = expected.replace(r#""blackbox","#, r#""blackbox","task":"regression","#);
     assert_eq!(explanation.to_json().unwrap(), with_task);
 }
 
@@ -183,10 +186,12 @@ fn the_json_schema_has_the_keys_of_the_document() {
     let meta = &schema["$defs"]["Meta"];
     let mut explanation = example();
     explanation.meta.task = Some("regression".to_owned());
+    let reading = Reading::new(&Output::Auto, None, &array![0.25]).unwrap();
+    explanation.meta.output = Some(reading.to_meta());
     let document = serde_json::to_value(explanation).unwrap();
     assert_eq!(keys(&meta["properties"]), keys(&document["meta"]));
     let required: Vec<&str> =
         meta["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(required.len(), keys(&document["meta"]).len() - 1);
-    assert!(!required.contains(&"task"), "{required:?}");
+    assert_eq!(required.len(), keys(&document["meta"]).len() - 2);
+    assert!(["task", "output"].iter().all(|key| !required.contains(key)), "{required:?}");
 }

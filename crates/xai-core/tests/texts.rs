@@ -91,13 +91,8 @@ impl Explainer for Toy {
         self
     }
 
-    fn compute(
-        &self,
-        model: &(dyn Predictor<[String]> + '_),
-        x: &str,
-        run: &mut Run<'_>,
-    ) -> Result<(f64, u64)> {
-        let outputs = run.predict_texts(model, &[x.to_owned()])?;
+    fn compute(&self, model: Self::Model<'_>, x: &str, run: &mut Run<'_>) -> Result<(f64, u64)> {
+        let outputs = run.predict_texts(model.predictor(), &[x.to_owned()])?;
         Ok((outputs[[0, 0]], run.seed().stream().bits()))
     }
 }

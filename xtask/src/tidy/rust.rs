@@ -27,8 +27,12 @@ const IO: [&str; 10] = [
     "SystemTime",
 ];
 
-/// Adapters that live in a method behind a feature, and read the files they are for.
-const ADAPTERS: [&str; 1] = ["crates/xai-anchors/src/language_model/weights.rs"];
+/// Files that may: an adapter that lives in a method behind a feature, and the clock of deadlines.
+const ADAPTERS: [&str; 2] = [
+    "crates/xai-anchors/src/language_model/weights.rs",
+    // Reads the clock for those who set a deadline.
+    "crates/xai-core/src/budget.rs",
+];
 
 /// A source file has at most 600 lines.
 #[must_use]

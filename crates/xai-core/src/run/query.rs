@@ -60,6 +60,9 @@ impl Run<'_> {
         let mut n_outputs = None;
         for wave in (0..n_rows).step_by(CALLS_PER_WAVE * size) {
             let wave_rows = wave..(wave + CALLS_PER_WAVE * size).min(n_rows);
+            for (part, rows) in parts.of(wave_rows.clone()) {
+                runs[part].queries += rows.len() as u64;
+            }
             let calls = wave_rows.len().div_ceil(size);
             let answers = parallel::map_with(0..calls, buffer, |buffer, index| {
                 let first = wave_rows.start + index * size;
@@ -77,13 +80,18 @@ impl Run<'_> {
                 })?;
                 Ok::<_, Error>((places, answer))
             });
+            // All that was asked is counted before anything can fail.
+            for (places, answer) in answers.iter().flatten() {
+                for (&(part, _), &has_gradient) in places.iter().zip(&answer.has_gradient) {
+                    runs[part].queries += if has_gradient { price } else { 0 };
+                }
+            }
             for answer in answers {
                 let (places, Answer { outputs, gradients, has_gradient }) = answer?;
                 let n_outputs = *n_outputs.get_or_insert(outputs.ncols());
                 same_shape("the model's output", &[outputs.nrows(), n_outputs], outputs.shape())?;
                 for (row, &(part, own)) in places.iter().enumerate() {
                     let gradient = gradients.as_ref().filter(|_| has_gradient[row]);
-                    runs[part].queries += 1 + if gradient.is_some() { price } else { 0 };
                     let gradient = gradient.map(|gradients| gradients.row(row));
                     fold(part, own, &outputs.row(row), gradient.as_deref())?;
                 }

@@ -398,6 +398,58 @@ impl TryFrom<Vec<Feature>> for Features {
     }
 }
 
+/// What describes the columns of a table: [`Features`], the number of numeric columns, their names, or a list of
+/// [`Feature`].
+pub trait IntoFeatures {
+    /// The features.
+    ///
+    /// # Errors
+    /// As [`Features::new`].
+    fn into_features(self) -> Result<Features, ParamError>;
+}
+
+impl IntoFeatures for Features {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Ok(self)
+    }
+}
+
+impl IntoFeatures for &Features {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoFeatures for Vec<Feature> {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::new(self)
+    }
+}
+
+impl IntoFeatures for usize {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::unnamed(self)
+    }
+}
+
+impl<const N: usize> IntoFeatures for [&str; N] {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::numeric(self)
+    }
+}
+
+impl IntoFeatures for &[&str] {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::numeric(self.iter().copied())
+    }
+}
+
+impl IntoFeatures for Vec<String> {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::numeric(self)
+    }
+}
+
 impl From<Features> for Vec<Feature> {
     fn from(features: Features) -> Self {
         features.features

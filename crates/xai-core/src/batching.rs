@@ -45,7 +45,7 @@ impl Parts {
         let last = self.starts.len() - 1;
         (first..last)
             .map(overlap)
-            .take_while(|(_, own)| own.start <= own.end)
-            .filter(|(_, own)| !own.is_empty())
+            .take_while(|(_, rows)| rows.start <= rows.end)
+            .filter(|(_, rows)| !rows.is_empty())
     }
 }

@@ -206,9 +206,9 @@ pub struct Violation {
     pub feature: Option<String>,
     /// The rule.
     pub rule: Rule,
-    /// The feature in the instance, for people; for a rule about the row, nothing.
+    /// The feature in the instance, human-readable; for a rule about the row, nothing.
     pub from: String,
-    /// The feature in the row, for people; for a rule about the row, the names of the changed features.
+    /// The feature in the row, human-readable; for a rule about the row, the names of the changed features.
     pub to: String,
 }
 
@@ -397,17 +397,17 @@ impl BoundConstraints {
         candidates.into_iter().fold(from, closer)
     }
 
-    /// The allowed values next to `own` of a numeric feature that has `from` in the instance: one below, one above, `own`
+    /// The allowed values next to `current` of a numeric feature that has `from` in the instance: one below, one above, `current`
     /// where there is none.
     ///
     /// # Panics
     /// When there is no such feature.
     #[must_use]
-    pub fn steps_around(&self, feature: usize, from: f64, own: f64) -> [f64; 2] {
+    pub fn steps_around(&self, feature: usize, from: f64, current: f64) -> [f64; 2] {
         let step = self.bound[feature].step.unwrap_or(1.0);
-        [own - step, own + step].map(|to| {
+        [current - step, current + step].map(|to| {
             let allowed = self.broken(feature, from, to).is_none();
-            if allowed { to } else { own }
+            if allowed { to } else { current }
         })
     }
 

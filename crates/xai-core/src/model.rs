@@ -12,7 +12,7 @@ pub type Row = ArrayRef1<f64>;
 /// A batch of instances, shape `(n_rows, n_features)`; axis 0 is the instance.
 pub type Rows = ArrayRef2<f64>;
 
-/// An error of the user's own making; it travels on as the source of [`Error::Predictor`](crate::Error::Predictor).
+/// The error of a user's model, which becomes the source of [`Error::Predictor`](crate::Error::Predictor).
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A model as a black box.

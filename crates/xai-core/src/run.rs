@@ -93,7 +93,7 @@ impl<'o> Run<'o> {
         self.shared_seed
     }
 
-    /// Whether the run may be told to stop before its work is done: it has an observer or a clock.
+    /// Whether the run may be stopped before its work is done: it has an observer, a deadline or a cancel function.
     #[must_use]
     pub fn can_stop(&self) -> bool {
         self.observer.is_some() || self.budget.can_expire()
@@ -123,7 +123,7 @@ impl<'o> Run<'o> {
         }
     }
 
-    /// Tells the observer; `Break` when the observer or the budget's clock says stop.
+    /// Notifies the observer; `Break` when the observer or the budget's clock says stop.
     pub fn report(&mut self, event: Event<'_>) -> ControlFlow<Stop> {
         if let Some(observer) = &mut self.observer
             && observer.on(event).is_break()
@@ -217,7 +217,7 @@ impl<'o> Run<'o> {
     /// The places where batches are cut depend on the model and the width alone, never on the number of threads.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict); [`Error::Stopped`] too when the observer or the clock said stop after a wave and
+    /// As [`predict`](Self::predict); [`Error::Stopped`] too when the observer or the clock stopped the run after a wave and
     /// there is another one to come, in this stream or the next. Work that is done is never thrown away.
     ///
     /// # Cost
@@ -243,7 +243,7 @@ impl<'o> Run<'o> {
     /// run and the first of the next.
     ///
     /// `shape` holds the number of rows of each run, in the order of `runs`, and the number of features.
-    /// `fill` and `fold` are also told which run the rows belong to. Each run counts its own rows and tells its own
+    /// `fill` and `fold` also receive the index of the run. Each run counts its rows and notifies its
     /// observer.
     ///
     /// # Errors
@@ -283,9 +283,13 @@ impl<'o> Run<'o> {
             let calls = wave_rows.len().div_ceil(size);
             let outputs = parallel::map_with(0..calls, buffer, |buffer, call| {
                 let rows = of_call(call);
-                for (part, own) in parts.of(rows.clone()) {
-                    let first = parts.starts[part] + own.start - rows.start;
-                    fill(part, own.start, &mut buffer.slice_mut(s![first..first + own.len(), ..]));
+                for (part, part_rows) in parts.of(rows.clone()) {
+                    let first = parts.starts[part] + part_rows.start - rows.start;
+                    fill(
+                        part,
+                        part_rows.start,
+                        &mut buffer.slice_mut(s![first..first + part_rows.len(), ..]),
+                    );
                 }
                 call_model(model, &buffer.slice(s![..rows.len(), ..]), rows)
             });
@@ -294,13 +298,17 @@ impl<'o> Run<'o> {
                 let n_outputs = *n_outputs.get_or_insert(outputs.ncols());
                 same_shape("the model's output", &[outputs.nrows(), n_outputs], outputs.shape())?;
                 let rows = of_call(call);
-                for (part, own) in parts.of(rows.clone()) {
-                    let first = parts.starts[part] + own.start - rows.start;
-                    fold(part, own.start, &outputs.slice(s![first..first + own.len(), ..]))?;
+                for (part, part_rows) in parts.of(rows.clone()) {
+                    let first = parts.starts[part] + part_rows.start - rows.start;
+                    fold(
+                        part,
+                        part_rows.start,
+                        &outputs.slice(s![first..first + part_rows.len(), ..]),
+                    )?;
                 }
             }
-            for (part, own) in parts.of(wave_rows) {
-                let (done, total) = (own.end as u64, sizes[part] as u64);
+            for (part, part_rows) in parts.of(wave_rows) {
+                let (done, total) = (part_rows.end as u64, sizes[part] as u64);
                 let step = Event::Step { done, total: Some(total) };
                 runs[part].stopped = runs[part].report(step).break_value();
             }
@@ -375,7 +383,7 @@ impl<'o> Run<'o> {
     ///
     /// # Errors
     /// As [`predict`](Self::predict); [`Error::Shape`] for paths whose parts do not fit each other;
-    /// [`Error::Stopped`] when the observer or the clock said stop after the call before.
+    /// [`Error::Stopped`] when the observer or the clock stopped the run after the call before.
     ///
     /// # Cost
     /// [`Differentiable::vjp_queries`] per point of each line.
@@ -397,7 +405,7 @@ impl<'o> Run<'o> {
     /// nothing is asked.
     ///
     /// # Cost
-    /// As [`path_vjp`](Self::path_vjp); each run counts its own lines and tells its own observer.
+    /// As [`path_vjp`](Self::path_vjp); each run counts its own lines and notifies its observer.
     #[allow(clippy::disallowed_methods, reason = "the only place that calls the model")]
     pub fn path_vjp_batched(
         runs: &mut [Run<'_>],
@@ -428,19 +436,20 @@ impl<'o> Run<'o> {
             let (first, end) = (block * lines, ((block + 1) * lines).min(n_rows));
             let rows = s![first..end, ..];
             let (from, to) = (paths.from.slice(rows), paths.to.slice(rows));
-            let own = Paths { from: &from, to: &to, cotangent: &cotangent.slice(rows), ..*paths };
+            let block_paths =
+                Paths { from: &from, to: &to, cotangent: &cotangent.slice(rows), ..*paths };
             let sums = model
-                .path_vjp(&own, max_points)
+                .path_vjp(&block_paths, max_points)
                 .map_err(|source| Error::Predictor { rows: (end - first) * n_points, source })?;
             same_shape("the model's gradient", from.shape(), sums.shape())?;
             finite_from(first, "the model's gradient", &sums)?;
             Ok(sums)
         });
         let mut sums = Array2::zeros((n_rows, n_features));
-        for (block, own) in blocks.into_iter().enumerate() {
-            let own = own?;
+        for (block, block_sums) in blocks.into_iter().enumerate() {
+            let block_sums = block_sums?;
             let first = block * lines;
-            sums.slice_mut(s![first..first + own.nrows(), ..]).assign(&own);
+            sums.slice_mut(s![first..first + block_sums.nrows(), ..]).assign(&block_sums);
         }
         for (run, &n_lines) in runs.iter_mut().zip(sizes).filter(|(_, n_lines)| 0 < **n_lines) {
             let done = n_lines as u64 * n_points as u64;

@@ -96,8 +96,8 @@ impl<M: Predictor + ?Sized> Predictor for InInterval<'_, M> {
 impl<M: Differentiable + ?Sized> Differentiable for InInterval<'_, M> {
     #[allow(clippy::disallowed_methods, reason = "a wrapper calls the model it wraps")]
     fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, BoxError> {
-        let own = self.value_and_vjp(batch, &mut |_| cotangent.to_owned())?;
-        Ok(own.1)
+        let (_, gradients) = self.value_and_vjp(batch, &mut |_| cotangent.to_owned())?;
+        Ok(gradients)
     }
 
     fn vjp_queries(&self, n_features: usize) -> u64 {
@@ -110,19 +110,19 @@ impl<M: Differentiable + ?Sized> Differentiable for InInterval<'_, M> {
         batch: &Rows,
         cotangent: &mut dyn FnMut(&Rows) -> Array2<f64>,
     ) -> Result<(Array2<f64>, Array2<f64>), BoxError> {
-        let mut said = None;
+        let mut inside = None;
         let (_, gradients) = self.model.value_and_vjp(batch, &mut |outputs| {
             let mut along = Array2::zeros(outputs.dim());
-            if let Ok(probabilities) = &*said.insert(self.probabilities(outputs)) {
-                let own = cotangent(probabilities);
+            if let Ok(probabilities) = &*inside.insert(self.probabilities(outputs)) {
+                let by_probability = cotangent(probabilities);
                 for (row, mut along) in along.rows_mut().into_iter().enumerate() {
                     let slope = self.inside(outputs[[row, self.output]]).1;
-                    along[self.output] = slope * own[[row, 0]];
+                    along[self.output] = slope * by_probability[[row, 0]];
                 }
             }
             along
         })?;
-        let probabilities = said.ok_or("the model gave gradients before outputs")??;
+        let probabilities = inside.ok_or("the model gave gradients before outputs")??;
         Ok((probabilities, gradients))
     }
 }

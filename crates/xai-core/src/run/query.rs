@@ -25,7 +25,7 @@ impl Run<'_> {
     /// `fill(run, row, cells)` writes a row of a run, and `cotangent(run, row, outputs)` says along which outputs it is
     /// to be differentiated; both may run on any thread. `fold(run, row, outputs, gradient)` takes the answers in order,
     /// on this thread. A black box is never asked for gradients, and `gradient` is then `None`, as it is for a row
-    /// without a cotangent. Unlike [`stream_batched`](Run::stream_batched), no observer is told: a search reports its own steps.
+    /// without a cotangent. Unlike [`stream_batched`](Run::stream_batched), no observer is notified: a search reports its own steps.
     ///
     /// # Errors
     /// [`Error::Stopped`] when the budget of one of the runs forbids its rows, before anything is asked; else as
@@ -69,7 +69,7 @@ impl Run<'_> {
                 let rows = first..(first + size).min(wave_rows.end);
                 let places: Vec<(usize, usize)> = parts
                     .of(rows.clone())
-                    .flat_map(|(part, own)| own.map(move |row| (part, row)))
+                    .flat_map(|(part, rows)| rows.map(move |row| (part, row)))
                     .collect();
                 let mut block = buffer.slice_mut(s![..places.len(), ..]);
                 for (&(part, row), mut cells) in places.iter().zip(block.rows_mut()) {
@@ -90,10 +90,10 @@ impl Run<'_> {
                 let (places, Answer { outputs, gradients, has_gradient }) = answer?;
                 let n_outputs = *n_outputs.get_or_insert(outputs.ncols());
                 same_shape("the model's output", &[outputs.nrows(), n_outputs], outputs.shape())?;
-                for (row, &(part, own)) in places.iter().enumerate() {
+                for (row, &(part, part_row)) in places.iter().enumerate() {
                     let gradient = gradients.as_ref().filter(|_| has_gradient[row]);
                     let gradient = gradient.map(|gradients| gradients.row(row));
-                    fold(part, own, &outputs.row(row), gradient.as_deref())?;
+                    fold(part, part_row, &outputs.row(row), gradient.as_deref())?;
                 }
             }
         }
@@ -146,7 +146,7 @@ struct Answer {
 }
 
 /// One call; `first` is the place of the block in the whole, for messages.
-#[allow(clippy::disallowed_methods, reason = "this is the door")]
+#[allow(clippy::disallowed_methods, reason = "called by Run alone")]
 fn call(
     access: ModelRef<'_>,
     block: &Rows,
@@ -174,9 +174,9 @@ fn call(
             return cotangents;
         }
         for (row, mut cells) in cotangents.rows_mut().into_iter().enumerate() {
-            if let Some(own) = cotangent(row, &outputs.row(row)) {
-                has_gradient[row] = own.iter().any(|&value| value != 0.0);
-                cells.assign(&own);
+            if let Some(row_cotangent) = cotangent(row, &outputs.row(row)) {
+                has_gradient[row] = row_cotangent.iter().any(|&value| value != 0.0);
+                cells.assign(&row_cotangent);
             }
         }
         cotangents

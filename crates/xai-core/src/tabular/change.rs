@@ -1,4 +1,4 @@
-//! What differs between two rows, for people.
+//! What differs between two rows, human-readable.
 
 use std::fmt;
 
@@ -10,13 +10,12 @@ use crate::model::Row;
 
 /// One changed feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Change {
     /// The feature's name.
     pub feature: String,
-    /// Its value before, for people.
+    /// Its value before, human-readable.
     pub from: String,
-    /// Its value after, for people.
+    /// Its value after, human-readable.
     pub to: String,
     /// By how much a quantity changes, in its own unit; `None` for a category.
     pub by: Option<f64>,

@@ -118,7 +118,7 @@ impl Edges {
         self.0.partition_point(|&edge| edge < value)
     }
 
-    /// A range for people, by the indices of its edges: `lo < name <= hi`, `name <= hi`, `name > lo`, or `any name`.
+    /// A human-readable range, by the indices of its edges: `lo < name <= hi`, `name <= hi`, `name > lo`, or `any name`.
     ///
     /// All edges of a feature are written with as many decimals, two or as many more as keep them apart.
     /// Where sixteen do not, or an edge is 1e16 or more away from 0, they are written exactly, in powers of ten.
@@ -137,7 +137,7 @@ impl Edges {
         }
     }
 
-    /// The range of a bin for people, as [`describe`](Self::describe) writes it.
+    /// The human-readable range of a bin, as [`describe`](Self::describe) writes it.
     ///
     /// # Panics
     /// When there is no such bin, `bin` above [`len`](Self::len).

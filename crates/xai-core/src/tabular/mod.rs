@@ -267,7 +267,7 @@ impl Features {
         match &self.features[feature].kind {
             Kind::Numeric => Some(cells[0]),
             Kind::Categorical { categories, encoding } => {
-                held(&cells, categories.len(), *encoding).map(|code| code as f64)
+                code_in(&cells, categories.len(), *encoding).map(|code| code as f64)
             }
         }
     }
@@ -292,7 +292,7 @@ impl Features {
         }
     }
 
-    /// The value of a feature in a row, for people: the category's name, or the number in its shortest form.
+    /// The value of a feature in a row, human-readable: the category's name, or the number in its shortest form.
     /// A categorical cell that holds no valid code shows its number.
     ///
     /// # Panics
@@ -306,12 +306,12 @@ impl Features {
         match &self.features[feature].kind {
             Kind::Numeric => cells[0].to_string(),
             Kind::Categorical { categories, encoding } => {
-                name(categories, held(&cells, categories.len(), *encoding)).unwrap_or_else(|| {
-                    match encoding {
+                name(categories, code_in(&cells, categories.len(), *encoding)).unwrap_or_else(
+                    || match encoding {
                         Encoding::Ordinal => cells[0].to_string(),
                         _ => cells.to_string(),
-                    }
-                })
+                    },
+                )
             }
         }
     }
@@ -464,7 +464,7 @@ fn code(
     row: usize,
     cells: &Row,
 ) -> Result<usize> {
-    let code = held(cells, categories.len(), encoding);
+    let code = code_in(cells, categories.len(), encoding);
     code.ok_or_else(|| Error::Category {
         feature: feature.name.clone(),
         row,
@@ -478,7 +478,7 @@ fn code(
 }
 
 /// The code that cells hold.
-fn held(cells: &Row, n_categories: usize, encoding: Encoding) -> Option<usize> {
+fn code_in(cells: &Row, n_categories: usize, encoding: Encoding) -> Option<usize> {
     match encoding {
         Encoding::Ordinal => code_of(cells[0], n_categories),
         Encoding::OneHot => hot(cells),

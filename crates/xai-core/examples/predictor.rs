@@ -1,11 +1,14 @@
-//! The models that the book connects: a closure, a type of one's own, a text model, and two that can be differentiated.
+//! The models of the book: functions, a type, a model of texts, and two that can be differentiated.
 
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use std::error::Error;
 
-use ndarray::{Array2, Axis, array};
-use xai_core::{BoxError, CentralDifference, Differentiable, Predictor, Rows, Run};
+use ndarray::{Array1, Array2, Axis, array};
+use xai_core::{
+    BoxError, CentralDifference, Differentiable, Output, Predictor, Rows, Run, per_row, predictor,
+    text_predictor,
+};
 
 // ANCHOR: type
 /// Logistic regression with two outputs, the probabilities of both classes.
@@ -37,7 +40,17 @@ impl Predictor for Logistic {
         Some(self.weights.len())
     }
 
-    // One call has no price of its own here; a service might take thousands of rows at once.
+    // What the outputs mean, so that no method has to guess.
+    fn output(&self) -> Option<Output> {
+        Some(Output::Classes)
+    }
+
+    // The gradients below are found by methods that work with or without them.
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
+        Some(self)
+    }
+
+    // One call has no cost of its own here; a service might take thousands of rows at once.
     fn max_batch(&self) -> usize {
         1024
     }
@@ -67,26 +80,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = array![[1.0, 2.0], [3.0, 4.0]];
 
     // ANCHOR: closure
-    let model = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
-        let sums = batch.sum_axis(Axis(1));
-        Ok(sums.insert_axis(Axis(1)))
-    };
+    let sums = predictor(|rows| rows.sum_axis(Axis(1)));
+    let products = per_row(|row| row[0] * row[1]);
     let mut run = Run::seeded(0);
-    assert_eq!(run.predict(&model, &rows)?, array![[3.0], [7.0]]);
-    assert_eq!(run.queries(), 2);
+    assert_eq!(run.predict(&sums, &rows)?, array![[3.0], [7.0]]);
+    assert_eq!(run.predict(&products, &rows)?, array![[2.0], [12.0]]);
+    assert_eq!(run.queries(), 4);
     // ANCHOR_END: closure
 
     // ANCHOR: errors
-    let offline = |_: &Rows| -> Result<Array2<f64>, BoxError> {
-        Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
-    };
+    let offline =
+        predictor(|_| -> std::io::Result<Array2<f64>> { Err(std::io::ErrorKind::TimedOut.into()) });
     let error = run.predict(&offline, &rows).err().ok_or("the model is offline")?;
     assert_eq!(error.to_string(), "the model failed on a batch of 2 rows");
     let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::TimedOut));
 
-    let divides =
-        |batch: &Rows| -> Result<Array2<f64>, BoxError> { Ok(batch.map(|x| 1.0 / (x - 3.0))) };
+    let divides = predictor(|rows| rows.map(|x| 1.0 / (x - 3.0)));
     let error = run.predict(&divides, &rows).err().ok_or("3 - 3 is 0")?;
     assert_eq!(error.to_string(), "the model's output must be finite, got inf at [1, 0]");
     // ANCHOR_END: errors
@@ -99,15 +109,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // ANCHOR: text
     // One output: the share of the words that have more than six letters.
-    let long_words = |texts: &[String]| -> Result<Array2<f64>, BoxError> {
-        let share = |text: &String| {
-            let words = text.split_whitespace().count().max(1);
-            text.split_whitespace().filter(|word| 6 < word.len()).count() as f64 / words as f64
-        };
-        Ok(Array2::from_shape_fn((texts.len(), 1), |(index, _)| share(&texts[index])))
+    let share_of_long_words = |text: &String| {
+        let n_words = text.split_whitespace().count().max(1);
+        text.split_whitespace().filter(|word| 6 < word.len()).count() as f64 / n_words as f64
     };
-    let as_predictor: &dyn Predictor<[String]> = &long_words;
-    assert_eq!(as_predictor.max_batch(), 256);
+    let model =
+        text_predictor(|texts| texts.iter().map(share_of_long_words).collect::<Array1<f64>>());
+    let texts = ["a sentence".to_owned()];
+    assert_eq!(run.predict_texts(&model, &texts)?, array![[0.5]]);
     // ANCHOR_END: text
 
     // ANCHOR: gradient

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attribution;
 mod batching;
 mod budget;
 mod closure;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod serde_arrays;
 pub mod tabular;
 
+pub use attribution::Attributions;
 pub use budget::Budget;
 pub use closure::{
     BatchFunction, FunctionModel, IntoOutputRow, IntoOutputs, OfBatch, OfRow, per_row, predictor,

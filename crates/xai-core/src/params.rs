@@ -21,18 +21,55 @@ pub struct ParamError {
 
 /// Requires that a parameter obeys its rule. State what is allowed, never what is not: `!(x < 0.0)` lets NaN pass.
 ///
+/// A rule with numbers in it is given as `format_args!(..)`, which is formatted only when the parameter is refused.
+///
 /// # Errors
 /// [`ParamError`] with the name, the rule and the value when `allowed` is false.
 pub fn require(
     allowed: bool,
     name: &'static str,
-    rule: impl Into<String>,
+    rule: impl fmt::Display,
     value: impl fmt::Debug,
 ) -> Result<(), ParamError> {
     if allowed {
         return Ok(());
     }
-    Err(ParamError { name, rule: rule.into(), value: format!("{value:?}") })
+    Err(ParamError { name, rule: rule.to_string(), value: format!("{value:?}") })
+}
+
+/// Requires a finite number above 0.
+///
+/// # Errors
+/// [`ParamError`] with the name and the value.
+pub fn positive(name: &'static str, value: f64) -> Result<(), ParamError> {
+    require(0.0 < value && value < f64::INFINITY, name, "finite and above 0", value)
+}
+
+/// Requires a finite number of at least 0.
+///
+/// # Errors
+/// [`ParamError`] with the name and the value.
+pub fn not_negative(name: &'static str, value: f64) -> Result<(), ParamError> {
+    require((0.0..f64::INFINITY).contains(&value), name, "finite and at least 0", value)
+}
+
+/// Requires a number between 0 and 1, both excluded.
+///
+/// # Errors
+/// [`ParamError`] with the name and the value.
+pub fn share(name: &'static str, value: f64) -> Result<(), ParamError> {
+    require(0.0 < value && value < 1.0, name, "in (0, 1)", value)
+}
+
+/// Requires a number of at least `least`.
+///
+/// # Errors
+/// [`ParamError`] with the name, the rule and the value.
+pub fn at_least<T>(name: &'static str, least: T, value: T) -> Result<(), ParamError>
+where
+    T: PartialOrd + fmt::Debug + fmt::Display,
+{
+    require(least <= value, name, format_args!("at least {least}"), value)
 }
 
 /// Settings of a method: public fields, `Default` from the paper, one check.
@@ -113,8 +150,8 @@ impl PerFeature {
         match self {
             PerFeature::All(value) => Ok(Array1::from_elem(n, *value)),
             PerFeature::Each(values) => {
-                let rule = || format!("one number, or one for each of {n} features");
-                require(values.len() == n, name, rule(), values.len())?;
+                let rule = format_args!("one number, or one for each of {n} features");
+                require(values.len() == n, name, rule, values.len())?;
                 Ok(Array1::from(values.clone()))
             }
         }

@@ -1,7 +1,7 @@
 //! Linear algebra against closed forms and backward-error bounds; the same tests hold for every backend.
 //!
 //! `U` is the unit roundoff. The bounds are those of Higham 2002, "Accuracy and Stability of Numerical Algorithms";
-//! they hold for any order of summation, so that they say the same of nalgebra and of a blocked LAPACK.
+//! they hold for any order of summation, so that they say the same of plain loops and of a blocked LAPACK.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -4,6 +4,7 @@
 
 use schemars::schema_for;
 use serde::{Deserialize, Serialize};
+use xai_core::params::{at_least, not_negative, positive, share};
 use xai_core::{ParamError, Params, Semantics, Valid, require};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -48,6 +49,38 @@ fn a_refusal_names_the_parameter_the_rule_and_the_value() {
     check(n_steps(1), None);
     // The first field out of its range is the one that is named.
     check(Settings { n_steps: 0, ..beta(-1.0) }, Some(&format!("{rule}-1.0")));
+}
+
+#[test]
+fn a_rule_is_formatted_only_for_a_refusal() {
+    struct Unformattable;
+    impl std::fmt::Display for Unformattable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("formatted")
+        }
+    }
+    assert_eq!(require(true, "beta", Unformattable, 0.0), Ok(()));
+    let most = 3;
+    let refusal = require(false, "beta", format_args!("at most {most}"), 4).unwrap_err();
+    assert_eq!(refusal.to_string(), "parameter `beta` must be at most 3, got 4");
+}
+
+#[test]
+fn ranges_have_open_and_closed_ends() {
+    let nan = f64::NAN;
+    for (value, allowed) in [(nan, false), (f64::INFINITY, false), (0.0, false), (5e-324, true)] {
+        assert_eq!(positive("x", value).is_ok(), allowed, "{value}");
+    }
+    for (value, allowed) in [(nan, false), (f64::INFINITY, false), (-5e-324, false), (0.0, true)] {
+        assert_eq!(not_negative("x", value).is_ok(), allowed, "{value}");
+    }
+    for (value, allowed) in [(nan, false), (0.0, false), (1.0, false), (0.5, true)] {
+        assert_eq!(share("x", value).is_ok(), allowed, "{value}");
+    }
+    assert_eq!(at_least("x", 1, 1), Ok(()));
+    let refusal = at_least("x", 1, 0).unwrap_err();
+    assert_eq!(refusal.to_string(), "parameter `x` must be at least 1, got 0");
+    assert!(at_least("x", 0.0, nan).is_err());
 }
 
 #[test]

@@ -22,11 +22,33 @@ impl OutputNames {
         &self.0
     }
 
+    /// The name that was given for an output of a model with `n_outputs`: its own, or that of its class. `None` for an
+    /// output without a name, and for a single output with the names of three classes or more, which is a label.
+    #[must_use]
+    pub fn given(&self, index: usize, n_outputs: usize) -> Option<&str> {
+        let place = match (n_outputs, self.0.len()) {
+            (1, 2) => 1,
+            (1, 3..) => return None,
+            _ => index,
+        };
+        self.0.get(place).map(String::as_str)
+    }
+
     /// The name of an output of a model with `n_outputs`: its own, that of its class, or `output 2`.
     #[must_use]
     pub fn output(&self, index: usize, n_outputs: usize) -> String {
-        let place = if n_outputs == 1 && self.0.len() == 2 { 1 } else { index };
-        self.0.get(place).cloned().unwrap_or_else(|| format!("output {index}"))
+        self.given(index, n_outputs).map_or_else(|| format!("output {index}"), str::to_owned)
+    }
+
+    /// The index of the output with this name among `n_outputs`, the first of equals. An output without a name is found
+    /// by its index, as `"0"` or `"1"`.
+    #[must_use]
+    pub fn find_output(&self, name: &str, n_outputs: usize) -> Option<usize> {
+        let is_it = |index: &usize| match self.given(*index, n_outputs) {
+            Some(given) => given == name,
+            None => index.to_string() == name,
+        };
+        (0..n_outputs).find(is_it)
     }
 
     /// The name of a class in a reading: its own, or `class 2`. The classes of an interval are `inside` and `outside`.

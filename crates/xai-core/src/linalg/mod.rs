@@ -1,6 +1,6 @@
 //! The linear algebra the methods need: Cholesky, least squares, symmetric eigenvalues.
 //!
-//! Pure Rust by default (nalgebra); LAPACK when a backend feature of this crate is on.
+//! Pure Rust by default; LAPACK when a backend feature of this crate is on.
 //! Both pass the same tests and agree to rounding.
 
 #[cfg(feature = "lapack")]
@@ -12,6 +12,8 @@ use lapack as imp;
 mod blocked;
 #[cfg(not(feature = "lapack"))]
 mod pure;
+#[cfg(not(feature = "lapack"))]
+mod qr;
 #[cfg(not(feature = "lapack"))]
 use pure as imp;
 

@@ -7,9 +7,9 @@ pub mod network;
 pub mod probe;
 pub mod reference;
 
-pub use conformance::{Suite, refused};
+pub use conformance::{Suite, SuiteInput, refused};
 pub use digits::{Convolutional, Digits};
 pub use models::{Elementwise, Linear, Logistic};
 pub use network::{Fixture, Network};
-pub use probe::{Fault, Probe};
+pub use probe::{Fault, Probe, ProbeBatch, TextProbe};
 pub use reference::{KernelShapCase, reference};

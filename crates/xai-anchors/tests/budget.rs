@@ -209,7 +209,7 @@ fn every_budget_is_kept() {
     let (mut exhausted, mut cut_certificates) = (0, 0);
     for limit in 0..=full.meta.queries + 1 {
         model.calls();
-        let budget = Budget { queries: Some(limit), ..Budget::default() };
+        let budget = Budget::queries(limit);
         match explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)) {
             Ok(explanation) => {
                 let data = &explanation.data;
@@ -249,7 +249,7 @@ fn a_strict_search_finds_nothing_without_a_certificate() {
     let full = explain(&explainer, &model, &X, Run::seeded(4)).unwrap();
     assert_eq!(full.data.status, Status::Found);
     for limit in [101, 400, full.meta.queries - 1000] {
-        let budget = Budget { queries: Some(limit), ..Budget::default() };
+        let budget = Budget::queries(limit);
         let data =
             explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
         // It was the budget that said no, not the anchor; what is left tells the precision of the best so far.
@@ -258,7 +258,7 @@ fn a_strict_search_finds_nothing_without_a_certificate() {
     }
     // With ten queries for the certificate it does not clear the threshold: 0.05^(1/10) = 0.74.
     let limit = full.meta.queries - 990;
-    let budget = Budget { queries: Some(limit), ..Budget::default() };
+    let budget = Budget::queries(limit);
     let data = explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
     assert_eq!((data.status, data.raw.success), (Status::BudgetExhausted, false));
 }
@@ -272,7 +272,7 @@ fn a_deadline_ends_the_search_with_what_it_has() {
     for allowed in 0..30 {
         let looks = AtomicU64::new(0);
         let expired = || allowed <= looks.fetch_add(1, Ordering::Relaxed);
-        let budget = Budget { expired: Some(&expired), ..Budget::default() };
+        let budget = Budget::cancelled_by(&expired);
         match explain(&explainer, &model, &X, Run::seeded(0).with_budget(budget)) {
             Ok(explanation) => {
                 let data = explanation.data;

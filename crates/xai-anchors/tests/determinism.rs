@@ -148,11 +148,11 @@ fn a_budget_cuts_a_row_alike_alone_and_beside_others() {
     let explainer = fitted(base());
     let x = rows(16, 6);
     for queries in [50, 101, 250, 400, 700, 1000] {
-        let budget = xai_core::Budget { queries: Some(queries), ..Default::default() };
-        let runs = RunConfig::seeded(1).with_budget(budget);
-        let together = in_pool(1, || explainer.explain_many(&model(), &x, &runs));
+        let budget = xai_core::Budget::queries(queries);
+        let config = RunConfig::seeded(1).with_budget(budget);
+        let together = in_pool(1, || explainer.explain_many(&model(), &x, &config));
         for (row, together) in together.into_iter().enumerate() {
-            let alone = explainer.explain(&model(), &x.row(row), runs.run());
+            let alone = explainer.explain(&model(), &x.row(row), config.run(row));
             match (together, alone) {
                 (Ok(a), Ok(b)) => assert_eq!(a.to_json().unwrap(), b.to_json().unwrap()),
                 (Err(a), Err(b)) => assert_eq!(a.to_string(), b.to_string()),

@@ -444,14 +444,14 @@ fn budgets_are_kept() {
     assert!(1700 < data.queries.search && data.queries.search <= 2000);
     let explainer = params.build(None).unwrap();
     for queries in [150, 700, 1500] {
-        let budget = Budget { queries: Some(queries), ..Budget::default() };
+        let budget = Budget::queries(queries);
         let run = Run::seeded(0).with_budget(budget);
         let explanation = explainer.explain(&model, &x, run).unwrap();
         assert!(explanation.meta.queries <= queries);
         assert_eq!(explanation.data.status, Status::BudgetExhausted);
     }
     for queries in [0, 1, 100] {
-        let budget = Budget { queries: Some(queries), ..Budget::default() };
+        let budget = Budget::queries(queries);
         let error = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget)).unwrap_err();
         assert!(error.to_string().contains("at least 101 for an answer"), "{error}");
     }

@@ -54,7 +54,13 @@ impl OutputNames {
     /// The name of a class in a reading: its own, or `class 2`. The classes of an interval are `inside` and `outside`.
     #[must_use]
     pub fn class(&self, index: usize, reading: &Reading) -> String {
-        let place = match reading.meaning() {
+        self.class_of(index, reading.meaning())
+    }
+
+    /// As [`class`](Self::class), for outputs that were read as this; never [`Output::Auto`].
+    #[must_use]
+    pub fn class_of(&self, index: usize, meaning: &Output) -> String {
+        let place = match meaning {
             Output::Probability if self.0.len() == 1 => index.checked_sub(1),
             Output::Interval { .. } => {
                 return ["outside", "inside"][index.min(1)].to_owned();
@@ -62,7 +68,7 @@ impl OutputNames {
             _ => Some(index),
         };
         place.and_then(|place| self.0.get(place)).cloned().unwrap_or_else(|| {
-            match (reading.meaning(), self.0.first()) {
+            match (meaning, self.0.first()) {
                 (Output::Probability, Some(name)) if self.0.len() == 1 => format!("not {name}"),
                 _ => format!("class {index}"),
             }

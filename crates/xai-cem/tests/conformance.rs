@@ -20,17 +20,16 @@ fn model() -> Linear {
     Linear::outputs(array![[1.0, -2.0, 0.5, 0.1], [-1.0, 2.0, -0.5, -0.1]], array![0.3, -0.3])
 }
 
-/// A view lives as long as its probe; a test may leave it behind.
-fn white_box<'p>(probe: &'p Probe<'p>) -> &'p CemModel<'p> {
-    Box::leak(Box::new(CemModel::white_box(probe)))
+fn white_box<'p>(probe: &'p Probe<'p>) -> CemModel<'p> {
+    CemModel::white_box(probe)
 }
 
-fn black_box<'p>(probe: &'p Probe<'p>) -> &'p CemModel<'p> {
-    Box::leak(Box::new(CemModel::black_box(probe)))
+fn black_box<'p>(probe: &'p Probe<'p>) -> CemModel<'p> {
+    CemModel::black_box(probe)
 }
 
 #[track_caller]
-fn conforms(params: CemParams, view: for<'p> fn(&'p Probe<'p>) -> &'p CemModel<'p>) {
+fn conforms(params: CemParams, view: for<'p> fn(&'p Probe<'p>) -> CemModel<'p>) {
     let params = CemParams { max_iterations: 12, c_steps: 3, ..params };
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
     Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();

@@ -13,7 +13,7 @@ use xai_cem::{CemData, CemModel, CemParams, Mode};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{
-    BoxError, Explainer, PerFeature, Predictor, Row, Rows, Run, RunConfig, Seed, Stream,
+    BoxError, Explainer, PerFeature, Predictor, Row, Rows, Run, Seed, Stream,
 };
 use xai_testkit::{Fixture, Linear, Network};
 
@@ -214,8 +214,8 @@ fn neighbours_change_nothing() {
             let shuffled = rows.select(Axis(0), &order);
             let inputs: Vec<_> = shuffled.rows().into_iter().collect();
             let inputs: Vec<&Row> = inputs.iter().map(|row| &**row).collect();
-            let mut runs: Vec<Run<'_>> = order.iter().map(|_| RunConfig::seeded(0).run()).collect();
-            let together = explainer.compute_batch(&view, &inputs, &mut runs).unwrap();
+            let mut runs: Vec<Run<'_>> = order.iter().map(|_| Run::seeded(0)).collect();
+            let together = explainer.compute_batch(view, &inputs, &mut runs).unwrap();
             for (data, &own) in together.into_iter().zip(&order) {
                 assert_eq!(data.unwrap(), alone[own]);
             }
@@ -253,7 +253,7 @@ fn a_batch_costs_the_calls_of_one_search() {
     let model = Counted { model: &fixture.network, calls: zero(), rows: zero() };
     let inputs: Vec<_> = rows.rows().into_iter().collect();
     let inputs: Vec<&Row> = inputs.iter().map(|row| &**row).collect();
-    let mut runs: Vec<Run<'_>> = inputs.iter().map(|_| RunConfig::seeded(0).run()).collect();
+    let mut runs: Vec<Run<'_>> = inputs.iter().map(|_| Run::seeded(0)).collect();
     let data = explainer.compute_batch(CemModel::black_box(&model), &inputs, &mut runs).unwrap();
     let (calls, asked) = (model.calls.into_inner(), model.rows.into_inner());
     assert_eq!(asked, runs.iter().map(Run::queries).sum::<u64>());

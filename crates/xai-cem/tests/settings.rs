@@ -76,7 +76,7 @@ fn parameters_that_do_not_fit_the_table() {
 #[test]
 fn instances_and_models_that_do_not_fit() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
-    let named = |params: CemParams, view: &CemModel<'_>| {
+    let named = |params: CemParams, view: CemModel<'_>| {
         let explainer = params.build(features()).unwrap();
         match explainer.explain(view, &array![1.0, 0.5], Run::seeded(0)) {
             Err(Error::Param(error)) => error.name,
@@ -87,16 +87,16 @@ fn instances_and_models_that_do_not_fit() {
     let view = CemModel::white_box(&probe);
     let narrow = (PerFeature::All(-0.5), PerFeature::All(0.7));
     assert_eq!(
-        named(CemParams { feature_range: narrow.clone(), ..given() }, &view),
+        named(CemParams { feature_range: narrow.clone(), ..given() }, view),
         "feature_range"
     );
-    assert_eq!(named(CemParams { gamma: 1.0, ..given() }, &view), "gamma");
+    assert_eq!(named(CemParams { gamma: 1.0, ..given() }, view), "gamma");
     assert_eq!(probe.calls(), 0);
-    assert_eq!(named(CemParams { target_class: Some(vec![1]), ..given() }, &view), "target_class");
-    assert_eq!(named(CemParams { kappa: 1.0, ..given() }, &view), "kappa");
+    assert_eq!(named(CemParams { target_class: Some(vec![1]), ..given() }, view), "target_class");
+    assert_eq!(named(CemParams { kappa: 1.0, ..given() }, view), "kappa");
     let interval = Some(Interval { output: 1, min: Some(0.0), max: None });
     let params = CemParams { target_interval: interval, ..given() };
-    assert_eq!(named(params, &view), "target_interval");
+    assert_eq!(named(params, view), "target_interval");
     // A single score is no probability.
     let score = Linear::new(&[3.0, 1.0], 2.0);
     assert_eq!(named(given(), CemModel::white_box(&score)), "model");

@@ -41,6 +41,8 @@ pub struct CfProtoData {
     pub feature_names: Vec<String>,
     /// Their values in the instance, for people.
     pub feature_values: Vec<String>,
+    /// Rows that the model and the encoder were asked for when the explainer was fitted; not part of `meta.queries`.
+    pub fit_queries: u64,
     /// Why the search ended before it was done; `null` when it was.
     pub stop: Option<Stop>,
 }

@@ -50,6 +50,8 @@ pub struct CfProto {
     rows: Option<Prototypes>,
     encodings: Option<Prototypes>,
     n_outputs: Option<usize>,
+    /// Rows that fitting asked the models for.
+    fit_queries: u64,
     warnings: Vec<Warning>,
     #[serde(skip)]
     constraints: BoundConstraints,
@@ -70,6 +72,8 @@ struct Saved {
     rows: Option<Prototypes>,
     encodings: Option<Prototypes>,
     n_outputs: Option<usize>,
+    /// Rows that fitting asked the models for.
+    fit_queries: u64,
     warnings: Vec<Warning>,
 }
 
@@ -91,6 +95,7 @@ impl TryFrom<Saved> for CfProto {
             rows: saved.rows,
             encodings: saved.encodings,
             n_outputs: saved.n_outputs,
+            queries: saved.fit_queries,
             warnings: saved.warnings,
         };
         CfProto::new(saved.params, saved.features, learned)
@@ -119,7 +124,7 @@ impl CfProto {
     fn new(params: Valid<CfProtoParams>, features: Features, learned: Learned) -> Result<Self> {
         let constraints = fit::constraints(&params, &features)?;
         check_shape(params.shape.as_deref(), Some(features.n_columns()))?;
-        let Learned { codes, range, eps, rows, encodings, n_outputs, warnings } = learned;
+        let Learned { codes, range, eps, rows, encodings, n_outputs, queries, warnings } = learned;
         let (lower, upper) = range;
         Ok(CfProto {
             params,
@@ -131,6 +136,7 @@ impl CfProto {
             rows,
             encodings,
             n_outputs,
+            fit_queries: queries,
             warnings,
             constraints,
         })
@@ -165,6 +171,13 @@ impl CfProto {
     pub fn prototypes(&self) -> Option<&Prototypes> {
         let rows = self.rows.as_ref().filter(|_| self.params.use_kdtree);
         self.encodings.as_ref().or(rows)
+    }
+
+    /// Rows that [`CfProtoParams::fit`] asked the model and the encoder for, 0 after [`CfProtoParams::build`]. They are in
+    /// no explanation's `meta.queries`.
+    #[must_use]
+    pub fn fit_queries(&self) -> u64 {
+        self.fit_queries
     }
 
     /// Whether the models that the search needs are there, before any of them is asked.
@@ -384,6 +397,7 @@ impl CfProto {
             instance: origin.row.clone(),
             feature_values: (0..names.len()).map(described).collect(),
             feature_names: names,
+            fit_queries: self.fit_queries,
             stop,
         })
     }

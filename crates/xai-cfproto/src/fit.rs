@@ -36,6 +36,8 @@ pub(crate) struct Learned {
     pub(crate) rows: Option<Prototypes>,
     pub(crate) encodings: Option<Prototypes>,
     pub(crate) n_outputs: Option<usize>,
+    /// Rows that the models were asked for.
+    pub(crate) queries: u64,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn unlearned(params: &CfProtoParams, features: &Features) -> Result<L
         rows: None,
         encodings: None,
         n_outputs: None,
+        queries: 0,
         warnings: Vec::new(),
     })
 }
@@ -87,6 +90,7 @@ pub(crate) fn learned(
     features.check("the training rows", rows)?;
     xai_core::input::all_finite("the training rows", rows)?;
     require(0 < rows.nrows(), "train_data", "at least one row", 0)?;
+    let before = run.queries();
     let mut warnings = Vec::new();
     if model.encoder.is_some() && params.use_kdtree {
         let message = "prototypes come from the encoder; `use_kdtree` changes nothing".to_owned();
@@ -122,6 +126,7 @@ pub(crate) fn learned(
         rows: Some(kept),
         encodings,
         n_outputs: Some(answers.ncols()),
+        queries: run.queries() - before,
         warnings,
     })
 }

@@ -248,15 +248,15 @@ impl CfProtoParams {
     /// those of the models.
     ///
     /// # Cost
-    /// One query for each row, and one of the encoder.
-    pub fn fit(
+    /// One query for each row, and one of the encoder where there is one; [`CfProto::fit_queries`] is their number.
+    pub fn fit<'m>(
         self,
-        model: CfProtoModel<'_>,
+        model: impl Into<CfProtoModel<'m>>,
         train_data: &Rows,
         features: Features,
         run: &mut Run<'_>,
     ) -> Result<CfProto> {
-        CfProto::fit(self.check()?, model, train_data, features, run)
+        CfProto::fit(self.check()?, model.into(), train_data, features, run)
     }
 
     /// Builds the method without training rows, for tables without categorical features and searches without prototypes.

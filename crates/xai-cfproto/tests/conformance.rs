@@ -20,12 +20,12 @@ fn model() -> Linear {
     Linear::outputs(array![[1.0, -2.0, 0.5, 0.1], [-1.0, 2.0, -0.5, -0.1]], array![0.3, -0.3])
 }
 
-fn white_box<'p>(probe: &'p Probe<'p>) -> &'p CfProtoModel<'p> {
-    Box::leak(Box::new(CfProtoModel::white_box(probe)))
+fn white_box<'p>(probe: &'p Probe<'p>) -> CfProtoModel<'p> {
+    CfProtoModel::white_box(probe)
 }
 
-fn black_box<'p>(probe: &'p Probe<'p>) -> &'p CfProtoModel<'p> {
-    Box::leak(Box::new(CfProtoModel::black_box(probe)))
+fn black_box<'p>(probe: &'p Probe<'p>) -> CfProtoModel<'p> {
+    CfProtoModel::black_box(probe)
 }
 
 fn small() -> CfProtoParams {
@@ -33,7 +33,7 @@ fn small() -> CfProtoParams {
 }
 
 #[track_caller]
-fn conforms(explainer: &CfProto, view: for<'p> fn(&'p Probe<'p>) -> &'p CfProtoModel<'p>) {
+fn conforms(explainer: &CfProto, view: for<'p> fn(&'p Probe<'p>) -> CfProtoModel<'p>) {
     Suite { explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
 }
 

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 use xai_cfproto::distance::{DistanceType, Smoothing};
 use xai_cfproto::trust::TrustScoreParams;
-use xai_cfproto::{CfProtoModel, CfProtoParams, Status};
+use xai_cfproto::{CfProto, CfProtoModel, CfProtoParams, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{BoxError, Error, Explainer, Rows, Run, RunConfig, Seed, Semantics};
@@ -319,4 +319,29 @@ fn trust_that_cannot_be_had_is_the_reason() {
         params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
     let cf = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.cf.unwrap();
     assert!(1.5 < cf.trust.unwrap());
+}
+
+#[test]
+fn fitting_says_what_it_asked() {
+    let (network, encoder) = (network(4, 6), network(5, 6));
+    let (probe, encoder_probe) = (Probe::new(&network), Probe::new(&encoder));
+    let view = CfProtoModel::black_box(&probe).with_encoder(&encoder_probe);
+    let rows = mixed_rows(30, 9);
+    let params = CfProtoParams { widen_range: true, ..quick() };
+    let fitted = params.fit(view, &rows, mixed(), &mut Run::seeded(0)).unwrap();
+    let asked = probe.rows() + encoder_probe.rows();
+    assert_eq!((fitted.fit_queries(), asked), (60, 60));
+    // A run that was used before is not counted again.
+    let mut run = Run::seeded(0);
+    for _ in 0..2 {
+        let fitted = quick().fit(&network, &rows, mixed(), &mut run).unwrap();
+        assert_eq!(fitted.fit_queries(), 30);
+    }
+    let x = mixed_rows(1, 10).row(0).to_owned();
+    let before = probe.rows() + encoder_probe.rows();
+    let explained = fitted.explain(view, &x, Run::seeded(0)).unwrap();
+    let asked = probe.rows() + encoder_probe.rows() - before;
+    assert_eq!((explained.data.fit_queries, explained.meta.queries), (60, asked));
+    let text = serde_json::to_string(&fitted).unwrap();
+    assert_eq!(serde_json::from_str::<CfProto>(&text).unwrap().fit_queries(), 60);
 }

@@ -18,7 +18,11 @@ use xai_core::{
 };
 use xai_testkit::{Linear, Logistic, Probe};
 
-fn explain(explainer: &CfProto, model: &CfProtoModel<'_>, x: &Row) -> CfProtoData {
+fn explain<'m>(
+    explainer: &CfProto,
+    model: impl Into<CfProtoModel<'m>>,
+    x: &Row,
+) -> CfProtoData {
     explainer.explain(model, x, Run::seeded(0)).unwrap().data
 }
 
@@ -104,7 +108,7 @@ fn the_references_threshold_overshoots() {
 }
 
 /// The model says class 0 where `2 u - v + 1/2 < 0`; the only row of class 0 is (-1, 1/2).
-fn one_prototype(params: CfProtoParams, model: &CfProtoModel<'_>) -> CfProto {
+fn one_prototype<'m>(params: CfProtoParams, model: impl Into<CfProtoModel<'m>>) -> CfProto {
     let rows = array![[-1.0, 0.5], [1.0, 0.5], [2.0, 0.0]];
     let params = CfProtoParams { use_kdtree: true, c_init: 0.0, c_steps: 1, ..params };
     params.fit(model, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()

@@ -22,17 +22,16 @@ fn model() -> Network {
     Network::tanh(vec![(weights, Array1::zeros(3))]).softmax()
 }
 
-/// A view has to be borrowed from something; the suite runs once.
-fn white_box<'p>(probe: &'p Probe<'p>) -> &'p ModelRef<'p> {
-    Box::leak(Box::new(ModelRef::WhiteBox(probe)))
+fn white_box<'p>(probe: &'p Probe<'p>) -> ModelRef<'p> {
+    ModelRef::WhiteBox(probe)
 }
 
-fn black_box<'p>(probe: &'p Probe<'p>) -> &'p ModelRef<'p> {
-    Box::leak(Box::new(ModelRef::BlackBox(probe)))
+fn black_box<'p>(probe: &'p Probe<'p>) -> ModelRef<'p> {
+    ModelRef::BlackBox(probe)
 }
 
 #[track_caller]
-fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> &'p ModelRef<'p>) {
+fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> ModelRef<'p>) {
     let params = CounterfactualParams { max_iter: 40, max_lam_steps: 3, ..params };
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
     Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();

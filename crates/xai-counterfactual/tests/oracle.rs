@@ -41,9 +41,9 @@ fn both(model: &dyn Differentiable) -> [ModelRef<'_>; 2] {
     [ModelRef::WhiteBox(model), ModelRef::BlackBox(model)]
 }
 
-fn explain(
+fn explain<'m>(
     params: CounterfactualParams,
-    model: &ModelRef<'_>,
+    model: impl Into<ModelRef<'m>>,
     x: &Array1<f64>,
 ) -> CounterfactualData {
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
@@ -149,7 +149,7 @@ struct Expected<'a> {
 }
 
 #[track_caller]
-fn reference_finds(params: CounterfactualParams, model: &ModelRef<'_>, expected: &Expected<'_>) {
+fn reference_finds(params: CounterfactualParams, model: ModelRef<'_>, expected: &Expected<'_>) {
     let semantics = Semantics::Reference;
     let x = if expected.x.len() == 2 { instance() } else { array![1.0, 0.5, -0.3] };
     let data = explain(CounterfactualParams { semantics, ..params }, model, &x);

@@ -117,13 +117,13 @@ fn a_budget_that_ends_before_the_rows_is_the_reason() {
     let tree = Tree::default();
     let none = tree.explain(&built(CounterfactualParams::default()), Run::seeded(0));
     // Four rows and the last check are one query more than is left.
-    let budget = Budget { queries: Some(none.n_queries + 4), ..Budget::default() };
+    let budget = Budget::queries(none.n_queries + 4);
     let run = Run::seeded(0).with_budget(budget);
     let data = tree.explain(&fitted(CounterfactualParams::default()), run);
     assert_eq!((data.cf, data.status, data.stop), (None, Status::Budget, Stop::Budget));
     assert_eq!(data.n_queries, none.n_queries);
     // One more query pays for the rows and the last check, and the row itself is the answer.
-    let budget = Budget { queries: Some(none.n_queries + 5), ..Budget::default() };
+    let budget = Budget::queries(none.n_queries + 5);
     let run = Run::seeded(0).with_budget(budget);
     let data = tree.explain(&fitted(CounterfactualParams::default()), run);
     assert_eq!((data.cf.unwrap().x, data.stop), (array![5.35, 7.0], Stop::Budget));

@@ -32,17 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: game
 
     // ANCHOR: tolerance
-    let params = KernelShapParams {
-        // No standard error above a fiftieth of the range of the values, from 10,000 coalitions at most.
-        tolerance: Some(0.02),
-        nsamples: NSamples::Count(10_000),
-        top_k: 4,
-        task: Task::Regression,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_tolerance(Some(0.02))
+        .with_nsamples(NSamples::Count(10_000))
+        .with_top_k(4)
+        .with_task(Task::Regression);
     let explainer = params.fit(&background, Features::unnamed(N_FEATURES)?)?;
     let data = explainer.explain(&model, &x, Run::seeded(0))?.data;
-    assert!(data.converged && !data.exact && data.n_coalitions < 10_000);
+    assert!(data.converged() && !data.exact && data.n_coalitions < 10_000);
     // ANCHOR_END: tolerance
     println!("{} coalitions", data.n_coalitions);
 
@@ -62,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let budget = Budget { queries: Some(300), ..Default::default() };
     let cut = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget))?;
     assert!(cut.meta.queries <= 300);
-    assert_eq!((cut.data.converged, cut.data.stop), (false, Stop::Budget));
+    assert_eq!((cut.data.converged(), cut.data.stop), (false, Stop::Budget));
     // ANCHOR_END: budget
 
     // ANCHOR: stop
@@ -73,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if steps < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let best = explainer.explain(&model, &x, Run::seeded(0).with_observer(&mut enough))?;
-    assert_eq!((best.data.converged, best.data.stop), (false, Stop::Observer));
+    assert_eq!((best.data.converged(), best.data.stop), (false, Stop::Observer));
     // ANCHOR_END: stop
     Ok(())
 }

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: model
 
     // ANCHOR: explain
-    let params = KernelShapParams { task: Task::Regression, ..Default::default() };
+    let params = KernelShapParams::default().with_task(Task::Regression);
     let features = Features::numeric(["width", "height", "margin"])?;
     // What an absent feature is replaced by: 0 for the factors, 0 or 2 for the term.
     let background = array![[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]];
@@ -34,8 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = &explanation.data;
     assert_eq!(data.expected_value, array![1.0]);
     assert_eq!(data.shap_values, array![[3.0, 3.0, 4.0]]);
-    assert_eq!(data.raw.raw_prediction, array![11.0]);
+    assert_eq!(data.raw_prediction, array![11.0]);
     assert!(data.exact);
+    assert_eq!(explanation.attribution("0", "margin"), Some(4.0));
     // ANCHOR_END: explain
 
     // ANCHOR: many
@@ -46,18 +47,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     assert_eq!(kept[0], explanation.data);
     let ranked = importances(&kept)?;
-    assert_eq!(ranked["0"].names, ["margin", "width", "height"]);
+    assert_eq!(ranked.total.names, ["margin", "width", "height"]);
     // ANCHOR_END: many
 
     // ANCHOR: groups
     let groups = Some(vec![vec![0, 1], vec![2]]);
     let names = Some(vec!["area".to_owned(), "margin".to_owned()]);
-    let grouped = KernelShapParams {
-        groups,
-        group_names: names,
-        task: Task::Regression,
-        ..Default::default()
-    };
+    let grouped = KernelShapParams::default()
+        .with_groups(groups)
+        .with_group_names(names)
+        .with_task(Task::Regression);
     let grouped =
         grouped.fit(&background, features.clone())?.explain(&model, &x, Run::seeded(0))?;
     assert_eq!(grouped.data.shap_values, array![[6.0, 4.0]]);
@@ -79,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params: KernelShapParams = serde_json::from_value(read.meta.params)?;
     let seed: Seed = read.meta.seed.parse()?;
     let explainer = params.fit(&background, features)?;
-    let again = explainer.explain(&model, &read.data.raw.instance, Run::seeded(seed))?;
+    let again = explainer.explain(&model, &read.data.instance, Run::seeded(seed))?;
     assert_eq!(again.data, read.data);
     assert_eq!(again.to_json()?, explanation.to_json()?);
     // ANCHOR_END: replay

@@ -28,11 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let truth = 1.0;
 
     // ANCHOR: sampled
-    let params = KernelShapParams {
-        nsamples: NSamples::Count(400),
-        task: Task::Regression,
-        ..Default::default()
-    };
+    let params =
+        KernelShapParams::default().with_nsamples(NSamples::Count(400)).with_task(Task::Regression);
     let explainer = params.fit(&background, Features::unnamed(N_FEATURES)?)?;
     let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
     let data = &explanation.data;
@@ -45,13 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: sampled
 
     // ANCHOR: budget
-    let budget = Budget { queries: Some(200), ..Default::default() };
+    let budget = Budget::queries(200);
     let cut = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget))?;
     assert_eq!(cut.data.stop, Stop::Budget);
     assert!(cut.meta.queries <= 200);
 
     // Below the least that gives an answer, the error says what the least is.
-    let budget = Budget { queries: Some(20), ..Default::default() };
+    let budget = Budget::queries(20);
     let refused = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget));
     assert_eq!(
         refused.err().map(|error| error.to_string()).as_deref(),
@@ -62,8 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: cancel
     // Shared with whoever may cancel: a signal handler, a request that went away, a timer.
     let canceled = AtomicBool::new(false);
-    let expired = || canceled.load(Ordering::Relaxed);
-    let budget = Budget { expired: Some(&expired), ..Default::default() };
+    let is_canceled = || canceled.load(Ordering::Relaxed);
+    let budget = Budget::cancelled_by(&is_canceled);
     canceled.store(true, Ordering::Relaxed);
     let stopped = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget));
     assert!(matches!(stopped, Err(xai_core::Error::Stopped(Stop::Deadline))));

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use ndarray::Array2;
-use xai_core::input::all_finite;
 use xai_core::tabular::Features;
-use xai_core::{Error, ParamError, Result, Row, Rows, Seed, require, same_shape};
+use xai_core::{ParamError, Result, Row, Seed, require};
 
 use crate::background_rows::BackgroundRows;
 use crate::importances::blocks;
 use crate::params::{KernelShapParams, check_weights};
 
-/// Parts of the background, each a random sample of it: their spread tells the error that comes from the sample.
+/// Parts of the background, each a random sample of it: the error that comes from the sample is estimated from their
+/// spread.
 const PARTS: usize = 20;
 
 /// Deals the rows out to the parts. A fixed shuffle: the rows may be sorted, and the parts must not be.
@@ -59,7 +59,7 @@ impl Background {
         let group_of = groups_of_columns(params, &groups, features.n_columns())?;
         let names = names(params, &groups, features)?;
         for &fixed in &params.fixed_features {
-            let rule = format!("indices below the {} features or groups", groups.len());
+            let rule = format_args!("indices below the {} features or groups", groups.len());
             require(fixed < groups.len(), "fixed_features", rule, fixed)?;
         }
         let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
@@ -120,7 +120,7 @@ impl Background {
         self.reported.iter().map(places).collect()
     }
 
-    /// The values of the features that are reported in a row, for people.
+    /// The values of the features that are reported in a row, human-readable.
     pub(crate) fn reported_values(&self, features: &Features, row: &Row) -> Vec<String> {
         let value = |group: &usize| describe(features, &self.groups[*group], row);
         let values = |groups: &Vec<usize>| groups.iter().map(value).collect::<Vec<_>>().join(", ");
@@ -160,36 +160,15 @@ pub(crate) fn check_background(
     weights: Option<&[f64]>,
     features: &Features,
 ) -> Result<()> {
-    rows.check(params, features)?;
+    rows.check(params.allow_missing, features)?;
     let n_rows = rows.n_rows();
     require(0 < n_rows, "background", "at least one row", n_rows)?;
     if let Some(weights) = weights {
-        let rule = || format!("one per background row, {n_rows} of them");
-        require(weights.len() == n_rows, "weights", rule(), weights.len())?;
+        let rule = format_args!("one per background row, {n_rows} of them");
+        require(weights.len() == n_rows, "weights", rule, weights.len())?;
         check_weights(weights)?;
     }
     Ok(())
-}
-
-/// Requires that rows fit the table, with NaN only where missing values are allowed.
-pub(crate) fn check_rows(
-    what: &'static str,
-    params: &KernelShapParams,
-    features: &Features,
-    rows: &Rows,
-) -> Result<()> {
-    same_shape(what, &[rows.nrows(), features.n_columns()], rows.shape())?;
-    if !params.allow_missing {
-        all_finite(what, rows)?;
-        return features.check(what, rows);
-    }
-    if let Some(((row, column), &value)) =
-        rows.indexed_iter().find(|(_, value)| value.is_infinite())
-    {
-        return Err(Error::NotFinite { what, at: vec![row, column], value });
-    }
-    // A missing code is any code as far as the table's rules go.
-    features.check(what, &rows.mapv(|value| if value.is_nan() { 0.0 } else { value }))
 }
 
 /// Numbers the distinct values of each list of ascending columns over the rows, shape `(n_rows, columns.len())`.
@@ -216,11 +195,6 @@ fn unique(numbers: &Array2<u32>) -> Array2<bool> {
     unique
 }
 
-/// One pattern for each number: 0.0 and -0.0 agree, and so do all NaN.
-pub(crate) fn canonical_bits(value: f64) -> u64 {
-    if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
-}
-
 /// The players' columns.
 fn groups(params: &KernelShapParams, features: &Features) -> Vec<Vec<usize>> {
     let blocks = || (0..features.len()).map(|feature| features.columns(feature).collect());
@@ -236,7 +210,8 @@ fn groups_of_columns(
     let mut group_of = vec![None; n_columns];
     for (index, group) in groups.iter().enumerate() {
         for &column in group {
-            require(column < n_columns, "groups", format!("columns below {n_columns}"), column)?;
+            let rule = format_args!("columns below {n_columns}");
+            require(column < n_columns, "groups", rule, column)?;
             group_of[column] = Some(index);
         }
     }
@@ -256,8 +231,8 @@ fn names(
     features: &Features,
 ) -> Result<Vec<String>, ParamError> {
     if let Some(names) = &params.group_names {
-        let rule = || format!("{} names", groups.len());
-        require(names.len() == groups.len(), "group_names", rule(), names.len())?;
+        let rule = format_args!("{} names", groups.len());
+        require(names.len() == groups.len(), "group_names", rule, names.len())?;
         return Ok(names.clone());
     }
     let of_features = features.names();
@@ -294,7 +269,7 @@ fn reported(params: &KernelShapParams, n_groups: usize) -> Result<Vec<Vec<usize>
     Ok(ranges.into_iter().map(Iterator::collect).collect())
 }
 
-/// The value of a player in a row, for people.
+/// The value of a player in a row, human-readable.
 fn describe(features: &Features, group: &[usize], row: &Row) -> String {
     if let Some(feature) = feature_of(features, group) {
         return features.describe(feature, row);

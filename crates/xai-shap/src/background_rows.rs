@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Features, Kind};
 use xai_core::{Error, ParamError, Result, Row, require, same_shape, serde_arrays};
 
-use crate::background::{canonical_bits, check_rows};
-use crate::params::KernelShapParams;
+use crate::rows::{canonical_bits, check_rows};
 
 /// Background rows in the form in which they were given, in memory as in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,8 +76,8 @@ impl SparseRows {
         let mut values = std::mem::take(&mut self.values).into_raw_vec_and_offset().0;
         let mut least = 0;
         for (column, value) in cells {
-            let rule = || format!("rows with ascending columns below {}", self.n_columns);
-            require(least <= column && column < self.n_columns, "background", rule(), column)?;
+            let rule = format_args!("rows with ascending columns below {}", self.n_columns);
+            require(least <= column && column < self.n_columns, "background", rule, column)?;
             least = column + 1;
             // A stored 0 says no more than none; a stored -0 does, to a model that divides by it.
             if value.to_bits() != 0 {
@@ -223,10 +222,10 @@ impl BackgroundRows {
     }
 
     /// Requires that the rows fit the table, with NaN only where missing values are allowed.
-    pub(crate) fn check(&self, params: &KernelShapParams, features: &Features) -> Result<()> {
+    pub(crate) fn check(&self, allow_missing: bool, features: &Features) -> Result<()> {
         let what = "the background";
         let rows = match self {
-            BackgroundRows::Dense(rows) => return check_rows(what, params, features, rows),
+            BackgroundRows::Dense(rows) => return check_rows(what, allow_missing, features, rows),
             BackgroundRows::Sparse(rows) => rows,
         };
         let width = features.n_columns();
@@ -235,8 +234,7 @@ impl BackgroundRows {
         let mut buffer = Array2::zeros((usize::from(categorical), width));
         for row in 0..rows.n_rows() {
             let (columns, values) = rows.row(row);
-            let allowed =
-                |value: f64| value.is_finite() || (params.allow_missing && value.is_nan());
+            let allowed = |value: f64| value.is_finite() || (allow_missing && value.is_nan());
             if let Some(place) = values.iter().position(|&value| !allowed(value)) {
                 let at = vec![row, columns[place]];
                 return Err(Error::NotFinite { what, at, value: values[place] });
@@ -244,12 +242,14 @@ impl BackgroundRows {
             // The cells of a category have a meaning together, also where they are 0.
             if categorical {
                 self.copy_row_into(row, buffer.as_slice_mut().expect("standard layout"));
-                check_rows(what, params, features, &buffer).map_err(|error| match error {
-                    Error::Category { feature, got, rule, .. } => {
-                        Error::Category { feature, row, got, rule }
-                    }
-                    other => other,
-                })?;
+                check_rows(what, allow_missing, features, &buffer).map_err(
+                    |error| match error {
+                        Error::Category { feature, got, rule, .. } => {
+                            Error::Category { feature, row, got, rule }
+                        }
+                        other => other,
+                    },
+                )?;
             }
         }
         Ok(())

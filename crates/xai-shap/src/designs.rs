@@ -11,7 +11,7 @@ use crate::coalitions::Coalitions;
 use crate::design::Design;
 use crate::paired::Regression;
 use crate::permutation::Permutations;
-use crate::reference::{self, ReferenceDesign};
+use crate::reference::design::{self, ReferenceDesign};
 use crate::strata::Strata;
 use crate::uncertainty::Influences;
 
@@ -96,7 +96,7 @@ impl Designs {
         design
     }
 
-    /// The reference's design.
+    /// The coalitions of shap.
     pub(crate) fn reference(
         &mut self,
         n_players: usize,
@@ -108,7 +108,7 @@ impl Designs {
             return Rc::clone(design);
         }
         let mut stream = self.seed(n_players, run).stream();
-        let design = Rc::new(reference::design(n_players, nsamples, &mut stream));
+        let design = Rc::new(design::design(n_players, nsamples, &mut stream));
         if self.share {
             self.reference.insert(key, Rc::clone(&design));
         }

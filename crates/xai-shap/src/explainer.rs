@@ -1,21 +1,24 @@
 //! KernelSHAP: the value of a coalition, the choice of coalitions, the Shapley values.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
 use xai_core::{
-    BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Row, Rows, Run, Stop, Valid,
-    same_shape,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Output, OutputNames, Params, Predictor,
+    Reading, Result, Row, Rows, Run, Semantics, Valid, same_shape,
 };
 
-use crate::background::{Background, check_rows};
+use crate::background::Background;
 use crate::background_rows::BackgroundRows;
-use crate::data::{KernelShapData, Raw, UsedEstimator};
+use crate::data::KernelShapData;
 use crate::designs::Designs;
+use crate::native::Native;
 use crate::params::{KernelShapParams, Task};
-use crate::session::{Answer, Session, drive};
+use crate::reference::Reference;
+use crate::rows::check_rows;
+use crate::session::{Answer, Rules, Session, drive};
 use crate::summary::summarise;
-use crate::uncertainty::{Influences, intervals};
+use crate::uncertainty::{Influences, Uncertainty};
 
 /// Shapley values of any model, fitted to a background. Made by [`KernelShapParams::fit`].
 ///
@@ -56,6 +59,24 @@ impl TryFrom<Saved> for KernelShap {
     fn try_from(saved: Saved) -> Result<Self> {
         let Saved { params, features, background, summary_weights } = saved;
         KernelShap::new(params, background, summary_weights, features)
+    }
+}
+
+impl KernelShapParams {
+    /// Fits the explainer to background rows: no model call, a copy of the rows.
+    ///
+    /// `background` has shape `(n_background, n_columns)` and stands for "the feature is absent": absent features take
+    /// their values from its rows, weighted by [`weights`](Self::weights). Some 100 rows serve most models;
+    /// [`summarise_background`](Self::summarise_background) makes them of more.
+    ///
+    /// # Errors
+    /// [`Error::Param`](xai_core::Error::Param) for settings out of range or groups and weights that do not fit the
+    /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
+    /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
+    pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
+        // Rows are copied whole, so they must lie whole in memory.
+        let background = background.to_owned().as_standard_layout().into_owned();
+        KernelShap::fit(self.check()?, BackgroundRows::Dense(background), features)
     }
 }
 
@@ -129,11 +150,13 @@ impl Explainer for KernelShap {
     fn check_input(&self, x: &Row) -> Result<()> {
         same_shape("the input", &[self.features.n_columns()], x.shape())?;
         let rows = x.view().insert_axis(Axis(0));
-        check_rows("the input", &self.params, &self.features, &rows).map_err(|error| match error {
-            Error::NotFinite { what, at, value } => {
-                Error::NotFinite { what, at: at[1..].to_vec(), value }
+        check_rows("the input", self.params.allow_missing, &self.features, &rows).map_err(|error| {
+            match error {
+                Error::NotFinite { what, at, value } => {
+                    Error::NotFinite { what, at: at[1..].to_vec(), value }
+                }
+                other => other,
             }
-            other => other,
         })
     }
 
@@ -152,6 +175,10 @@ impl Explainer for KernelShap {
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Result<KernelShapData>>> {
         let model = model.predictor();
+        let rules: &dyn Rules = match self.params.semantics {
+            Semantics::Native => &Native,
+            Semantics::Reference => &Reference,
+        };
         let mut designs = Designs::new(self.params.share_design);
         let mut results = Vec::with_capacity(inputs.len());
         let mut first = 0;
@@ -161,18 +188,19 @@ impl Explainer for KernelShap {
             while rows < FILLING && first + sessions.len() < inputs.len() {
                 let next = first + sessions.len();
                 let (x, run) = (inputs[next], &mut runs[next]);
-                let session = Session::new(&self.params, &self.derived, x, &mut designs, run);
+                let params = &self.params;
+                let session = Session::new(rules, params, &self.derived, x, &mut designs, run);
                 rows += session.as_ref().map_or(0, Session::most_rows);
                 sessions.push(session);
             }
             let together = first..first + sessions.len();
             drive(&mut sessions, model, &mut runs[together.clone()])?;
-            let own = inputs[together.clone()].iter().zip(&mut runs[together.clone()]);
-            for (session, (x, run)) in sessions.into_iter().zip(own) {
+            let inputs = inputs[together.clone()].iter().zip(&mut runs[together.clone()]);
+            for (session, (x, run)) in sessions.into_iter().zip(inputs) {
                 results.push(session.and_then(|session| {
                     let sums = self.derived.sums(&session.game.players);
-                    let found = session.finish(run)?;
-                    self.data(x, &sums, found, run)
+                    let answer = session.finish(run)?;
+                    self.data(model, x, &sums, answer, run)
                 }));
             }
             first = together.end;
@@ -189,21 +217,19 @@ impl KernelShap {
     /// not vary, whose value is 0, exactly.
     fn data(
         &self,
+        model: &dyn Predictor,
         x: &Row,
         sums: &[Vec<usize>],
         answer: Answer,
         run: &mut Run<'_>,
     ) -> Result<KernelShapData> {
-        let Answer { found, estimator, stop, at_x } = answer;
+        let Answer { found, estimator, stop, at_x, too_few } = answer;
         let params = &self.params;
+        let prediction = self.prediction(model, &at_x, run)?;
+        let output_names = output_names(model, at_x.len());
         let mut raw_prediction = at_x.insert_axis(Axis(0));
         params.link.apply(&mut raw_prediction, params.link_epsilon, run)?;
-        let raw_prediction = raw_prediction.row(0).to_owned();
-        let classes = params.task == Task::Classification && 1 < raw_prediction.len();
-        let values = add_up(&found.values, sums);
-        let influences: Option<Vec<Influences>> =
-            found.influences.map(|outputs| outputs.iter().map(|own| own.of_sums(sums)).collect());
-        if influences.is_none() && estimator != UsedEstimator::Reference {
+        if too_few {
             let message = format!(
                 "{} coalitions of {} players are too few for standard errors",
                 found.n_coalitions,
@@ -211,27 +237,13 @@ impl KernelShap {
             );
             run.warn("shap.no_standard_errors", message);
         }
-        let standard_errors = influences.as_ref().map(|outputs| {
-            let mut errors = Array2::zeros(values.dim());
-            for (mut row, own) in errors.rows_mut().into_iter().zip(outputs) {
-                row.assign(&own.standard_errors());
-            }
-            errors
+        let values = add_up(&found.values, sums);
+        let influences = found.influences.as_ref().map(|outputs| {
+            let of_features = outputs.iter().map(|influences| influences.of_sums(sums));
+            of_features.collect::<Vec<Influences>>()
         });
-        let confidence_intervals = influences
-            .as_ref()
-            .zip(standard_errors.as_ref())
-            .map(|(outputs, errors)| intervals(&values, errors, outputs, params.confidence));
-        let ranking = influences.as_ref().filter(|_| 0 < params.top_k).map(|outputs| {
-            let rank = |(own, values): (&Influences, _)| {
-                own.ranking(&values, params.top_k, params.confidence)
-            };
-            outputs
-                .iter()
-                .zip(values.rows().into_iter().map(|row| row.to_owned()))
-                .map(rank)
-                .collect()
-        });
+        let uncertainty = influences.map(|outputs| Uncertainty::new(&values, &outputs, params));
+        let uncertainty = uncertainty.unwrap_or_default();
         let background_error = found.background.map(|parts| {
             let squares = |part: &Array2<f64>| add_up(part, sums).mapv(|share| share * share);
             let start = Array2::zeros(values.dim());
@@ -240,26 +252,56 @@ impl KernelShap {
         Ok(KernelShapData {
             shap_values: values,
             expected_value: found.expected_value,
-            standard_errors,
-            confidence_intervals,
+            standard_errors: uncertainty.standard_errors,
+            confidence_intervals: uncertainty.intervals,
             background_error,
-            ranking,
+            ranking: uncertainty.ranking,
             estimator,
             exact: found.exact,
-            converged: stop == Stop::Converged,
             n_coalitions: found.n_coalitions,
             stop,
             selected: found.selected,
             feature_names: self.derived.names.clone(),
             feature_values: self.derived.reported_values(&self.features, x),
             categorical_names: self.features.categorical_names(),
-            raw: Raw {
-                prediction: classes.then(|| largest(&raw_prediction)),
-                raw_prediction,
-                instance: x.to_owned(),
-            },
+            output_names,
+            raw_prediction: raw_prediction.row(0).to_owned(),
+            prediction,
+            instance: x.to_owned(),
         })
     }
+
+    /// The model's decision for the instance, from its outputs there; `None` where it has none.
+    fn prediction(
+        &self,
+        model: &dyn Predictor,
+        at_x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<Option<i64>> {
+        if self.params.task == Task::Regression {
+            return Ok(None);
+        }
+        let reading = Reading::new(&self.params.output, model.output(), at_x)?;
+        run.record_output(&reading);
+        if matches!(reading.meaning(), Output::Score | Output::Within { .. }) {
+            return Ok(None);
+        }
+        Ok(Some(whole(reading.decision(at_x)?)))
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "decisions are whole numbers below 2^53")]
+fn whole(decision: f64) -> i64 {
+    decision as i64
+}
+
+/// The name of each output, its index where the model has none.
+fn output_names(model: &dyn Predictor, n_outputs: usize) -> Vec<String> {
+    let names = OutputNames::new(model.class_names().unwrap_or_default());
+    let name = |output: usize| {
+        names.given(output, n_outputs).map_or_else(|| output.to_string(), str::to_owned)
+    };
+    (0..n_outputs).map(name).collect()
 }
 
 /// Sums of columns, one for each list.
@@ -269,9 +311,4 @@ fn add_up(values: &Rows, sums: &[Vec<usize>]) -> Array2<f64> {
         players.iter().for_each(|&player| column += &values.column(player));
     }
     added
-}
-
-/// The index of the largest number, the first of equals.
-fn largest(values: &Array1<f64>) -> usize {
-    (1..values.len()).fold(0, |best, index| if values[best] < values[index] { index } else { best })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2};
-use xai_core::{Result, Row, Rows, Semantics, same_shape};
+use xai_core::{Result, Row, Rows, same_shape};
 
 use crate::background::Background;
 use crate::coalitions::{Coalitions, contains, members};
@@ -34,12 +34,13 @@ pub(crate) struct Game<'a> {
 }
 
 impl<'a> Game<'a> {
-    /// The groups in `fixed` have the instance's values throughout and do not play.
+    /// The groups in `fixed` have the instance's values throughout and do not play. A group whose columns are all
+    /// `also_equal` to the background's does not play either, and keeps the background's values.
     pub(crate) fn new(
         background: &'a Background,
         x: &Row,
         fixed: &[usize],
-        semantics: Semantics,
+        also_equal: Option<fn(f64, f64) -> bool>,
     ) -> Self {
         let rows = &background.rows;
         let n_groups = background.groups.len();
@@ -48,9 +49,9 @@ impl<'a> Game<'a> {
         // Over all groups first, as it takes all rows to know the players.
         let mut differs = Coalitions::new(n_groups);
         let mut rows_that_differ = vec![0_usize; n_groups];
-        let mut far = vec![semantics == Semantics::Native; n_groups];
+        let mut far = vec![also_equal.is_none(); n_groups];
         let mut outside = Vec::new();
-        let mut own = vec![0.0; x.len()];
+        let mut background_row = vec![0.0; x.len()];
         for row in 0..rows.n_rows() {
             let columns = rows.differing_columns(row, x);
             let group = |column: &usize| background.group_of[*column];
@@ -58,9 +59,10 @@ impl<'a> Game<'a> {
             differs.push(columns.iter().filter_map(group).filter(free));
             members(differs.get(row)).for_each(|group| rows_that_differ[group] += 1);
             outside.push(columns.iter().any(|column| group(column).is_none()));
-            if semantics == Semantics::Reference {
-                rows.copy_row_into(row, &mut own);
-                let apart = columns.iter().filter(|&&column| !close(x[column], own[column]));
+            if let Some(also_equal) = also_equal {
+                rows.copy_row_into(row, &mut background_row);
+                let differs = |&&column: &&usize| !also_equal(x[column], background_row[column]);
+                let apart = columns.iter().filter(differs);
                 apart.filter_map(group).for_each(|group| far[group] = true);
             }
         }
@@ -90,7 +92,7 @@ impl<'a> Game<'a> {
             unique,
             reaches,
             // Columns that are close to the instance's keep their own values, row by row.
-            alike: semantics == Semantics::Native,
+            alike: also_equal.is_none(),
         }
     }
 
@@ -302,12 +304,6 @@ impl<'a> Game<'a> {
             }
         })
     }
-}
-
-/// Whether the reference takes a value of the instance for that of the background.
-fn close(x: f64, background: f64) -> bool {
-    let same = (x - background).abs() <= 1e-8 + 1e-5 * background.abs();
-    same || x.is_nan() && background.is_nan()
 }
 
 /// The model's answers by output and slot.

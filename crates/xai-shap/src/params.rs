@@ -1,19 +1,21 @@
 //! The settings of KernelSHAP.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xai_core::tabular::Features;
-use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
+use serde::{Deserialize, Serialize};
+use xai_core::params::{at_least, not_negative, positive, share};
+use xai_core::{Output, ParamError, Params, Semantics, require};
 
-use crate::background_rows::BackgroundRows;
-use crate::explainer::KernelShap;
 use crate::l1::L1Reg;
 use crate::link::Link;
-use crate::summary::SummariseBackground;
+use crate::n_samples::NSamples;
+use crate::summarise_background::SummariseBackground;
 
-/// Settings of [`KernelShap`]. Names follow alibi and shap where they have the parameter.
+/// Settings of [`KernelShap`](crate::KernelShap). Names follow alibi and shap where they have the parameter.
+///
+/// Made by `KernelShapParams::default()` and the setters, or read from JSON or TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct KernelShapParams {
     /// The most coalitions to evaluate for one explanation, besides the empty and the full one: a number up to 2^31, or `"auto"`
     /// for `2 * M + 2048` with `M` the features (or groups) that vary. Each costs up to one query per background row.
@@ -25,8 +27,11 @@ pub struct KernelShapParams {
     pub link: Link,
     /// The logit link takes probabilities no closer than this to 0 and 1, in `(0, 0.5)`. Default 1e-15.
     pub link_epsilon: f64,
-    /// Whether `raw.prediction` is the class of the largest output. Default `"classification"`.
+    /// What the model does. With `"regression"` there is no predicted class. Default `"classification"`.
     pub task: Task,
+    /// What the outputs mean, for the predicted class; see [`xai_core::decision`]. The values do not depend on it.
+    /// `"auto"` or `"score"` with the task `"regression"`. Default `"auto"`.
+    pub output: Output,
     /// Columns that enter and leave together, each a player of the game: disjoint lists of column indices.
     /// Default `None`: each feature is a player, a one-hot feature with all its columns.
     pub groups: Option<Vec<Vec<usize>>>,
@@ -40,7 +45,7 @@ pub struct KernelShapParams {
     /// Default `None`: all equal.
     pub weights: Option<Vec<f64>>,
     /// Features (or groups), by index, that have the instance's value throughout and do not play: their effect is 0,
-    /// and `expected_value` is what the model says with them alone. Default none.
+    /// and `expected_value` is the mean output with them alone. Default none.
     pub fixed_features: Vec<usize>,
     /// Stop sampling when every standard error of an output is at most this share of the range of its Shapley values,
     /// above 0; checked after each round of coalitions. Default `None`: `nsamples` coalitions.
@@ -52,16 +57,18 @@ pub struct KernelShapParams {
     pub confidence: f64,
     /// How many ranks of each output to certify. Default 5; 0 for none.
     pub top_k: usize,
-    /// Whether to tell the error that comes from the background sample. It costs no queries. Default true.
+    /// Whether to estimate the error that comes from the background sample. It costs no queries. Default true.
     pub background_error: bool,
-    /// Which features the regression is for. Default `false`, all: anything else gives no Shapley values.
+    /// Which features take part in the regression. Default `false`: all of them. With any other rule the values add up,
+    /// but they are not Shapley values.
     pub l1_reg: L1Reg,
-    /// Whether paired values of 16 to 512 pairs come from a regression with interactions of three and more features in
-    /// it, as far as the data ask for them. The same queries give a smaller error, for time of ours that grows with the
-    /// cube of the pairs: about a quarter of a second of one core for 200 pairs and one for 500. Default true.
+    /// Whether paired values of 16 to 512 pairs come from a regression that includes interactions of three and more
+    /// features, with a strength estimated from the data. The same queries give a smaller error, at the price of
+    /// explainer CPU time cubic in the number of pairs: about a quarter of a second of one core for 200 pairs and one
+    /// second for 500. Default true.
     pub model_interactions: bool,
-    /// Whether instances with as many varying features share the choice of coalitions, and the work on it. Without,
-    /// their errors are independent, and average out over many instances. Default true.
+    /// Whether instances with the same number of varying features share one choice of coalitions and its factorization.
+    /// If false, their errors are independent and average out over many instances. Default true.
     pub share_design: bool,
     /// Whether to add up the values of blocks of columns, as alibi does for one-hot columns. The sum is no Shapley
     /// value where the columns interact with others; [`groups`](Self::groups) give that one. Default false.
@@ -96,6 +103,7 @@ impl Default for KernelShapParams {
             link: Link::Identity,
             link_epsilon: 1e-15,
             task: Task::Classification,
+            output: Output::Auto,
             groups: None,
             group_names: None,
             allow_partial_groups: false,
@@ -122,33 +130,10 @@ impl Default for KernelShapParams {
     }
 }
 
-/// More coalitions than this have no place in memory.
-const MAX_SAMPLES: usize = 1 << 31;
-
-/// The number of coalitions to evaluate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NSamples {
-    /// `2 * M + 2048` with `M` the players that vary, as in shap.
-    #[default]
-    Auto,
-    /// This many, `1..=2^31`.
-    Count(usize),
-}
-
-impl NSamples {
-    /// The number for a game of `n_players`.
-    #[must_use]
-    pub fn resolve(self, n_players: usize) -> usize {
-        match self {
-            NSamples::Auto => 2 * n_players + 2048,
-            NSamples::Count(count) => count,
-        }
-    }
-}
-
 /// How Shapley values are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Estimator {
     /// [`Exact`](Self::Exact) when `2^M - 2` is at most `nsamples`, or when all coalitions cost no more queries than
     /// `nsamples` may, because many give the same rows (for up to 16 players where a link or an `l1_reg` needs the value
@@ -181,163 +166,126 @@ pub enum Task {
 
 impl Params for KernelShapParams {
     fn validate(&self) -> Result<(), ParamError> {
-        if let NSamples::Count(count) = self.nsamples {
-            require(
-                (1..=MAX_SAMPLES).contains(&count),
-                "nsamples",
-                "in 1..=2^31 or \"auto\"",
-                count,
-            )?;
-        }
-        for (name, tolerance) in
-            [("tolerance", self.tolerance), ("absolute_tolerance", self.absolute_tolerance)]
-        {
-            let bound = tolerance.unwrap_or(1.0);
-            require(0.0 < bound && bound < f64::INFINITY, name, "finite and above 0", bound)?;
-        }
-        let confidence = self.confidence;
-        require(0.0 < confidence && confidence < 1.0, "confidence", "in (0, 1)", confidence)?;
+        self.nsamples.check()?;
+        self.tolerance.map_or(Ok(()), |tolerance| positive("tolerance", tolerance))?;
+        self.absolute_tolerance
+            .map_or(Ok(()), |tolerance| positive("absolute_tolerance", tolerance))?;
+        share("confidence", self.confidence)?;
         self.l1_reg.check()?;
         if self.semantics == Semantics::Reference {
-            let auto = self.estimator == Estimator::Auto;
-            let rule = "\"auto\" with the reference semantics";
-            require(auto, "estimator", rule, format!("{:?}", self.estimator))?;
-            let rule = "none with the reference semantics, which know no errors";
-            require(
-                self.tolerance.is_none(),
-                "tolerance",
-                rule,
-                self.tolerance.unwrap_or_default(),
-            )?;
-            let tolerance = self.absolute_tolerance;
-            require(
-                tolerance.is_none(),
-                "absolute_tolerance",
-                rule,
-                tolerance.unwrap_or_default(),
-            )?;
+            self.validate_reference()?;
         }
         let regression = self.estimator != Estimator::Permutation || self.l1_reg == L1Reg::Off;
         let rule = "false with the estimator \"permutation\", which has no regression";
-        require(regression, "l1_reg", rule, format!("{:?}", self.l1_reg))?;
+        require(regression, "l1_reg", rule, self.l1_reg)?;
         if self.summarise_result {
-            let starts = self.cat_vars_start_idx.as_ref().map_or(0, Vec::len);
-            let lengths = self.cat_vars_enc_dim.as_ref().map_or(0, Vec::len);
-            let rule = "given with `summarise_result`";
-            require(0 < starts, "cat_vars_start_idx", rule, "none")?;
-            require(0 < lengths, "cat_vars_enc_dim", rule, "none")?;
-            let grouped = self.groups.is_some();
-            require(!grouped, "summarise_result", "false with `groups`", true)?;
+            self.validate_sums()?;
         }
         let epsilon = self.link_epsilon;
         require(0.0 < epsilon && epsilon < 0.5, "link_epsilon", "in (0, 0.5)", epsilon)?;
+        self.output.validate()?;
+        if self.task == Task::Regression {
+            let allowed = matches!(self.output, Output::Auto | Output::Score);
+            let rule = "\"auto\" or \"score\" with the task \"regression\"";
+            require(allowed, "output", rule, &self.output)?;
+        }
+        self.validate_groups()?;
+        self.weights.as_deref().map_or(Ok(()), check_weights)?;
+        at_least("n_background_samples", 1, self.n_background_samples)
+    }
+}
+
+impl KernelShapParams {
+    fn validate_reference(&self) -> Result<(), ParamError> {
+        let auto = self.estimator == Estimator::Auto;
+        let rule = "\"auto\" with the reference semantics";
+        require(auto, "estimator", rule, self.estimator)?;
+        let tolerances =
+            [("tolerance", self.tolerance), ("absolute_tolerance", self.absolute_tolerance)];
+        for (name, tolerance) in tolerances {
+            let rule = "none with the reference semantics, which have no standard errors";
+            require(tolerance.is_none(), name, rule, tolerance.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn validate_sums(&self) -> Result<(), ParamError> {
+        let lists = [
+            ("cat_vars_start_idx", &self.cat_vars_start_idx),
+            ("cat_vars_enc_dim", &self.cat_vars_enc_dim),
+        ];
+        for (name, list) in lists {
+            let given = list.as_ref().is_some_and(|list| !list.is_empty());
+            require(given, name, "given with `summarise_result`", "none")?;
+        }
+        require(self.groups.is_none(), "summarise_result", "false with `groups`", true)
+    }
+
+    fn validate_groups(&self) -> Result<(), ParamError> {
         if let Some(groups) = &self.groups {
             require(!groups.is_empty(), "groups", "at least one group", 0)?;
-            let mut columns: Vec<usize> = Vec::new();
-            for (index, group) in groups.iter().enumerate() {
-                require(
-                    !group.is_empty(),
-                    "groups",
-                    "lists with at least one column",
-                    format!("an empty group {index}"),
-                )?;
-                columns.extend(group);
-            }
+            let empty = groups.iter().position(Vec::is_empty);
+            let rule = "lists with at least one column";
+            require(empty.is_none(), "groups", rule, format_args!("an empty group {empty:?}"))?;
+            let mut columns = groups.concat();
             columns.sort_unstable();
             if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-                require(false, "groups", "disjoint", format!("column {} twice", twice[0]))?;
+                let value = format_args!("column {} twice", twice[0]);
+                require(false, "groups", "disjoint", value)?;
             }
         }
         if let Some(names) = &self.group_names {
             let n_groups = self.groups.as_ref().map(Vec::len);
-            require(
-                n_groups.is_none_or(|n| n == names.len()),
-                "group_names",
-                "as many as `groups`",
-                names.len(),
-            )?;
+            let as_many = n_groups.is_none_or(|n| n == names.len());
+            require(as_many, "group_names", "as many as `groups`", names.len())?;
             let mut sorted: Vec<&String> = names.iter().collect();
             sorted.sort_unstable();
             if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                require(false, "group_names", "all different", format!("`{}` twice", twice[0]))?;
+                let value = format_args!("`{}` twice", twice[0]);
+                require(false, "group_names", "all different", value)?;
             }
         }
-        if let Some(weights) = &self.weights {
-            check_weights(weights)?;
-        }
-        let n_samples = self.n_background_samples;
-        require(0 < n_samples, "n_background_samples", "at least 1", n_samples)?;
         Ok(())
+    }
+}
+
+xai_core::setters! {
+    KernelShapParams {
+        with_nsamples => nsamples: NSamples,
+        with_estimator => estimator: Estimator,
+        with_link => link: Link,
+        with_link_epsilon => link_epsilon: f64,
+        with_task => task: Task,
+        with_output => output: Output,
+        with_groups => groups: Option<Vec<Vec<usize>>>,
+        with_group_names => group_names: Option<Vec<String>>,
+        with_allow_partial_groups => allow_partial_groups: bool,
+        with_weights => weights: Option<Vec<f64>>,
+        with_fixed_features => fixed_features: Vec<usize>,
+        with_tolerance => tolerance: Option<f64>,
+        with_absolute_tolerance => absolute_tolerance: Option<f64>,
+        with_confidence => confidence: f64,
+        with_top_k => top_k: usize,
+        with_background_error => background_error: bool,
+        with_l1_reg => l1_reg: L1Reg,
+        with_model_interactions => model_interactions: bool,
+        with_share_design => share_design: bool,
+        with_summarise_result => summarise_result: bool,
+        with_cat_vars_start_idx => cat_vars_start_idx: Option<Vec<usize>>,
+        with_cat_vars_enc_dim => cat_vars_enc_dim: Option<Vec<usize>>,
+        with_semantics => semantics: Semantics,
+        with_allow_missing => allow_missing: bool,
+        with_summarise_background => summarise_background: SummariseBackground,
+        with_n_background_samples => n_background_samples: usize,
+        with_background_seed => background_seed: u64,
+        with_round_background => round_background: bool,
     }
 }
 
 /// Requires weights that are shares of something.
 pub(crate) fn check_weights(weights: &[f64]) -> Result<(), ParamError> {
-    for &weight in weights {
-        let allowed = (0.0..f64::INFINITY).contains(&weight);
-        require(allowed, "weights", "finite and at least 0", weight)?;
-    }
+    weights.iter().try_for_each(|&weight| not_negative("weights", weight))?;
     let sum: f64 = weights.iter().sum();
     let rule = "numbers with a finite sum above 0";
     require(0.0 < sum && sum < f64::INFINITY, "weights", rule, sum)
-}
-
-impl KernelShapParams {
-    /// Fits the explainer to background rows: no model call, a copy of the rows.
-    ///
-    /// `background` has shape `(n_background, n_columns)` and stands for "the feature is absent": absent features take
-    /// their values from its rows, weighted by [`weights`](Self::weights). Some 100 rows serve most models;
-    /// [`summarise_background`](Self::summarise_background) makes them of more.
-    ///
-    /// # Errors
-    /// [`Error::Param`](xai_core::Error::Param) for settings out of range or groups and weights that do not fit the
-    /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
-    /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
-    pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
-        // Rows are copied whole, so they must lie whole in memory.
-        let background = background.to_owned().as_standard_layout().into_owned();
-        KernelShap::fit(self.check()?, BackgroundRows::Dense(background), features)
-    }
-}
-
-impl Serialize for NSamples {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            NSamples::Auto => serializer.serialize_str("auto"),
-            NSamples::Count(count) => count.serialize(serializer),
-        }
-    }
-}
-
-/// How [`NSamples`] stands in JSON and TOML.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "nsamples must be a whole number or \"auto\"")]
-enum NSamplesForm {
-    Count(usize),
-    Word(AutoWord),
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum AutoWord {
-    Auto,
-}
-
-impl<'de> Deserialize<'de> for NSamples {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match NSamplesForm::deserialize(deserializer)? {
-            NSamplesForm::Count(count) => NSamples::Count(count),
-            NSamplesForm::Word(AutoWord::Auto) => NSamples::Auto,
-        })
-    }
-}
-
-impl JsonSchema for NSamples {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "NSamples".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        NSamplesForm::json_schema(generator)
-    }
 }

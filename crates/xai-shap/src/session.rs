@@ -3,25 +3,19 @@
 use std::rc::Rc;
 
 use ndarray::Array1;
-use xai_core::{Error, Predictor, Result, Row, Run, Semantics, Stop, require};
+use xai_core::{Error, Predictor, Result, Row, Run, Stop};
 
 use crate::background::Background;
 use crate::coalitions::Coalitions;
 use crate::data::UsedEstimator;
-use crate::designs::{Designs, PairedDesign, PermutationDesign};
+use crate::designs::{Designs, PairedDesign};
 use crate::exact::MAX_PLAYERS;
-use crate::game::{Aim, Answers, Evaluation, Game, Memory, Others, REMEMBERED, Totals};
+use crate::game::{Aim, Answers, Evaluation, Game, Memory, Others, Totals};
 use crate::l1::L1Reg;
 use crate::link::Link;
-use crate::params::{Estimator, KernelShapParams};
-use crate::reference::ReferenceDesign;
-use crate::solution::{self, Found, State};
-
-/// Rows of a first answer that nobody would wait for: without more, there is no early answer.
-const QUICK: u64 = 2048;
-
-/// The most players whose coalitions `"auto"` lists because many of them give the same rows.
-const MAX_LISTED: usize = 16;
+use crate::params::KernelShapParams;
+use crate::solution::{Found, State};
+use crate::work::Work;
 
 /// The coalitions of a sample that a budget of queries cuts short, where all are too many to count.
 const MAX_SAMPLE: usize = 1 << 20;
@@ -29,16 +23,34 @@ const MAX_SAMPLE: usize = 1 << 20;
 /// The most numbers that are kept apart by part of the background.
 const MAX_PARTED: usize = 1 << 23;
 
-/// Where the coalitions come from.
-#[derive(Clone)]
-pub(crate) enum Work {
-    /// All of them.
-    All,
-    /// All of them, in the games against single background rows.
-    RowByRow,
-    Paired(Rc<PairedDesign>),
-    Permutation(Rc<PermutationDesign>),
-    Reference(Rc<ReferenceDesign>),
+/// The rules by which values are computed, chosen once for an explainer: those of this crate, or those of shap.
+pub(crate) trait Rules: Sync {
+    /// Which numbers count as equal besides those that are; `None` for no others.
+    fn also_equal(&self) -> Option<fn(f64, f64) -> bool>;
+
+    /// Whether there are standard errors of samples, and errors that come from the background.
+    fn estimates_errors(&self) -> bool;
+
+    /// Chooses what a session evaluates, within `nsamples` and the budget of queries, before any model call.
+    ///
+    /// # Errors
+    /// [`Error::Budget`] when these are too small for an answer; [`Error::Param`] for an estimator that does not fit.
+    fn choose(
+        &self,
+        session: &mut Session<'_>,
+        designs: &mut Designs,
+        run: &mut Run<'_>,
+    ) -> Result<()>;
+
+    /// The players' values from what has been evaluated.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] when the coalitions leave some players' values open; [`Error::Param`] when the link does not
+    /// fit the outputs.
+    fn solve(&self, state: &State<'_>, run: &mut Run<'_>) -> Result<Found>;
+
+    /// Puts the selected groups of an output into the order in which they are reported.
+    fn order(&self, selected: &mut [usize]);
 }
 
 /// One instance on its way from coalitions to Shapley values.
@@ -46,14 +58,15 @@ pub(crate) enum Work {
 /// [`drive`] asks [`advance`](Self::advance) how many rows are wanted, has them written, and hands over the outputs, until
 /// there are none wanted; then [`finish`](Self::finish) gives the answer. It may [`halt`](Self::halt) before.
 pub(crate) struct Session<'a> {
-    params: &'a KernelShapParams,
+    rules: &'a dyn Rules,
+    pub(crate) params: &'a KernelShapParams,
     pub(crate) game: Game<'a>,
     pub(crate) memory: Memory,
-    work: Work,
+    pub(crate) work: Work,
     /// The most pairs of a sample.
-    n_pairs: usize,
+    pub(crate) n_pairs: usize,
     /// Whether the pairs are for the early answer of an exact computation.
-    early: bool,
+    pub(crate) early: bool,
     evaluation: Option<Evaluation>,
     /// The totals of the coalitions under evaluation.
     fresh: Totals,
@@ -71,14 +84,16 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Chooses the estimator within `nsamples` and the budget of queries, before any model call.
     pub(crate) fn new(
+        rules: &'a dyn Rules,
         params: &'a KernelShapParams,
         background: &'a Background,
         x: &Row,
         designs: &mut Designs,
         run: &mut Run<'_>,
     ) -> Result<Self> {
-        let game = Game::new(background, x, &params.fixed_features, params.semantics);
+        let game = Game::new(background, x, &params.fixed_features, rules.also_equal());
         let mut session = Session {
+            rules,
             memory: Memory::new(&game),
             params,
             game,
@@ -93,120 +108,58 @@ impl<'a> Session<'a> {
             sample: None,
             stop: None,
         };
-        session.choose(designs, run)?;
+        rules.choose(&mut session, designs, run)?;
         Ok(session)
     }
 
-    fn choose(&mut self, designs: &mut Designs, run: &mut Run<'_>) -> Result<()> {
+    /// The number of coalitions to evaluate for a sample.
+    pub(crate) fn nsamples(&self) -> usize {
+        self.params.nsamples.resolve(self.game.players.len())
+    }
+
+    /// The number of all coalitions but the empty and the full one; `None` where they are too many to list.
+    pub(crate) fn n_coalitions(&self) -> Option<usize> {
         let n_players = self.game.players.len();
-        let n_background = self.game.n_background() as u64;
-        let nsamples = self.params.nsamples.resolve(n_players);
-        let n_coalitions = (n_players <= MAX_PLAYERS).then(|| (1_usize << n_players).max(2) - 2);
-        let cost_of_all = self.game.cost_of_all();
-        let reference = self.params.semantics == Semantics::Reference;
-        let listed = match self.all() {
-            Work::RowByRow => self.game.most_differing() <= MAX_PLAYERS,
-            _ => n_coalitions.is_some(),
-        };
-        let exact = match self.params.estimator {
-            Estimator::Auto if n_players < 2 => true,
-            Estimator::Auto if reference => false,
-            Estimator::Auto => {
-                // Where many coalitions give the same rows, all of them may cost less than a sample.
-                let sample = (nsamples as u64).saturating_mul(n_background);
-                let cheap = matches!(self.all(), Work::RowByRow) || n_players <= MAX_LISTED;
-                n_coalitions.is_some_and(|all| all <= nsamples)
-                    || listed && cheap && cost_of_all <= sample
-            }
-            Estimator::Exact => {
-                let rule =
-                    format!("other than \"exact\" for more than {MAX_PLAYERS} varying features");
-                require(listed, "estimator", rule, format!("\"exact\" for {n_players}"))?;
-                true
-            }
-            Estimator::Paired => n_players < 2,
-            Estimator::Permutation => n_players < 4,
-        };
+        (n_players <= MAX_PLAYERS).then(|| (1_usize << n_players).max(2) - 2)
+    }
+
+    /// Whether the budget of queries is enough for all coalitions.
+    pub(crate) fn affords_all(&self, run: &Run<'_>) -> bool {
         let affordable = run.queries_left().map(|left| left.saturating_sub(1));
-        if exact && affordable.is_none_or(|left| cost_of_all <= left) {
-            self.work = self.all();
-            self.begin_early(designs, run);
-            return Ok(());
-        }
-        let wanted = match n_coalitions {
+        affordable.is_none_or(|left| self.game.cost_of_all() <= left)
+    }
+
+    /// The number of coalitions of a sample, which takes the place of exact values where these were asked for.
+    pub(crate) fn wanted(&self, exact: bool) -> usize {
+        let nsamples = self.nsamples();
+        match self.n_coalitions() {
             Some(all) if exact => all,
             Some(all) => all.min(nsamples),
             None if exact => nsamples.max(MAX_SAMPLE),
             None => nsamples,
-        };
+        }
+    }
+
+    /// Requires that a sample of so many coalitions has an answer, and gives the number that the budget pays for.
+    pub(crate) fn check_sample(&self, wanted: usize, exact: bool, run: &Run<'_>) -> Result<usize> {
+        let n_players = self.game.players.len();
         let funded = self.funded(run, true).unwrap_or(usize::MAX);
         let needed = 2 * n_players.saturating_sub(1);
         if wanted < needed {
-            let (given, needed) = (nsamples as u64, needed as u64);
+            let (given, needed) = (self.nsamples() as u64, needed as u64);
             return Err(Error::Budget { what: "nsamples", given, needed });
         }
         if wanted.min(funded) < needed || n_players < 2 {
+            let n_background = self.game.n_background() as u64;
             let sampled = (needed as u64 + self.ends()) * n_background + 1;
-            let all = cost_of_all.saturating_add(1);
+            let all = self.game.cost_of_all().saturating_add(1);
             return Err(Error::Budget {
                 what: "the budget of queries",
                 given: run.queries_left().unwrap_or_default(),
                 needed: if exact { sampled.min(all) } else { sampled },
             });
         }
-        if exact {
-            run.warn(
-                "shap.budget",
-                "the budget of queries allows no exact values; they are sampled",
-            );
-        }
-        self.n_pairs = wanted / 2;
-        let few = n_players * if 60 <= n_players { 8 } else { 4 };
-        self.work = if reference {
-            Work::Reference(designs.reference(n_players, wanted.min(funded), run))
-        } else if self.params.estimator == Estimator::Permutation
-            || self.params.estimator == Estimator::Auto
-                && nsamples < few
-                && !exact
-                && self.params.l1_reg == L1Reg::Off
-                && 4 <= n_players
-        {
-            Work::Permutation(designs.permutation(n_players, run))
-        } else {
-            Work::Paired(designs.paired(n_players, self.n_pairs, funded / 2, run)?)
-        };
-        Ok(())
-    }
-
-    /// How all coalitions are evaluated: a mean behind a link, or a choice of players, needs the coalitions' means.
-    fn all(&self) -> Work {
-        let linear = self.params.link == Link::Identity && self.params.l1_reg == L1Reg::Off;
-        let native = self.params.semantics == Semantics::Native;
-        if linear && native { Work::RowByRow } else { Work::All }
-    }
-
-    /// Decides whether an exact computation is long enough to have an answer before its end: paired values of a part
-    /// of the coalitions, whose rows are asked for first.
-    fn begin_early(&mut self, designs: &mut Designs, run: &Run<'_>) {
-        let n_players = self.game.players.len();
-        let cost = self.game.cost_of_all();
-        let all = (1_usize << n_players.min(MAX_PLAYERS)) / 2;
-        // What is still remembered costs nothing twice; past that an early answer costs its own rows again.
-        let large = REMEMBERED as u64 <= cost;
-        let n_pairs = if large { all / 16 } else { all / 4 };
-        let n_pairs = n_pairs.min(REMEMBERED / (2 * self.game.n_background()));
-        let sample = (2 * n_pairs as u64 + 2) * self.game.n_background() as u64;
-        let extra = if large { sample } else { 0 };
-        let affordable = run.queries_left().is_none_or(|left| cost + extra < left);
-        if (large || run.can_stop() && QUICK < cost)
-            && n_players < n_pairs
-            && affordable
-            && let Ok(design) = designs.paired(n_players, n_pairs, n_pairs, run)
-        {
-            self.work = Work::Paired(design);
-            self.n_pairs = n_pairs;
-            self.early = true;
-        }
+        Ok(funded)
     }
 
     /// The most rows it may ask for.
@@ -292,7 +245,7 @@ impl<'a> Session<'a> {
         };
         let parts = self.game.n_parts();
         let fits = n_outputs.saturating_mul(n_coalitions).saturating_mul(parts) <= MAX_PARTED;
-        let wanted = self.params.background_error && self.params.semantics == Semantics::Native;
+        let wanted = self.params.background_error && self.rules.estimates_errors();
         if fits && wanted { parts } else { 1 }
     }
 
@@ -317,8 +270,15 @@ impl<'a> Session<'a> {
     }
 
     fn solve(&self, run: &mut Run<'_>) -> Result<Found> {
-        let state = State { work: &self.work, totals: &self.totals, done: self.done };
-        solution::solve(self.params, &self.game, &self.memory, &state, run)
+        let state = State {
+            params: self.params,
+            game: &self.game,
+            memory: &self.memory,
+            work: &self.work,
+            totals: &self.totals,
+            done: self.done,
+        };
+        self.rules.solve(&state, run)
     }
 
     /// The next coalitions to evaluate; `None` when the work is done.
@@ -387,7 +347,7 @@ impl<'a> Session<'a> {
                 let totals = std::mem::take(&mut self.totals);
                 self.sample = Some((Rc::clone(design), totals, self.done));
                 self.early = false;
-                self.work = self.all();
+                self.work = all_of(self.params);
                 (self.done, self.begun) = (0, 0);
                 return self.next_round(run);
             }
@@ -426,7 +386,7 @@ impl<'a> Session<'a> {
         };
         if found.background.is_none()
             && self.params.background_error
-            && self.params.semantics == Semantics::Native
+            && self.rules.estimates_errors()
             && 1 < self.game.n_background()
         {
             run.warn(
@@ -436,13 +396,18 @@ impl<'a> Session<'a> {
         }
         for set in found.selected.iter_mut().flatten() {
             set.iter_mut().for_each(|player| *player = self.game.players[*player]);
-            if self.params.semantics == Semantics::Native {
-                set.sort_unstable();
-            }
+            self.rules.order(set);
         }
         let at_x = self.memory.answers.of_instance();
-        Ok(Answer { found, estimator, stop, at_x })
+        let too_few = found.influences.is_none() && self.rules.estimates_errors();
+        Ok(Answer { found, estimator, stop, at_x, too_few })
     }
+}
+
+/// How all coalitions are evaluated: a mean behind a link, or a choice of players, needs the coalitions' means.
+pub(crate) fn all_of(params: &KernelShapParams) -> Work {
+    let linear = params.link == Link::Identity && params.l1_reg == L1Reg::Off;
+    if linear { Work::RowByRow } else { Work::All }
 }
 
 /// What a session has come to.
@@ -452,6 +417,8 @@ pub(crate) struct Answer {
     pub(crate) stop: Stop,
     /// The outputs at the instance.
     pub(crate) at_x: Array1<f64>,
+    /// Whether there are too few coalitions for standard errors.
+    pub(crate) too_few: bool,
 }
 
 /// Advances sessions together until none of them wants more rows; their rows share the model's calls.

@@ -3,26 +3,44 @@
 use std::rc::Rc;
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::{Result, Rows, Run, Semantics};
+use xai_core::{Result, Rows, Run};
 
 use crate::coalitions::{Coalitions, members};
 use crate::designs::PermutationDesign;
 use crate::exact;
 use crate::game::{Game, Memory, Totals};
 use crate::interactions::Smoother;
-use crate::l1::{self, L1Reg};
+use crate::l1::{self, L1Reg, NativeSelection};
 use crate::paired::{Regression, differences};
 use crate::params::KernelShapParams;
-use crate::reference::{self, ReferenceDesign};
-use crate::session::Work;
+use crate::selected::restricted;
 use crate::uncertainty::Influences;
+use crate::work::Work;
 
 /// Evaluated coalitions: all of them in the order of their bits, or the empty one, the full one and the design's.
 pub(crate) struct State<'s> {
+    pub(crate) params: &'s KernelShapParams,
+    pub(crate) game: &'s Game<'s>,
+    pub(crate) memory: &'s Memory,
     pub(crate) work: &'s Work,
     pub(crate) totals: &'s Totals,
     /// Pairs of a sample.
     pub(crate) done: usize,
+}
+
+impl State<'_> {
+    /// The number of parts of the background that are kept apart.
+    fn n_parts(&self) -> usize {
+        self.totals.len() / self.memory.answers.n_outputs().max(1)
+    }
+
+    /// The totals of one part of the background, shape `(n_outputs, n_coalitions)`.
+    pub(crate) fn part(&self, part: usize) -> Array2<f64> {
+        let n_outputs = self.memory.answers.n_outputs();
+        let n_columns = self.totals.first().map_or(0, Vec::len);
+        let numbers = self.totals[part * n_outputs..][..n_outputs].concat();
+        Array2::from_shape_vec((n_outputs, n_columns), numbers).expect("a number per coalition")
+    }
 }
 
 /// Values of the players and how far they may be off.
@@ -79,13 +97,9 @@ impl Map<'_> {
     fn values(&self, worth: &Rows, changes: &Array1<f64>, n_players: usize) -> Result<Array2<f64>> {
         Ok(match self {
             Map::All => exact::shapley(worth, n_players),
-            Map::AllSelected { coalitions, weights, selected } => reference::restricted(
-                coalitions,
-                weights,
-                &effects_of_all(worth),
-                changes,
-                selected,
-            )?,
+            Map::AllSelected { coalitions, weights, selected } => {
+                restricted(coalitions, weights, &effects_of_all(worth), changes, selected)?
+            }
             Map::Paired(regression) => regression.values(&deltas(worth), changes),
             Map::Smoothed(smoother) => smoother.values(&deltas(worth), changes),
             Map::PairedSelected(regressions) => {
@@ -171,44 +185,28 @@ fn kernel_weights(coalitions: &Coalitions) -> Vec<f64> {
 /// # Errors
 /// [`Error::Singular`](xai_core::Error::Singular) when the coalitions leave some players' values open;
 /// [`Error::Param`](xai_core::Error::Param) when the link does not fit the outputs.
-pub(crate) fn solve(
-    params: &KernelShapParams,
-    game: &Game<'_>,
-    memory: &Memory,
-    state: &State<'_>,
-    run: &mut Run<'_>,
-) -> Result<Found> {
-    let n_outputs = memory.answers.n_outputs();
-    let n_parts = state.totals.len() / n_outputs.max(1);
-    let n_columns = state.totals.first().map_or(0, Vec::len);
-    let part = |part: usize| {
-        let numbers = state.totals[part * n_outputs..][..n_outputs].concat();
-        Array2::from_shape_vec((n_outputs, n_columns), numbers).expect("a number per coalition")
-    };
+pub(crate) fn solve(state: &State<'_>, run: &mut Run<'_>) -> Result<Found> {
+    let (params, game, n_parts) = (state.params, state.game, state.n_parts());
     if let Work::RowByRow = state.work {
-        return Ok(row_by_row(game, &(0..n_parts).map(part).collect::<Vec<_>>()));
+        return Ok(row_by_row(
+            game,
+            &(0..n_parts).map(|part| state.part(part)).collect::<Vec<_>>(),
+        ));
     }
-    let mut means = part(0);
-    (1..n_parts).for_each(|index| means += &part(index));
+    let mut means = state.part(0);
+    (1..n_parts).for_each(|index| means += &state.part(index));
     let mut worth = means.clone();
     params.link.apply(&mut worth, params.link_epsilon, run)?;
+    let (n_outputs, n_columns) = worth.dim();
     let all = matches!(state.work, Work::All);
     let full = if all { n_columns - 1 } else { 1 };
     let expected_value = worth.column(0).to_owned();
-    if params.semantics == Semantics::Reference && full != 0 {
-        // Columns that the reference takes for equal keep the background's values, yet the sum is that of the instance.
-        let mut at_x = memory.answers.of_instance().insert_axis(Axis(1));
-        params.link.apply(&mut at_x, params.link_epsilon, run)?;
-        worth.column_mut(full).assign(&at_x.column(0));
-    }
     let changes = &worth.column(full) - &expected_value;
     let n_players = game.players.len();
     let n_coalitions = if all { n_columns.max(2) - 2 } else { 2 * state.done };
     let exact = match state.work {
-        Work::All | Work::RowByRow => true,
         Work::Paired(design) => design.exhausted(state.done),
-        Work::Permutation(_) => false,
-        Work::Reference(design) => 1.0 <= design.fraction_evaluated,
+        _ => all,
     };
     let mut found = Found {
         values: Array2::zeros((n_outputs, n_players)),
@@ -219,10 +217,6 @@ pub(crate) fn solve(
         exact,
         selected: None,
     };
-    if let Work::Reference(design) = state.work {
-        found.n_coalitions = design.coalitions.len() as u64;
-        return of_reference(params, design, &worth, &changes, found);
-    }
     let map = map(params, state, &worth, &changes, &mut found)?;
     found.values = map.values(&worth, &changes, n_players)?;
     found.influences = map.influences(&worth, &changes, &found.values);
@@ -230,7 +224,7 @@ pub(crate) fn solve(
         let slopes = params.link.slopes(&means, params.link_epsilon);
         let deviation = |index: usize| {
             let weight = game.part_weight(index, n_parts);
-            let deviations = (part(index) - &means * weight) * &slopes;
+            let deviations = (state.part(index) - &means * weight) * &slopes;
             let changes = &deviations.column(full) - &deviations.column(0);
             let freedom = (n_parts as f64 / (n_parts - 1) as f64).sqrt();
             Ok(map.values(&deviations, &changes, n_players)? * freedom)
@@ -276,7 +270,7 @@ fn map<'s>(
     let rule = params.l1_reg.resolve(found.n_coalitions as f64 / all);
     let select = |coalitions: &Coalitions, weights: &[f64], effects: &Rows| {
         let n_allocated = weights.len();
-        l1::select(coalitions, weights, n_allocated, effects, changes, rule, Semantics::Native)
+        l1::select(coalitions, weights, n_allocated, effects, changes, rule, &NativeSelection)
     };
     Ok(match state.work {
         Work::Permutation(design) => Map::Permutation(design, state.done),
@@ -309,25 +303,4 @@ fn map<'s>(
             Map::AllSelected { coalitions, weights, selected }
         }
     })
-}
-
-/// The values of shap from its own coalitions; it has no errors, but 0 where all coalitions were evaluated.
-fn of_reference(
-    params: &KernelShapParams,
-    design: &ReferenceDesign,
-    worth: &Rows,
-    changes: &Array1<f64>,
-    mut found: Found,
-) -> Result<Found> {
-    let ReferenceDesign { coalitions, weights, n_allocated, fraction_evaluated } = design;
-    let rule = params.l1_reg.resolve(*fraction_evaluated);
-    let effects = &worth.slice(s![.., 2..]) - &worth.slice(s![.., ..1]);
-    let selected =
-        l1::select(coalitions, weights, *n_allocated, &effects, changes, rule, params.semantics)?;
-    found.values = reference::solve(coalitions, weights, &effects, changes, &selected)?;
-    let (n_outputs, n_players) = found.values.dim();
-    found.influences =
-        found.exact.then(|| (0..n_outputs).map(|_| Influences::none(n_players)).collect());
-    found.selected = (rule != L1Reg::Off).then_some(selected);
-    Ok(found)
 }

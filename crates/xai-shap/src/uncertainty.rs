@@ -1,16 +1,18 @@
 //! How far sampled values may be off: standard errors, simultaneous intervals, separated ranks.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use xai_core::serde_arrays;
 
-/// Intervals that hold all at once.
+use crate::params::KernelShapParams;
+
+/// Simultaneous confidence intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Intervals {
-    /// The probability that the intervals of one output hold all the exact values.
+    /// The probability that all the intervals of one output contain the exact values.
     pub confidence: f64,
     /// Lower ends, shape `(n_outputs, n_groups)`.
     #[serde(with = "serde_arrays")]
@@ -24,12 +26,12 @@ pub struct Intervals {
 
 /// The features of largest effect on one output, and how sure their order is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Ranking {
     /// The first ranks: indices of the features of largest magnitude, descending; ties in the order of the features.
     pub features: Vec<usize>,
-    /// For each rank, whether the magnitude of its feature exceeds that of every feature ranked lower. With the
-    /// confidence asked for, all that is said here is true of the exact values.
+    /// For each rank, whether the magnitude of its feature is certified to exceed that of every feature ranked lower. With
+    /// the probability `confidence`, all certified ranks of an output hold for the exact values.
     pub separated: Vec<bool>,
 }
 
@@ -67,7 +69,7 @@ impl Influences {
     /// # Source
     /// Šidák 1967, "Rectangular confidence regions": for normal errors of any correlation the probability that all
     /// hold is at least the product of theirs. Student's t for the estimated variance.
-    pub(crate) fn half_width(&self, n: usize, confidence: f64) -> f64 {
+    fn half_width(&self, n: usize, confidence: f64) -> f64 {
         let outside = -(confidence.ln() / n.max(1) as f64).exp_m1();
         quantile(self.freedom, 0.5 * outside)
     }
@@ -76,7 +78,7 @@ impl Influences {
     ///
     /// Any two features `a`, `b` may be compared, by `|a| - b` and `|a| + b`: the level is shared among all
     /// `n (n - 1)` of these (Bonferroni), so that it holds whatever order the estimate has.
-    pub(crate) fn ranking(&self, values: &Array1<f64>, k: usize, confidence: f64) -> Ranking {
+    fn ranking(&self, values: &Array1<f64>, k: usize, confidence: f64) -> Ranking {
         let n = values.len();
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()).then(a.cmp(&b)));
@@ -114,17 +116,46 @@ fn quantile(freedom: f64, tail: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| -t.inverse_cdf(tail))
 }
 
-/// Intervals around values, shape `(n_outputs, n_groups)`, that hold all at once for each output.
-pub(crate) fn intervals(
+/// How far the values of all outputs may be off: standard errors, shape `(n_outputs, n_groups)`, and what follows from them.
+#[derive(Default)]
+pub(crate) struct Uncertainty {
+    pub(crate) standard_errors: Option<Array2<f64>>,
+    pub(crate) intervals: Option<Intervals>,
+    pub(crate) ranking: Option<Vec<Ranking>>,
+}
+
+impl Uncertainty {
+    /// That of values, shape `(n_outputs, n_groups)`, with these influences, one for each output.
+    pub(crate) fn new(
+        values: &Array2<f64>,
+        influences: &[Influences],
+        params: &KernelShapParams,
+    ) -> Self {
+        let mut standard_errors = Array2::zeros(values.dim());
+        for (mut row, influences) in standard_errors.rows_mut().into_iter().zip(influences) {
+            row.assign(&influences.standard_errors());
+        }
+        let intervals = intervals(values, &standard_errors, influences, params.confidence);
+        let rank = |(influences, values): (&Influences, ArrayView1<'_, f64>)| {
+            influences.ranking(&values.to_owned(), params.top_k, params.confidence)
+        };
+        let ranking =
+            (0 < params.top_k).then(|| influences.iter().zip(values.rows()).map(rank).collect());
+        Uncertainty { standard_errors: Some(standard_errors), intervals: Some(intervals), ranking }
+    }
+}
+
+/// Simultaneous intervals around the values of each output, shape `(n_outputs, n_groups)`.
+fn intervals(
     values: &Array2<f64>,
     standard_errors: &Array2<f64>,
     influences: &[Influences],
     confidence: f64,
 ) -> Intervals {
     let mut reach = standard_errors.clone();
-    for (mut row, own) in reach.rows_mut().into_iter().zip(influences) {
+    for (mut row, influences) in reach.rows_mut().into_iter().zip(influences) {
         let uncertain = row.iter().filter(|&&error| 0.0 < error).count();
-        row *= own.half_width(uncertain, confidence);
+        row *= influences.half_width(uncertain, confidence);
     }
     Intervals { confidence, lower: values - &reach, upper: values + &reach }
 }

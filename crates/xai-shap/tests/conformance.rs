@@ -33,75 +33,82 @@ fn conforms(params: KernelShapParams) {
 
 #[test]
 fn exact_values_conform() {
-    conforms(KernelShapParams { link: Link::Logit, ..Default::default() });
+    conforms(KernelShapParams::default().with_link(Link::Logit));
 }
 
 #[test]
 fn paired_values_conform() {
     let nsamples = NSamples::Count(24);
-    conforms(KernelShapParams { estimator: Estimator::Paired, nsamples, ..Default::default() });
+    conforms(KernelShapParams::default().with_estimator(Estimator::Paired).with_nsamples(nsamples));
 }
 
 #[test]
 fn permuted_values_conform() {
     let nsamples = NSamples::Count(30);
     let estimator = Estimator::Permutation;
-    conforms(KernelShapParams { estimator, nsamples, share_design: false, ..Default::default() });
+    conforms(
+        KernelShapParams::default()
+            .with_estimator(estimator)
+            .with_nsamples(nsamples)
+            .with_share_design(false),
+    );
 }
 
 #[test]
 fn values_within_a_tolerance_conform() {
     let nsamples = NSamples::Count(60);
     let (estimator, tolerance) = (Estimator::Paired, Some(0.05));
-    conforms(KernelShapParams { estimator, nsamples, tolerance, ..Default::default() });
+    conforms(
+        KernelShapParams::default()
+            .with_estimator(estimator)
+            .with_nsamples(nsamples)
+            .with_tolerance(tolerance),
+    );
 }
 
 #[test]
 fn selected_values_conform() {
     let l1_reg = L1Reg::NumFeatures(2);
-    conforms(KernelShapParams { l1_reg, fixed_features: vec![4], ..Default::default() });
+    conforms(KernelShapParams::default().with_l1_reg(l1_reg).with_fixed_features(vec![4]));
 }
 
 #[test]
 fn values_of_shaps_design_conform() {
     let nsamples = NSamples::Count(20);
     let semantics = Semantics::Reference;
-    conforms(KernelShapParams { nsamples, semantics, ..Default::default() });
+    conforms(KernelShapParams::default().with_nsamples(nsamples).with_semantics(semantics));
 }
 
 #[test]
 fn grouped_and_weighted_values_conform() {
-    conforms(KernelShapParams {
-        groups: Some(vec![vec![5, 0], vec![1], vec![2, 3, 4]]),
-        weights: Some(vec![1.0, 0.0, 2.5, 0.5]),
-        ..Default::default()
-    });
+    conforms(
+        KernelShapParams::default()
+            .with_groups(Some(vec![vec![5, 0], vec![1], vec![2, 3, 4]]))
+            .with_weights(Some(vec![1.0, 0.0, 2.5, 0.5])),
+    );
 }
 
 #[test]
 fn illegal_parameters_are_refused_by_name() {
     let params = KernelShapParams::default;
-    refused("nsamples", KernelShapParams { nsamples: NSamples::Count(0), ..params() });
-    refused("nsamples", KernelShapParams { nsamples: NSamples::Count(1 << 31 | 1), ..params() });
+    refused("nsamples", params().with_nsamples(NSamples::Count(0)));
+    refused("nsamples", params().with_nsamples(NSamples::Count(1 << 31 | 1)));
     for link_epsilon in [f64::NAN, f64::INFINITY, -1.0, 0.0, 0.5] {
-        refused("link_epsilon", KernelShapParams { link_epsilon, ..params() });
+        refused("link_epsilon", params().with_link_epsilon(link_epsilon));
     }
     for groups in [vec![], vec![vec![]], vec![vec![0], vec![1, 0]], vec![vec![2, 2]]] {
-        refused("groups", KernelShapParams { groups: Some(groups), ..params() });
+        refused("groups", params().with_groups(Some(groups)));
     }
     let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     let groups = Some(vec![vec![0], vec![1]]);
     for group_names in [names(&["a"]), names(&["a", "a"])] {
-        refused(
-            "group_names",
-            KernelShapParams { group_names, groups: groups.clone(), ..params() },
-        );
+        refused("group_names", params().with_group_names(group_names).with_groups(groups.clone()));
     }
-    refused("n_background_samples", KernelShapParams { n_background_samples: 0, ..params() });
+    refused("n_background_samples", params().with_n_background_samples(0));
     for weight in [f64::NAN, f64::INFINITY, -1.0] {
-        refused("weights", KernelShapParams { weights: Some(vec![1.0, weight]), ..params() });
+        refused("weights", params().with_weights(Some(vec![1.0, weight])));
     }
-    refused("weights", KernelShapParams { weights: Some(vec![0.0, 0.0]), ..params() });
+    refused("weights", params().with_weights(Some(vec![0.0, 0.0])));
 }
 
 #[test]
@@ -109,13 +116,10 @@ fn settings_that_do_not_fit_the_table_are_refused_by_name() {
     let params = KernelShapParams::default;
     let names = Some(vec!["only".to_owned()]);
     let cases = [
-        ("weights", KernelShapParams { weights: Some(vec![1.0; 3]), ..params() }),
-        (
-            "groups",
-            KernelShapParams { groups: Some(vec![vec![0, 6], vec![1, 2, 3, 4, 5]]), ..params() },
-        ),
-        ("groups", KernelShapParams { groups: Some(vec![vec![0, 1], vec![3, 4, 5]]), ..params() }),
-        ("group_names", KernelShapParams { group_names: names, ..params() }),
+        ("weights", params().with_weights(Some(vec![1.0; 3]))),
+        ("groups", params().with_groups(Some(vec![vec![0, 6], vec![1, 2, 3, 4, 5]]))),
+        ("groups", params().with_groups(Some(vec![vec![0, 1], vec![3, 4, 5]]))),
+        ("group_names", params().with_group_names(names)),
     ];
     for (name, params) in cases {
         match params.fit(&rows(4, 0.3), Features::unnamed(6).unwrap()) {
@@ -143,7 +147,7 @@ fn params_are_one_table_of_toml_or_json() {
         serde_json::from_str(r#"{"nsamples": 64, "link": "logit"}"#).unwrap();
     assert_eq!(
         params,
-        KernelShapParams { nsamples: NSamples::Count(64), link: Link::Logit, ..Default::default() }
+        KernelShapParams::default().with_nsamples(NSamples::Count(64)).with_link(Link::Logit)
     );
     let auto: KernelShapParams = serde_json::from_str(r#"{"nsamples": "auto"}"#).unwrap();
     assert_eq!(auto, KernelShapParams::default());

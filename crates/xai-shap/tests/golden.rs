@@ -30,14 +30,12 @@ fn every_case_without_an_l1_rule_agrees() {
 }
 
 fn check(case: KernelShapCase) {
-    let params = KernelShapParams {
-        nsamples: case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count),
-        link: if case.logit { Link::Logit } else { Link::Identity },
-        groups: case.fit.groups,
-        group_names: case.fit.group_names,
-        weights: case.fit.weights,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_nsamples(case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count))
+        .with_link(if case.logit { Link::Logit } else { Link::Identity })
+        .with_groups(case.fit.groups)
+        .with_group_names(case.fit.group_names)
+        .with_weights(case.fit.weights);
     let features = Features::numeric(case.fixture.feature_names).unwrap();
     let explainer = params.fit(&case.background, features).unwrap();
     let explained: Vec<KernelShapData> = explainer
@@ -63,7 +61,7 @@ fn check(case: KernelShapCase) {
             close(&format!("{}: expected value", case.name), got, expected);
         }
         if let Some(raw) = &case.raw_prediction {
-            for (&got, &expected) in data.raw.raw_prediction.iter().zip(raw.row(instance)) {
+            for (&got, &expected) in data.raw_prediction.iter().zip(raw.row(instance)) {
                 close(&format!("{}: raw prediction", case.name), got, expected);
             }
         }
@@ -71,11 +69,14 @@ fn check(case: KernelShapCase) {
     // Of summed columns the reference ranks the sums, under names of its own.
     if starts.is_empty() {
         let ranked = importances(&explained).unwrap();
+        assert_eq!(case.importances.len(), ranked.per_output.len() + 1, "{}", case.name);
         for (output, expected) in &case.importances {
-            assert_eq!(ranked[output].names, expected.names, "{}: {output}", case.name);
-            for (&got, &expected) in
-                ranked[output].ranked_effect.iter().zip(&expected.ranked_effect)
-            {
+            let importance = match output.as_str() {
+                "aggregated" => &ranked.total,
+                output => ranked.of_output(output).unwrap(),
+            };
+            assert_eq!(importance.names, expected.names, "{}: {output}", case.name);
+            for (&got, &expected) in importance.ranked_effect.iter().zip(&expected.ranked_effect) {
                 close(&format!("{}: importance", case.name), got, expected);
             }
         }
@@ -118,7 +119,7 @@ impl Exact16 {
             (self.w1.clone(), self.b1.clone()),
             (self.w2.clone(), self.b2.clone()),
         ]);
-        let params = KernelShapParams { nsamples: NSamples::Count(nsamples), ..Default::default() };
+        let params = KernelShapParams::default().with_nsamples(NSamples::Count(nsamples));
         let explainer = params.fit(&self.background, Features::unnamed(16).unwrap()).unwrap();
         let results = explainer.explain_many(&network, &self.instances, &RunConfig::seeded(seed));
         results.into_iter().map(|result| result.unwrap().data).collect()

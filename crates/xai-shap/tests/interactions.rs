@@ -13,12 +13,10 @@ use xai_shap::{Estimator, KernelShapData, KernelShapParams, NSamples};
 use xai_testkit::Elementwise;
 
 fn params(nsamples: usize, model_interactions: bool) -> KernelShapParams {
-    KernelShapParams {
-        nsamples: NSamples::Count(nsamples),
-        estimator: Estimator::Paired,
-        model_interactions,
-        ..Default::default()
-    }
+    KernelShapParams::default()
+        .with_nsamples(NSamples::Count(nsamples))
+        .with_estimator(Estimator::Paired)
+        .with_model_interactions(model_interactions)
 }
 
 /// A game: the instance of ones over a background of zeros.
@@ -97,7 +95,7 @@ fn games_of_pure_noise_lose_nothing() {
             let place =
                 |x: &[f64]| x.iter().rev().fold(0, |bits, &one| 2 * bits + usize::from(one == 1.0));
             let model = Elementwise(|x: &[f64]| table[place(x)]);
-            let exact = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
+            let exact = KernelShapParams::default().with_estimator(Estimator::Exact);
             let truth = play(exact, &model, 12, seed).shap_values.row(0).to_owned();
             let error =
                 |on| squared_error(&play(params(per_player * 12, on), &model, 12, seed), &truth);
@@ -167,7 +165,7 @@ fn values_follow_the_scale_add_up_and_are_linear_in_the_outputs() {
     let explain = |scale: f64| play(params(16 * 14, true), &outputs(scale), 14, 3);
     let data = explain(1.0);
     assert_eq!(data, explain(1.0));
-    let change = &Array1::from(data.raw.raw_prediction.clone()) - &data.expected_value;
+    let change = &Array1::from(data.raw_prediction.clone()) - &data.expected_value;
     for (sum, change) in data.shap_values.sum_axis(Axis(1)).iter().zip(&change) {
         // Sums of 14 values of order 1.
         assert!((sum - change).abs() < 1e-13, "{sum} for {change}");

@@ -21,11 +21,9 @@ fn peak(n_background: usize) -> usize {
     let background = Array2::from_shape_fn((n_background, N_FEATURES), |(row, column)| {
         (row * N_FEATURES + column) as f64
     });
-    let params = KernelShapParams {
-        nsamples: NSamples::Count(N_SAMPLES),
-        estimator: Estimator::Paired,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_nsamples(NSamples::Count(N_SAMPLES))
+        .with_estimator(Estimator::Paired);
     let explainer = params.fit(&background, Features::unnamed(N_FEATURES).unwrap()).unwrap();
     let (model, x) = (Linear::new(&[1.0; N_FEATURES], 0.0), Array1::from_elem(N_FEATURES, -1.0));
     ALLOCATOR.reset_peak_usage();

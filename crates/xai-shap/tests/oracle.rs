@@ -8,10 +8,10 @@
 
 use ndarray::{Array1, Array2, array};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Budget, Error, Explainer, Predictor, Row, Rows, Run, RunConfig, Stop};
+use xai_core::{Budget, Error, Explainer, OutputNames, Predictor, Row, Rows, Run, RunConfig, Stop};
 use xai_shap::{
-    Estimator, KernelShap, KernelShapData, KernelShapParams, Link, NSamples, Task, importances,
-    sum_columns,
+    Estimator, Importances, KernelShap, KernelShapData, KernelShapParams, Link, NSamples, Task,
+    importances, sum_columns,
 };
 use xai_testkit::{Elementwise, Linear, Logistic, Probe};
 
@@ -47,8 +47,7 @@ fn linear_values_are_weight_times_distance_from_the_mean() {
     // phi_j = w_j (x_j - mean_j) for any background, here with mean (1, 2, 3).
     let model = Linear::new(&[1.0, 2.0, -1.0], 0.5);
     let background = array![[0.0, 0.0, 0.0], [2.0, 4.0, 6.0]];
-    let explainer =
-        fit(KernelShapParams { task: Task::Regression, ..Default::default() }, &background);
+    let explainer = fit(KernelShapParams::default().with_task(Task::Regression), &background);
     let explained: Vec<KernelShapData> = explainer
         .explain_many(&model, &array![[1.0, 1.0, 1.0], [3.0, 0.0, 2.0]], &RunConfig::seeded(0))
         .into_iter()
@@ -57,28 +56,28 @@ fn linear_values_are_weight_times_distance_from_the_mean() {
     close(&explained[0].shap_values.row(0).to_vec(), &[0.0, -2.0, 2.0], ROUNDING);
     close(&explained[1].shap_values.row(0).to_vec(), &[2.0, -4.0, 1.0], ROUNDING);
     for (data, raw) in explained.iter().zip([2.5, 1.5]) {
-        close(&[data.expected_value[0], data.raw.raw_prediction[0]], &[2.5, raw], ROUNDING);
-        assert_eq!(data.raw.prediction, None);
+        close(&[data.expected_value[0], data.raw_prediction[0]], &[2.5, raw], ROUNDING);
+        assert_eq!(data.prediction, None);
         assert_eq!(data.standard_errors, Some(Array2::zeros((1, 3))));
     }
     let ranked = importances(&explained).unwrap();
     let names = ["feature_1", "feature_2", "feature_0"];
-    for key in ["0", "aggregated"] {
-        close(&ranked[key].ranked_effect.to_vec(), &[3.0, 1.5, 1.0], ROUNDING);
-        assert_eq!(ranked[key].names, names);
+    assert_eq!((ranked.per_output.len(), ranked.of_output("0")), (1, ranked.per_output.first()));
+    for importance in [&ranked.per_output[0], &ranked.total] {
+        close(&importance.ranked_effect.to_vec(), &[3.0, 1.5, 1.0], ROUNDING);
+        assert_eq!(importance.names, names);
     }
+    assert_eq!(importances([]).unwrap(), Importances::default());
 }
 
 #[test]
 fn groups_and_background_weights_follow_their_definition() {
     let model = Linear::outputs(array![[1.0, 2.0, -1.0], [0.0, 1.0, 3.0]], array![0.0, 0.0]);
     let background = array![[0.0, 0.0, 0.0], [2.0, 4.0, 6.0]];
-    let params = KernelShapParams {
-        groups: Some(vec![vec![0, 1], vec![2]]),
-        group_names: Some(vec!["g1".to_owned(), "g2".to_owned()]),
-        weights: Some(vec![1.0, 3.0]),
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_groups(Some(vec![vec![0, 1], vec![2]]))
+        .with_group_names(Some(vec!["g1".to_owned(), "g2".to_owned()]))
+        .with_weights(Some(vec![1.0, 3.0]));
     let explainer = fit(params, &background);
     let first = explain(&explainer, &model, &array![1.0, 1.0, 1.0]);
     let second = explain(&explainer, &model, &array![3.0, 0.0, 2.0]);
@@ -95,10 +94,10 @@ fn groups_and_background_weights_follow_their_definition() {
     );
     assert_eq!(first.feature_names, ["g1", "g2"]);
     assert_eq!(first.feature_values, ["1, 1", "1"]);
-    assert_eq!(first.raw.prediction, Some(1));
-    let aggregated = &importances([&first, &second]).unwrap()["aggregated"];
-    assert_eq!(aggregated.names, ["g2", "g1"]);
-    close(&aggregated.ranked_effect.to_vec(), &[12.0, 7.0], ROUNDING);
+    assert_eq!(first.prediction, Some(1));
+    let total = importances([&first, &second]).unwrap().total;
+    assert_eq!(total.names, ["g2", "g1"]);
+    close(&total.ranked_effect.to_vec(), &[12.0, 7.0], ROUNDING);
 }
 
 #[test]
@@ -123,7 +122,7 @@ fn products_minima_and_maxima_share_their_value() {
     );
     let max = |x: &[f64]| x.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
     check(max, array![[0.0; 3]], array![1.0, 2.0, 3.0], &[1.0 / 3.0, 5.0 / 6.0, 11.0 / 6.0]);
-    let params = KernelShapParams { weights: Some(vec![1.0, 3.0]), ..Default::default() };
+    let params = KernelShapParams::default().with_weights(Some(vec![1.0, 3.0]));
     let explainer = fit(params, &array![[0.0, 0.0], [2.0, 2.0]]);
     let data = explain(&explainer, &Elementwise(|x: &[f64]| x[0] * x[1]), &array![3.0, 1.0]);
     close(&data.shap_values.row(0).to_vec(), &[1.5, -1.5], ROUNDING);
@@ -135,12 +134,12 @@ fn the_logit_link_attributes_log_odds() {
     let model = Logistic::new(&[1.0, 1.0], 0.0);
     let background = array![[0.0, 0.0], [2.0, 0.0]];
     let x = array![1.0, 1.0];
-    let logit = KernelShapParams { link: Link::Logit, ..Default::default() };
+    let logit = KernelShapParams::default().with_link(Link::Logit);
     let data = explain(&fit(logit.clone(), &background), &model, &x);
     // Eight digits were recorded.
     close(&data.shap_values.row(0).to_vec(), &[0.263_105_82, 0.934_911_02], 5e-9);
     close(&data.expected_value.to_vec(), &[0.801_983_16], 5e-9);
-    close(&data.raw.raw_prediction.to_vec(), &[2.0], ROUNDING);
+    close(&data.raw_prediction.to_vec(), &[2.0], ROUNDING);
     close(&values(&model, &background, &x), &[0.039_820_38, 0.150_578_16], 5e-9);
     // One background row: the log-odds are linear, so phi_j = w_j (x_j - b_j).
     let data = explain(&fit(logit, &array![[0.5, -1.0]]), &model, &x);
@@ -150,7 +149,7 @@ fn the_logit_link_attributes_log_odds() {
 #[test]
 fn certain_probabilities_stay_finite_and_are_flagged() {
     let model = Elementwise(|x: &[f64]| f64::from(u8::from(0.0 < x[0])));
-    let logit = KernelShapParams { link: Link::Logit, ..Default::default() };
+    let logit = KernelShapParams::default().with_link(Link::Logit);
     let explainer = fit(logit, &array![[-1.0, 0.0]]);
     let explanation = explainer.explain(&model, &array![1.0, 1.0], Run::seeded(0)).unwrap();
     // From logit(1e-15) to logit(1 - 1e-15), up to the rounding of 1 - 1e-15, all due to the first feature.
@@ -164,7 +163,7 @@ fn certain_probabilities_stay_finite_and_are_flagged() {
 
 #[test]
 fn the_logit_link_refuses_outputs_that_are_no_probabilities() {
-    let params = KernelShapParams { link: Link::Logit, ..Default::default() };
+    let params = KernelShapParams::default().with_link(Link::Logit);
     let explainer = fit(params, &array![[0.0, 0.0]]);
     let error = explainer
         .explain(&Linear::new(&[1.0, 2.0], 0.0), &array![1.0, 1.0], Run::seeded(0))
@@ -178,8 +177,7 @@ fn a_group_is_not_the_sum_of_its_parts() {
     let (background, x) = (array![[0.0; 4]], array![1.0, 1.0, 1.0, 1.0]);
     let singles = explain(&fit(KernelShapParams::default(), &background), &model, &x);
     close(&singles.shap_values.row(0).to_vec(), &[0.0, 2.0, 2.0, 2.0], ROUNDING);
-    let groups =
-        KernelShapParams { groups: Some(vec![vec![0, 1, 2], vec![3]]), ..Default::default() };
+    let groups = KernelShapParams::default().with_groups(Some(vec![vec![0, 1, 2], vec![3]]));
     close(
         &explain(&fit(groups, &background), &model, &x).shap_values.row(0).to_vec(),
         &[3.0, 3.0],
@@ -228,14 +226,14 @@ fn features_that_do_not_vary_get_exactly_zero_and_are_no_players() {
         &array![2.0, 7.0],
     );
     assert_eq!((data.shap_values, data.n_coalitions, data.exact), (array![[0.0, 0.0]], 0, true));
-    assert_eq!(data.expected_value, data.raw.raw_prediction);
+    assert_eq!(data.expected_value, data.raw_prediction);
 }
 
 #[test]
 fn missing_values_are_refused_or_equal_to_each_other() {
     let model = Elementwise(|x: &[f64]| if x[0].is_nan() { 5.0 } else { x[0] } + x[1]);
     let background = array![[f64::NAN, 0.0], [f64::NAN, 2.0]];
-    let missing = KernelShapParams { allow_missing: true, ..Default::default() };
+    let missing = KernelShapParams::default().with_allow_missing(true);
     let explainer = fit(missing, &background);
     let data = explain(&explainer, &model, &array![f64::NAN, 3.0]);
     assert_eq!(data.shap_values, array![[0.0, 2.0]]);
@@ -269,16 +267,14 @@ fn one_hot_features_are_one_player_each() {
 
 #[test]
 fn columns_in_no_group_stay_at_the_background() {
-    let params = KernelShapParams {
-        groups: Some(vec![vec![2], vec![0]]),
-        allow_partial_groups: true,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_groups(Some(vec![vec![2], vec![0]]))
+        .with_allow_partial_groups(true);
     let background = array![[0.0, 10.0, 0.0], [2.0, 20.0, 0.0]];
     let explainer = fit(params, &background);
     let data = explain(&explainer, &Linear::new(&[1.0, 1.0, 4.0], 0.0), &array![5.0, 99.0, 1.0]);
     close(&data.shap_values.row(0).to_vec(), &[4.0, 4.0], ROUNDING);
-    close(&[data.expected_value[0], data.raw.raw_prediction[0]], &[16.0, 108.0], ROUNDING);
+    close(&[data.expected_value[0], data.raw_prediction[0]], &[16.0, 108.0], ROUNDING);
 }
 
 #[test]
@@ -333,7 +329,7 @@ fn a_budget_buys_the_best_values_it_can_or_names_its_least() {
         error.to_string(),
         "the budget of queries must be at least 31 for an answer, got 30"
     );
-    let params = KernelShapParams { nsamples: NSamples::Count(13), ..Default::default() };
+    let params = KernelShapParams::default().with_nsamples(NSamples::Count(13));
     let error = fit(params, &background).explain(&model, &x, Run::seeded(0)).unwrap_err();
     assert_eq!(error.to_string(), "nsamples must be at least 14 for an answer, got 13");
 }
@@ -343,11 +339,9 @@ fn budgets_count_the_full_coalition_where_it_is_not_the_instance() {
     // A column in no group: two background rows, six players, (10 coalitions + 2) * 2 + 1 rows at the least.
     let model = Linear::new(&[1.0; 7], 0.0);
     let background = Array2::from_shape_fn((2, 7), |(row, column)| (row * 7 + column) as f64 * 0.1);
-    let params = KernelShapParams {
-        groups: Some((0..6).map(|column| vec![column]).collect()),
-        allow_partial_groups: true,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_groups(Some((0..6).map(|column| vec![column]).collect()))
+        .with_allow_partial_groups(true);
     let explainer = fit(params, &background);
     let mut answered = 0;
     for queries in 0..140 {
@@ -370,7 +364,7 @@ fn the_least_budget_that_is_named_is_the_least_that_answers() {
     // One player, few players, more than can be enumerated, more than a word has bits; sampled by choice and by need.
     let nsamples = NSamples::Count(150);
     let sampled =
-        || KernelShapParams { nsamples, estimator: Estimator::Paired, ..Default::default() };
+        || KernelShapParams::default().with_nsamples(nsamples).with_estimator(Estimator::Paired);
     let cases = [
         (1, KernelShapParams::default()),
         (2, KernelShapParams::default()),
@@ -407,11 +401,9 @@ fn a_budget_for_all_coalitions_is_not_promised_where_they_are_sampled() {
     let n_features = 12;
     let mut background = Array2::from_elem((12, n_features), 1.0);
     background.diag_mut().fill(0.0);
-    let params = KernelShapParams {
-        estimator: Estimator::Paired,
-        nsamples: NSamples::Count(100),
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_estimator(Estimator::Paired)
+        .with_nsamples(NSamples::Count(100));
     let explainer = fit(params, &background);
     let (model, x) = (Linear::new(&[1.0; 12], 0.0), Array1::ones(n_features));
     let within = |queries: u64| {
@@ -424,7 +416,7 @@ fn a_budget_for_all_coalitions_is_not_promised_where_they_are_sampled() {
 
 #[test]
 fn exact_values_are_refused_where_they_cannot_be_held() {
-    let params = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
+    let params = KernelShapParams::default().with_estimator(Estimator::Exact);
     let explainer = fit(params, &Array2::zeros((1, 25)));
     let error = explainer
         .explain(&Linear::new(&[1.0; 25], 0.0), &Array1::ones(25), Run::seeded(0))
@@ -458,7 +450,9 @@ fn figures_show_five_digits_of_any_scale() {
     let cells = |scale: f64| {
         let model = Linear::new(&[scale], 0.0);
         let data = explain(&fit(KernelShapParams::default(), &array![[1.0]]), &model, &array![3.0]);
-        let xai_core::figure::Panel::Table(table) = data.figure().panels.remove(0) else {
+        let xai_core::figure::Panel::Table(table) =
+            data.figure(&OutputNames::default()).panels.remove(0)
+        else {
             panic!("the first panel is a table")
         };
         table.rows[0][1..].to_vec()

@@ -66,11 +66,9 @@ impl Unanimity {
 }
 
 fn paired(nsamples: usize) -> KernelShapParams {
-    KernelShapParams {
-        nsamples: NSamples::Count(nsamples),
-        estimator: Estimator::Paired,
-        ..Default::default()
-    }
+    KernelShapParams::default()
+        .with_nsamples(NSamples::Count(nsamples))
+        .with_estimator(Estimator::Paired)
 }
 
 /// A unanimity game over a zero background at the point of ones, by pairs.
@@ -89,7 +87,7 @@ fn sampled(
 ) -> (Array1<f64>, Array1<f64>, Array1<f64>) {
     let model = Elementwise(|x: &[f64]| game.value(x));
     let (none, all) = (Array2::zeros((1, n_players)), Array1::ones(n_players));
-    let params = KernelShapParams { model_interactions: false, ..paired(nsamples) };
+    let params = paired(nsamples).with_model_interactions(false);
     let data = explain(params, &model, &none, &all, seed);
     let errors = data.standard_errors.expect("enough pairs for standard errors");
     (data.shap_values.row(0).to_owned(), errors.row(0).to_owned(), game.shapley(n_players))
@@ -130,7 +128,7 @@ proptest! {
         // Some 2^9 terms of order 10, each with a few roundings.
         let tolerance = 1e-12 * 24.0;
         for data in [&of_f, &of_g, &of_h] {
-            let change = data.raw.raw_prediction[0] - data.expected_value[0];
+            let change = data.raw_prediction[0] - data.expected_value[0];
             prop_assert!((data.shap_values.sum() - change).abs() < tolerance, "efficiency");
             prop_assert_eq!(data.shap_values[[0, 0]], 0.0, "dummy");
             if 2 < n_players {
@@ -143,7 +141,7 @@ proptest! {
         let twice = ndarray::concatenate![Axis(0), background, background.slice(s![..1, ..])];
         let mut weights = vec![0.25; n_background];
         weights[0] = 0.5;
-        let weighted = KernelShapParams { weights: Some(weights), ..Default::default() };
+        let weighted = KernelShapParams::default().with_weights(Some(weights));
         let doubled = explain(KernelShapParams::default(), &f, &twice, &x, 0);
         let weighted = explain(weighted, &f, &background, &x, 0);
         prop_assert!((&doubled.shap_values - &weighted.shap_values).iter().all(|gap| gap.abs() < tolerance), "weights");
@@ -200,7 +198,7 @@ fn paired_values_are_exact_for_interactions_of_two() {
     });
     let background = Array2::from_shape_simple_fn((3, n_players), || stream.uniform());
     let x = Array1::from_shape_simple_fn(n_players, || 2.0 * stream.uniform());
-    let exact = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
+    let exact = KernelShapParams::default().with_estimator(Estimator::Exact);
     let exact = explain(exact, &model, &background, &x, 0).shap_values;
     for nsamples in [28, 30, 31, 45, 60, 200, 2000] {
         let data = explain(paired(nsamples), &model, &background, &x, 1);

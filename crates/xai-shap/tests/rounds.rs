@@ -53,11 +53,14 @@ fn fit(params: KernelShapParams, n_background: usize, n_features: usize) -> Kern
 /// Without interactions in the regression, which take their time in every round.
 fn sampled(estimator: Estimator, nsamples: usize) -> KernelShapParams {
     let nsamples = NSamples::Count(nsamples);
-    KernelShapParams { estimator, nsamples, model_interactions: false, ..Default::default() }
+    KernelShapParams::default()
+        .with_estimator(estimator)
+        .with_nsamples(nsamples)
+        .with_model_interactions(false)
 }
 
 fn truth(n_background: usize, n_features: usize, x: &Array1<f64>) -> Array1<f64> {
-    let params = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
+    let params = KernelShapParams::default().with_estimator(Estimator::Exact);
     let explainer = fit(params, n_background, n_features);
     let data = explainer.explain(&Wavy::new(n_features), x, Run::seeded(0)).unwrap().data;
     data.shap_values.row(0).to_owned()
@@ -72,8 +75,7 @@ fn a_tolerance_stops_the_sampling_when_it_is_met() {
     {
         let mut spent = Vec::new();
         for tolerance in tolerances {
-            let params =
-                KernelShapParams { tolerance: Some(tolerance), ..sampled(estimator, 100_000) };
+            let params = sampled(estimator, 100_000).with_tolerance(Some(tolerance));
             let explanation = fit(params, 2, n_features)
                 .explain(&Wavy::new(n_features), &x, Run::seeded(0))
                 .unwrap();
@@ -82,7 +84,7 @@ fn a_tolerance_stops_the_sampling_when_it_is_met() {
                 - data.shap_values.fold(f64::INFINITY, |least, &own| least.min(own));
             let largest = data.standard_errors.unwrap().fold(0.0_f64, |most, &own| most.max(own));
             assert!(largest <= tolerance * range, "{largest} for a range of {range}");
-            assert!(data.converged && data.stop == Stop::Converged && !data.exact);
+            assert!(data.converged() && data.stop == Stop::Converged && !data.exact);
             // Five standard errors at the largest.
             let gaps = &data.shap_values.row(0) - &truth;
             assert!(gaps.iter().all(|gap| gap.abs() <= 5.0 * tolerance * range), "{gaps}");
@@ -95,18 +97,17 @@ fn a_tolerance_stops_the_sampling_when_it_is_met() {
 #[test]
 fn an_absolute_tolerance_is_on_the_scale_of_the_values() {
     let x = rows(1, 14, 3).row(0).to_owned();
-    let params =
-        KernelShapParams { absolute_tolerance: Some(1e-3), ..sampled(Estimator::Paired, 100_000) };
+    let params = sampled(Estimator::Paired, 100_000).with_absolute_tolerance(Some(1e-3));
     let data = fit(params, 2, 14).explain(&Wavy::new(14), &x, Run::seeded(0)).unwrap().data;
-    assert!(data.converged && data.standard_errors.unwrap().iter().all(|&error| error <= 1e-3));
+    assert!(data.converged() && data.standard_errors.unwrap().iter().all(|&error| error <= 1e-3));
 }
 
 #[test]
 fn a_tolerance_that_is_not_met_says_so() {
     let x = rows(1, 14, 3).row(0).to_owned();
-    let params = KernelShapParams { tolerance: Some(1e-9), ..sampled(Estimator::Paired, 200) };
+    let params = sampled(Estimator::Paired, 200).with_tolerance(Some(1e-9));
     let data = fit(params, 2, 14).explain(&Wavy::new(14), &x, Run::seeded(0)).unwrap().data;
-    assert_eq!((data.converged, data.stop, data.n_coalitions), (false, Stop::Budget, 200));
+    assert_eq!((data.converged(), data.stop, data.n_coalitions), (false, Stop::Budget, 200));
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn more_rounds_reuse_what_was_evaluated() {
     // The same coalitions in many rounds or few: no row is asked for twice.
     let x = rows(1, 14, 3).row(0).to_owned();
     let plain = fit(sampled(Estimator::Paired, 200), 2, 14);
-    let strict = KernelShapParams { tolerance: Some(1e-9), ..sampled(Estimator::Paired, 200) };
+    let strict = sampled(Estimator::Paired, 200).with_tolerance(Some(1e-9));
     let strict = fit(strict, 2, 14);
     let (one, other) = (
         plain.explain(&Wavy::new(14), &x, Run::seeded(0)).unwrap(),
@@ -154,7 +155,7 @@ fn a_stop_leaves_the_best_answer_so_far() {
             match stopped_after(&explainer, &Wavy::new(n_features), &x, steps) {
                 Err(Error::Stopped(Stop::Observer)) => assert_eq!(answers, 0, "after an answer"),
                 Err(other) => panic!("{estimator:?}: {other}"),
-                Ok(found) if found.data.converged => {
+                Ok(found) if found.data.converged() => {
                     assert_eq!(found.data, whole.data, "{estimator:?}: a late stop");
                     break;
                 }
@@ -165,7 +166,7 @@ fn a_stop_leaves_the_best_answer_so_far() {
                     assert!(last <= data.n_coalitions);
                     last = data.n_coalitions;
                     assert!(found.meta.queries <= whole.meta.queries);
-                    let change = data.raw.raw_prediction[0] - data.expected_value[0];
+                    let change = data.raw_prediction[0] - data.expected_value[0];
                     assert!((data.shap_values.sum() - change).abs() < 1e-12, "efficiency");
                     if let Some(intervals) = data.confidence_intervals
                         && 8 * 14 <= data.n_coalitions
@@ -206,7 +207,7 @@ fn a_budget_of_queries_buys_the_best_sample_it_can() {
             let run = Run::seeded(0).with_budget(budget);
             let found = explainer.explain(&Wavy::new(14), &x, run).unwrap();
             assert_eq!(found.data.stop, Stop::Budget, "{estimator:?} with {queries}");
-            assert!(!found.data.converged && found.meta.queries <= queries);
+            assert!(!found.data.converged() && found.meta.queries <= queries);
             // At most an order or a pair of coalitions is left over.
             assert!(queries < found.meta.queries + 4 * 30, "{estimator:?}: {queries}");
             assert!(last < found.data.n_coalitions);
@@ -225,7 +226,7 @@ fn a_time_limit_gives_an_answer_too() {
     let run = Run::seeded(0).with_budget(Budget::cancelled_by(&expired));
     let data = explainer.explain(&model, &x, run).unwrap().data;
     assert_eq!(
-        (data.stop, data.converged, data.estimator),
+        (data.stop, data.converged(), data.estimator),
         (Stop::Deadline, false, UsedEstimator::Paired)
     );
     assert!(data.standard_errors.is_some() && data.n_coalitions < 4000);
@@ -280,7 +281,7 @@ fn rows_share_a_design_unless_told_not_to() {
     // A model without interactions but between three features: errors come from the design alone.
     let model = xai_testkit::Elementwise(|x: &[f64]| x[0] * x[1] * x[2]);
     let errors = |share_design: bool| -> Vec<f64> {
-        let params = KernelShapParams { share_design, ..sampled(Estimator::Paired, 60) };
+        let params = sampled(Estimator::Paired, 60).with_share_design(share_design);
         let features = Features::unnamed(14).unwrap();
         let explainer = params.fit(&Array2::zeros((1, 14)), features).unwrap();
         // Rows that differ in a feature the model does not see.
@@ -306,7 +307,7 @@ fn a_budget_that_pays_for_exact_values_buys_them() {
         let explainer = fit(sampled(Estimator::Exact, 100), 5, 16);
         let run = Run::seeded(0).with_budget(Budget::queries(all + spare));
         let found = explainer.explain(&Wavy::new(16), &x, run).unwrap();
-        assert!(found.data.exact && found.data.converged, "{spare} to spare");
+        assert!(found.data.exact && found.data.converged(), "{spare} to spare");
         assert!(found.meta.queries <= all + spare);
     }
 }
@@ -314,12 +315,13 @@ fn a_budget_that_pays_for_exact_values_buys_them() {
 #[test]
 fn shaps_design_cut_by_a_budget_says_so() {
     let x = rows(1, 20, 3).row(0).to_owned();
-    let params = KernelShapParams { semantics: Semantics::Reference, ..Default::default() };
+    let params = KernelShapParams::default().with_semantics(Semantics::Reference);
     let within = |queries: Option<u64>| {
-        let run = Run::seeded(0).with_budget(Budget { queries, expired: None });
+        let budget = queries.map_or_else(Budget::default, Budget::queries);
+        let run = Run::seeded(0).with_budget(budget);
         fit(params.clone(), 1, 20).explain(&Wavy::new(20), &x, run).unwrap().data
     };
     let (cut, whole) = (within(Some(300)), within(None));
-    assert_eq!((cut.stop, cut.converged), (Stop::Budget, false));
-    assert_eq!((whole.stop, whole.converged, whole.n_coalitions), (Stop::Converged, true, 2088));
+    assert_eq!((cut.stop, cut.converged()), (Stop::Budget, false));
+    assert_eq!((whole.stop, whole.converged(), whole.n_coalitions), (Stop::Converged, true, 2088));
 }

@@ -37,7 +37,7 @@ fn explain(
 fn the_estimator_follows_players_and_budget() {
     let chosen = |n_players: usize, nsamples: NSamples| {
         let model = Elementwise(|x: &[f64]| x.iter().sum::<f64>());
-        let params = KernelShapParams { nsamples, ..Default::default() };
+        let params = KernelShapParams::default().with_nsamples(nsamples);
         let none = Array2::zeros((1, n_players));
         explain(params, &model, &none, &Array1::ones(n_players)).estimator
     };
@@ -72,11 +72,11 @@ fn fixed_features_keep_the_instances_values() {
     // f = x0 x1 + x2 with x1 held at 3: the game of the others is 3 x0 + x2.
     let model = Elementwise(|x: &[f64]| x[0] * x[1] + x[2]);
     let background = array![[0.0, 7.0, 1.0], [2.0, 9.0, 3.0]];
-    let params = KernelShapParams { fixed_features: vec![1], ..Default::default() };
+    let params = KernelShapParams::default().with_fixed_features(vec![1]);
     let data = explain(params, &model, &background, &array![4.0, 3.0, 5.0]);
     assert_eq!(data.shap_values, array![[3.0 * (4.0 - 1.0), 0.0, 5.0 - 2.0]]);
     assert_eq!(data.expected_value, array![3.0 * 1.0 + 2.0]);
-    let refused = KernelShapParams { fixed_features: vec![3], ..Default::default() };
+    let refused = KernelShapParams::default().with_fixed_features(vec![3]);
     let Err(Error::Param(error)) =
         try_explain(refused, &model, &background, &array![0.0, 0.0, 0.0])
     else {
@@ -91,12 +91,10 @@ fn columns_in_no_group_stay_at_the_background() {
     let model = Elementwise(|x: &[f64]| x[0] * x[1]);
     let background = array![[1.0, 2.0], [3.0, 4.0]];
     for semantics in [Semantics::Native, Semantics::Reference] {
-        let params = KernelShapParams {
-            groups: Some(vec![vec![0]]),
-            allow_partial_groups: true,
-            semantics,
-            ..Default::default()
-        };
+        let params = KernelShapParams::default()
+            .with_groups(Some(vec![vec![0]]))
+            .with_allow_partial_groups(true)
+            .with_semantics(semantics);
         let data = explain(params, &model, &background, &array![5.0, 100.0]);
         assert_eq!(data.expected_value, array![7.0]);
         if semantics == Semantics::Native {
@@ -110,17 +108,14 @@ fn columns_in_no_group_stay_at_the_background() {
 fn summed_columns_are_sums_with_their_own_errors() {
     let model = Elementwise(|x: &[f64]| x[0] * x[1] * x[2] + x[3] * x[4] * x[5] + x[6]);
     let (background, x) = (Array2::zeros((1, 14)), Array1::ones(14));
-    let params = KernelShapParams {
-        estimator: Estimator::Paired,
-        nsamples: NSamples::Count(200),
-        ..Default::default()
-    };
-    let summed = KernelShapParams {
-        summarise_result: true,
-        cat_vars_start_idx: Some(vec![1, 7]),
-        cat_vars_enc_dim: Some(vec![3, 7]),
-        ..params.clone()
-    };
+    let params = KernelShapParams::default()
+        .with_estimator(Estimator::Paired)
+        .with_nsamples(NSamples::Count(200));
+    let summed = params
+        .clone()
+        .with_summarise_result(true)
+        .with_cat_vars_start_idx(Some(vec![1, 7]))
+        .with_cat_vars_enc_dim(Some(vec![3, 7]));
     let plain = explain(params, &model, &background, &x);
     let summed = explain(summed, &model, &background, &x);
     let expected = sum_columns(&plain.shap_values, &[1, 7], &[3, 7]).unwrap();
@@ -147,7 +142,10 @@ fn a_selection_keeps_the_sum_and_the_scale() {
         for (estimator, nsamples) in [(Estimator::Exact, 1022), (Estimator::Paired, 100)] {
             for l1_reg in [L1Reg::NumFeatures(3), L1Reg::Aic, L1Reg::Bic, L1Reg::Alpha(0.01)] {
                 let nsamples = NSamples::Count(nsamples);
-                let params = KernelShapParams { estimator, nsamples, l1_reg, ..Default::default() };
+                let params = KernelShapParams::default()
+                    .with_estimator(estimator)
+                    .with_nsamples(nsamples)
+                    .with_l1_reg(l1_reg);
                 let data = explain(params, &model, &background, &x);
                 let selected = data.selected.unwrap().remove(0);
                 assert!([2, 5, 7].iter().all(|own| selected.contains(own)), "{l1_reg:?}");
@@ -157,7 +155,7 @@ fn a_selection_keeps_the_sum_and_the_scale() {
                 }
             }
         }
-        let params = KernelShapParams { l1_reg: L1Reg::NumFeatures(1), ..Default::default() };
+        let params = KernelShapParams::default().with_l1_reg(L1Reg::NumFeatures(1));
         let data = explain(params, &model, &background, &x);
         assert_eq!(data.selected, Some(vec![vec![2]]));
         assert!((data.shap_values[[0, 2]] - 2.0 * scale).abs() < 1e-12 * scale, "the whole change");
@@ -169,11 +167,11 @@ fn a_selection_works_for_outputs_and_their_background() {
     let model = Linear::outputs(array![[4.0, 0.1, 1.0], [0.1, 3.0, 2.0]], array![0.0, 1.0]);
     let mut stream = Seed::new(4).stream();
     let background = Array2::from_shape_simple_fn((6, 3), || stream.uniform());
-    let params = KernelShapParams { l1_reg: L1Reg::NumFeatures(1), ..Default::default() };
+    let params = KernelShapParams::default().with_l1_reg(L1Reg::NumFeatures(1));
     let data = explain(params, &model, &background, &array![2.0, 2.0, 1.0]);
     assert_eq!(data.selected, Some(vec![vec![0], vec![1]]));
     for output in 0..2 {
-        let change = data.raw.raw_prediction[output] - data.expected_value[output];
+        let change = data.raw_prediction[output] - data.expected_value[output];
         assert!((data.shap_values[[output, output]] - change).abs() < 1e-12);
         // All of the change goes to one feature, so its error is that of the mean output.
         let means = background.dot(&array![[4.0, 0.1, 1.0], [0.1, 3.0, 2.0]].t());
@@ -191,7 +189,7 @@ fn equal_means_equal_unless_shap_is_to_be_repeated() {
     let x = array![1e6 + 5.0, 1.0, 2.0];
     let native = explain(KernelShapParams::default(), &model, &background, &x);
     assert_eq!(native.shap_values, array![[5.0, 1.0, 2.0]]);
-    let reference = || KernelShapParams { semantics: Semantics::Reference, ..Default::default() };
+    let reference = || KernelShapParams::default().with_semantics(Semantics::Reference);
     let close = |got: Array2<f64>, expected: Array2<f64>| {
         assert!((&got - &expected).iter().all(|gap| gap.abs() < 1e-9), "{got}");
     };
@@ -217,16 +215,14 @@ fn every_reference_case_agrees_under_the_references_semantics() {
         if !few {
             continue;
         }
-        let params = KernelShapParams {
-            nsamples: case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count),
-            link: if case.logit { xai_shap::Link::Logit } else { xai_shap::Link::Identity },
-            groups: case.fit.groups,
-            group_names: case.fit.group_names,
-            weights: case.fit.weights,
-            l1_reg: serde_json::from_value(case.explain.l1_reg).unwrap(),
-            semantics: Semantics::Reference,
-            ..Default::default()
-        };
+        let params = KernelShapParams::default()
+            .with_nsamples(case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count))
+            .with_link(if case.logit { xai_shap::Link::Logit } else { xai_shap::Link::Identity })
+            .with_groups(case.fit.groups)
+            .with_group_names(case.fit.group_names)
+            .with_weights(case.fit.weights)
+            .with_l1_reg(serde_json::from_value(case.explain.l1_reg).unwrap())
+            .with_semantics(Semantics::Reference);
         let features = Features::numeric(case.fixture.feature_names).unwrap();
         let explainer = params.fit(&case.background, features).unwrap();
         let runs = RunConfig::seeded(0);
@@ -249,7 +245,7 @@ fn shaps_design_is_as_good_as_it_is() {
     // 14 players, drawn: the linear model is solved all the same, and no error is claimed.
     let mut stream = Seed::new(6).stream();
     let slopes: Vec<f64> = (0..14).map(|_| stream.uniform()).collect();
-    let params = KernelShapParams { semantics: Semantics::Reference, ..Default::default() };
+    let params = KernelShapParams::default().with_semantics(Semantics::Reference);
     let data =
         explain(params, &Linear::new(&slopes, 1.0), &Array2::zeros((2, 14)), &Array1::ones(14));
     let gaps = &data.shap_values.row(0) - &Array1::from(slopes);
@@ -261,23 +257,22 @@ fn shaps_design_is_as_good_as_it_is() {
 #[test]
 fn settings_that_exclude_each_other_are_refused() {
     let params = KernelShapParams::default;
-    let reference = || KernelShapParams { semantics: Semantics::Reference, ..params() };
-    let permutation =
-        KernelShapParams { estimator: Estimator::Permutation, l1_reg: L1Reg::Aic, ..params() };
-    let summed = || KernelShapParams { summarise_result: true, ..params() };
+    let reference = || params().with_semantics(Semantics::Reference);
+    let permutation = params().with_estimator(Estimator::Permutation).with_l1_reg(L1Reg::Aic);
+    let summed = || params().with_summarise_result(true);
     for (name, params) in [
-        ("estimator", KernelShapParams { estimator: Estimator::Exact, ..reference() }),
-        ("tolerance", KernelShapParams { tolerance: Some(0.1), ..reference() }),
-        ("absolute_tolerance", KernelShapParams { absolute_tolerance: Some(0.1), ..reference() }),
-        ("tolerance", KernelShapParams { tolerance: Some(0.0), ..params() }),
-        ("absolute_tolerance", KernelShapParams { absolute_tolerance: Some(f64::NAN), ..params() }),
-        ("confidence", KernelShapParams { confidence: 1.0, ..params() }),
-        ("confidence", KernelShapParams { confidence: f64::NAN, ..params() }),
+        ("estimator", reference().with_estimator(Estimator::Exact)),
+        ("tolerance", reference().with_tolerance(Some(0.1))),
+        ("absolute_tolerance", reference().with_absolute_tolerance(Some(0.1))),
+        ("tolerance", params().with_tolerance(Some(0.0))),
+        ("absolute_tolerance", params().with_absolute_tolerance(Some(f64::NAN))),
+        ("confidence", params().with_confidence(1.0)),
+        ("confidence", params().with_confidence(f64::NAN)),
         ("l1_reg", permutation),
-        ("l1_reg", KernelShapParams { l1_reg: L1Reg::NumFeatures(0), ..params() }),
-        ("l1_reg", KernelShapParams { l1_reg: L1Reg::Alpha(-1.0), ..params() }),
+        ("l1_reg", params().with_l1_reg(L1Reg::NumFeatures(0))),
+        ("l1_reg", params().with_l1_reg(L1Reg::Alpha(-1.0))),
         ("cat_vars_start_idx", summed()),
-        ("cat_vars_enc_dim", KernelShapParams { cat_vars_start_idx: Some(vec![0]), ..summed() }),
+        ("cat_vars_enc_dim", summed().with_cat_vars_start_idx(Some(vec![0]))),
     ] {
         match params.fit(&Array2::zeros((1, 2)), Features::unnamed(2).unwrap()) {
             Err(Error::Param(error)) => assert_eq!(error.name, name),

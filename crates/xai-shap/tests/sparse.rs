@@ -91,11 +91,9 @@ fn exact_values_agree() {
 
 #[test]
 fn sampled_values_agree() {
-    let params = KernelShapParams {
-        estimator: Estimator::Paired,
-        nsamples: NSamples::Count(20),
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_estimator(Estimator::Paired)
+        .with_nsamples(NSamples::Count(20));
     check(&params, &table(9, 6), &plain(), &table(5, 7));
 }
 
@@ -103,14 +101,14 @@ fn sampled_values_agree() {
 fn weights_and_groups_agree() {
     let weights = Some((0..9).map(f64::from).collect());
     let groups = Some(vec![vec![6, 0], vec![3], vec![5, 1, 2, 4]]);
-    let params = KernelShapParams { weights, groups, ..Default::default() };
+    let params = KernelShapParams::default().with_weights(weights).with_groups(groups);
     check(&params, &table(9, 8), &plain(), &table(5, 9));
 }
 
 #[test]
 fn partial_groups_agree() {
     let groups = Some(vec![vec![4, 1], vec![2]]);
-    let params = KernelShapParams { groups, allow_partial_groups: true, ..Default::default() };
+    let params = KernelShapParams::default().with_groups(groups).with_allow_partial_groups(true);
     check(&params, &table(9, 10), &plain(), &table(5, 11));
 }
 
@@ -150,7 +148,7 @@ fn negative_zeros_and_missing_values_agree() {
     (rows[[0, 0]], rows[[1, 1]], rows[[2, 2]]) = (-0.0, f64::NAN, -0.0);
     // The model must have numbers.
     let filled = |batch: &Rows| model(&batch.mapv(|x| if x.is_nan() { 0.5 } else { x }));
-    let params = KernelShapParams { allow_missing: true, ..Default::default() };
+    let params = KernelShapParams::default().with_allow_missing(true);
     let dense = params.clone().fit(&background, plain()).unwrap();
     let sparse = params.fit_sparse(compressed(&background, |_| false).view(), plain()).unwrap();
     let loaded: KernelShap =
@@ -164,17 +162,15 @@ fn negative_zeros_and_missing_values_agree() {
 
 #[test]
 fn samples_agree_and_means_are_refused() {
-    let params = KernelShapParams {
-        summarise_background: SummariseBackground::Sample,
-        n_background_samples: 4,
-        weights: Some((1..=9).map(f64::from).collect()),
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_summarise_background(SummariseBackground::Sample)
+        .with_n_background_samples(4)
+        .with_weights(Some((1..=9).map(f64::from).collect()));
     check(&params, &table(9, 14), &plain(), &table(5, 15));
 
     let background = compressed(&table(9, 14), |_| false);
     let summarise = |summarise_background| {
-        let params = KernelShapParams { summarise_background, ..params.clone() };
+        let params = params.clone().with_summarise_background(summarise_background);
         params.fit_sparse(background.view(), plain())
     };
     let auto = serde_json::to_value(summarise(SummariseBackground::Auto).unwrap()).unwrap();
@@ -190,11 +186,9 @@ fn samples_agree_and_means_are_refused() {
 fn more_rows_than_are_written_out_at_once_agree() {
     // Sixteen rows of this width are a block.
     let width = (1 << 20) / 16;
-    let params = KernelShapParams {
-        groups: Some(vec![vec![0], vec![width - 1]]),
-        allow_partial_groups: true,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_groups(Some(vec![vec![0], vec![width - 1]]))
+        .with_allow_partial_groups(true);
     let mut rows = Array2::zeros((33, width));
     rows.column_mut(width - 1).iter_mut().zip(1..).for_each(|(cell, row)| *cell = f64::from(row));
     let background = compressed(&rows.select(Axis(0), &[0, 1]), |_| false);

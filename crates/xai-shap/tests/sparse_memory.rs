@@ -57,12 +57,9 @@ fn neither_fitting_nor_explaining_writes_the_background_out() {
         }
     }
     let background = cells.to_csr::<usize>();
-    let params = KernelShapParams {
-        groups: Some(
-            (0..N_GROUPS).map(|group| (group..N_COLUMNS).step_by(N_GROUPS).collect()).collect(),
-        ),
-        ..Default::default()
-    };
+    let params = KernelShapParams::default().with_groups(Some(
+        (0..N_GROUPS).map(|group| (group..N_COLUMNS).step_by(N_GROUPS).collect()).collect(),
+    ));
     let features = Features::unnamed(N_COLUMNS).unwrap();
     let (fitting, explainer) = peak(|| params.fit_sparse(background.view(), features).unwrap());
     let (explaining, explanation) =
@@ -74,7 +71,7 @@ fn neither_fitting_nor_explaining_writes_the_background_out() {
     // Every column that is read is in the first group. All coalitions but the full one, for every row, and the row.
     let data = explanation.data;
     assert_eq!(explanation.meta.queries, 1 + 31 * N_ROWS as u64);
-    let change = data.raw.raw_prediction[0] - data.expected_value[0];
+    let change = data.raw_prediction[0] - data.expected_value[0];
     // Means of a thousand numbers of order 10, and 32 of them.
     let tolerance = 1e4 * 32.0 * f64::EPSILON;
     assert!((data.shap_values[[0, 0]] - change).abs() < tolerance, "{}", data.shap_values);

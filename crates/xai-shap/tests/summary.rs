@@ -14,12 +14,10 @@ use xai_shap::{KernelShap, KernelShapParams, SummariseBackground};
 use xai_testkit::{Linear, Logistic};
 
 fn asking(how: SummariseBackground, n: usize) -> KernelShapParams {
-    KernelShapParams {
-        summarise_background: how,
-        n_background_samples: n,
-        round_background: false,
-        ..Default::default()
-    }
+    KernelShapParams::default()
+        .with_summarise_background(how)
+        .with_n_background_samples(n)
+        .with_round_background(false)
 }
 
 fn fit(params: KernelShapParams, rows: &Array2<f64>) -> KernelShap {
@@ -67,15 +65,15 @@ fn far_clusters_become_their_weighted_means() {
         [5.0, 4000.0],
         [500.0, 500.0],
     ];
-    let params = || KernelShapParams {
-        weights: Some(vec![1.0, 1.0, 3.0, 1.0, 2.0, 0.0]),
-        ..asking(SummariseBackground::KMeans, 3)
+    let params = || {
+        asking(SummariseBackground::KMeans, 3)
+            .with_weights(Some(vec![1.0, 1.0, 3.0, 1.0, 2.0, 0.0]))
     };
     let (means, weights) = summary(params(), &rows);
     assert_eq!(means, array![[1.5, 3.0], [1002.0, 2.0], [5.0, 4000.0]]);
     assert_eq!(weights, [0.5, 0.25, 0.25]);
     // The nearest numbers that occur, the smaller of two: 1.5 to 2, 3 to 4 and not to 2, 1002 to 1000.
-    let (rounded, same) = summary(KernelShapParams { round_background: true, ..params() }, &rows);
+    let (rounded, same) = summary(params().with_round_background(true), &rows);
     assert_eq!(rounded, array![[2.0, 2.0], [1000.0, 2.0], [5.0, 4000.0]]);
     assert_eq!(same, weights);
 }
@@ -92,11 +90,9 @@ fn missing_numbers_count_as_the_mean_of_their_column() {
     // The column's weighted mean is (1 * 2 + 3 * 6) / 4 = 5, so the first cluster is at (2 + 5) / 2.
     let nan = f64::NAN;
     let rows = array![[0.0, 2.0, nan], [0.0, nan, nan], [100.0, 6.0, nan]];
-    let params = KernelShapParams {
-        weights: Some(vec![1.0, 1.0, 3.0]),
-        allow_missing: true,
-        ..asking(SummariseBackground::KMeans, 2)
-    };
+    let params = asking(SummariseBackground::KMeans, 2)
+        .with_weights(Some(vec![1.0, 1.0, 3.0]))
+        .with_allow_missing(true);
     let (means, weights) = summary(params, &rows);
     assert_eq!(means.column(0), array![0.0, 100.0]);
     assert_eq!(means.column(1), array![3.5, 6.0]);
@@ -145,8 +141,7 @@ fn the_tightest_of_ten_is_mostly_as_tight_as_can_be() {
 #[test]
 fn rounded_means_hold_numbers_of_their_columns() {
     let rows = scattered(60, 4);
-    let params =
-        KernelShapParams { round_background: true, ..asking(SummariseBackground::KMeans, 7) };
+    let params = asking(SummariseBackground::KMeans, 7).with_round_background(true);
     let (means, weights) = summary(params, &rows);
     assert_eq!(means.nrows(), 7);
     for (mean, column) in means.columns().into_iter().zip(rows.columns()) {
@@ -168,10 +163,7 @@ fn numbers_of_any_size_are_clustered() {
     ] {
         let rows = Array1::from(numbers.to_vec()).insert_axis(Axis(1));
         for n in 1..=4 {
-            let params = KernelShapParams {
-                round_background: true,
-                ..asking(SummariseBackground::KMeans, n)
-            };
+            let params = asking(SummariseBackground::KMeans, n).with_round_background(true);
             let (means, weights) = summary(params, &rows);
             assert!(means.nrows() <= n && means.iter().all(|mean| numbers.contains(mean)));
             assert!((weights.iter().sum::<f64>() - 1.0).abs() < 8.0 * f64::EPSILON);
@@ -183,10 +175,10 @@ fn numbers_of_any_size_are_clustered() {
 fn a_sample_has_rows_of_the_background_once_and_in_order() {
     let rows = Array2::from_shape_fn((50, 1), |(row, _)| row as f64);
     let given: Vec<f64> = (0..50).map(|row| f64::from(row % 5)).collect();
-    let params = |background_seed| KernelShapParams {
-        weights: Some(given.clone()),
-        background_seed,
-        ..asking(SummariseBackground::Sample, 20)
+    let params = |background_seed| {
+        asking(SummariseBackground::Sample, 20)
+            .with_weights(Some(given.clone()))
+            .with_background_seed(background_seed)
     };
     let (sampled, weights) = summary(params(1), &rows);
     assert_eq!(sampled.nrows(), 20);
@@ -203,7 +195,7 @@ fn every_row_is_sampled_as_often() {
     let rows = Array2::from_shape_fn((10, 1), |(row, _)| row as f64);
     let mut counts = [0_u32; 10];
     for background_seed in 0..1000 {
-        let params = KernelShapParams { background_seed, ..asking(SummariseBackground::Sample, 3) };
+        let params = asking(SummariseBackground::Sample, 3).with_background_seed(background_seed);
         for (row, count) in counts.iter_mut().enumerate() {
             *count += u32::from(summary(params.clone(), &rows).0.iter().any(|&v| v == row as f64));
         }
@@ -219,7 +211,7 @@ fn a_sample_of_all_rows_changes_nothing() {
     let weights = Some(vec![1.0, 0.0, 2.0, 0.5, 3.0, 1.5]);
     let (x, model) = (array![0.1, 0.2, 0.3], Logistic::new(&[1.0, -2.0, 3.0], 0.5));
     let explain = |params: KernelShapParams| {
-        let params = KernelShapParams { weights: weights.clone(), ..params };
+        let params = params.with_weights(weights.clone());
         fit(params, &rows).explain(&model, &x, Run::seeded(0)).unwrap().data
     };
     let whole = explain(KernelShapParams::default());
@@ -242,9 +234,9 @@ fn auto_chooses_by_the_table() {
     let numeric = || Features::unnamed(2).unwrap();
     assert!(!is_sample(auto(), &rows, numeric()));
     let groups = Some(vec![vec![0], vec![1]]);
-    assert!(is_sample(KernelShapParams { groups, ..auto() }, &rows, numeric()));
+    assert!(is_sample(auto().with_groups(groups), &rows, numeric()));
     let group_names = Some(vec!["a".to_owned(), "b".to_owned()]);
-    assert!(is_sample(KernelShapParams { group_names, ..auto() }, &rows, numeric()));
+    assert!(is_sample(auto().with_group_names(group_names), &rows, numeric()));
     let coded = Feature::categorical("b", ["no", "yes"], Encoding::Ordinal);
     let categorical = Features::new(vec![Feature::numeric("a"), coded]).unwrap();
     assert!(is_sample(auto(), &rows, categorical.clone()));
@@ -279,7 +271,7 @@ fn what_does_not_fit_is_refused_before_the_summary() {
         let error = asking(how, 1).fit(&rows, features()).unwrap_err().to_string();
         assert_eq!(error, "the background must be finite, got NaN at [1, 0]");
         let weights = Some(vec![1.0; 4]);
-        let params = KernelShapParams { weights, ..asking(how, 1) };
+        let params = asking(how, 1).with_weights(weights);
         let error = params.fit(&scattered(3, 2), features()).unwrap_err().to_string();
         assert_eq!(error, "parameter `weights` must be one per background row, 3 of them, got 4");
         let error = asking(how, 1).fit(&Array2::zeros((0, 2)), features()).unwrap_err().to_string();
@@ -291,10 +283,8 @@ fn what_does_not_fit_is_refused_before_the_summary() {
 fn a_summary_is_saved_and_made_once() {
     let rows = scattered(30, 3);
     let (x, model) = (array![0.1, 0.2, 0.3], Linear::new(&[1.0, -2.0, 3.0], 0.5));
-    let params = KernelShapParams {
-        weights: Some((1..=30).map(f64::from).collect()),
-        ..asking(SummariseBackground::KMeans, 4)
-    };
+    let params = asking(SummariseBackground::KMeans, 4)
+        .with_weights(Some((1..=30).map(f64::from).collect()));
     let fitted = fit(params.clone(), &rows);
     assert_eq!(fitted.n_background(), 4);
     let saved = serde_json::to_string(&fitted).unwrap();
@@ -335,7 +325,7 @@ fn the_background_in_use_is_counted() {
     let rows = array![[0.0], [1.0], [0.0], [2.0]];
     assert_eq!(fit(KernelShapParams::default(), &rows).n_background(), 3);
     let weights = Some(vec![1.0, 0.0, 1.0, 1.0]);
-    let params = KernelShapParams { weights, ..Default::default() };
+    let params = KernelShapParams::default().with_weights(weights);
     assert_eq!(fit(params, &rows).n_background(), 2);
 }
 

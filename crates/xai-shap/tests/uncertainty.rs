@@ -26,7 +26,7 @@ fn explain(
 
 fn sampled(estimator: Estimator, nsamples: usize) -> KernelShapParams {
     let nsamples = NSamples::Count(nsamples);
-    KernelShapParams { estimator, nsamples, ..Default::default() }
+    KernelShapParams::default().with_estimator(estimator).with_nsamples(nsamples)
 }
 
 /// Coefficients and players of `sum_T c_T prod_{j in T} x_j`; at ones over zeros the value of player `j` is
@@ -85,10 +85,8 @@ fn paired_intervals_hold_as_often_as_they_say() {
     // true 95% would have a standard deviation of sqrt(.95 * .05 / 200) = .0154; the bounds are two of these away.
     for (n_players, largest, per_player) in [(12, 4, 6), (16, 5, 8), (16, 5, 16), (30, 10, 32)] {
         // With interactions in the regression they may hold more often: `interactions.rs`.
-        let params = KernelShapParams {
-            model_interactions: false,
-            ..sampled(Estimator::Paired, per_player * n_players)
-        };
+        let params =
+            sampled(Estimator::Paired, per_player * n_players).with_model_interactions(false);
         let (single, all) = coverage(&params, n_players, largest, 200);
         let case = format!("{n_players} players, {per_player} coalitions for each");
         assert!((0.92..=0.98).contains(&single), "{case}: {single} of single values");
@@ -177,11 +175,11 @@ fn ranks_are_certified_only_where_they_are_right() {
 fn exact_ranks_are_separated_unless_they_tie() {
     let model = Linear::new(&[3.0, -3.0, 2.0, 1.0], 0.0);
     let (background, x) = (Array2::zeros((1, 4)), Array1::ones(4));
-    let params = KernelShapParams { top_k: 9, ..Default::default() };
+    let params = KernelShapParams::default().with_top_k(9);
     let ranking = explain(&params, &model, &background, &x, 0).ranking.unwrap().remove(0);
     assert_eq!(ranking.features, [0, 1, 2, 3]);
     assert_eq!(ranking.separated, [false, true, true, true]);
-    let none = KernelShapParams { top_k: 0, ..Default::default() };
+    let none = KernelShapParams::default().with_top_k(0);
     assert_eq!(explain(&none, &model, &background, &x, 0).ranking, None);
 }
 
@@ -199,7 +197,7 @@ fn the_error_of_the_background_is_that_of_a_mean() {
     };
     let model = Linear::new(&weights, 0.0);
     for estimator in [Estimator::Exact, Estimator::Auto] {
-        let params = KernelShapParams { estimator, ..Default::default() };
+        let params = KernelShapParams::default().with_estimator(estimator);
         let data = explain(&params, &model, &background, &array![5.0, 6.0, 7.0], 0);
         let error = data.background_error.unwrap();
         for (got, expected) in error.row(0).iter().zip(formula(&background)) {
@@ -226,7 +224,7 @@ fn the_error_of_the_background_goes_through_the_link() {
     // One feature: phi = logit(p(x)) - logit(mean p), so the error is that of the mean over the slope p (1 - p).
     let background = array![[0.1], [0.4], [0.2], [0.6], [0.3]];
     let model = Elementwise(|x: &[f64]| x[0]);
-    let params = KernelShapParams { link: Link::Logit, ..Default::default() };
+    let params = KernelShapParams::default().with_link(Link::Logit);
     let data = explain(&params, &model, &background, &array![0.9], 0);
     let (mean, deviation) = (0.32, background.std(1.0));
     let expected = deviation / 5.0_f64.sqrt() / (mean * (1.0 - mean));
@@ -240,7 +238,7 @@ fn no_background_error_where_there_is_no_sample() {
     let one =
         explain(&KernelShapParams::default(), &model, &Array2::zeros((1, 2)), &array![1.0, 1.0], 0);
     assert_eq!(one.background_error, None);
-    let params = KernelShapParams { background_error: false, ..Default::default() };
+    let params = KernelShapParams::default().with_background_error(false);
     let off = explain(&params, &model, &array![[0.0, 0.0], [1.0, 0.0]], &array![1.0, 1.0], 0);
     assert_eq!(off.background_error, None);
     let none_varies = explain(

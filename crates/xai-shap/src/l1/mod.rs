@@ -2,6 +2,7 @@
 
 mod lars;
 mod lasso;
+mod rules;
 mod system;
 
 #[cfg(test)]
@@ -10,11 +11,15 @@ mod tests;
 use ndarray::{Array1, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{Error, ParamError, Result, Rows, Semantics, require};
+use xai_core::{Error, ParamError, Result, Rows, require};
 
 use crate::coalitions::Coalitions;
-use lars::{Crossing, Walk};
+use lars::Walk;
 use system::System;
+
+pub(crate) use lars::Crossing;
+pub(crate) use lasso::Descent;
+pub(crate) use rules::{NativeSelection, SelectionRules, Units};
 
 /// The rule that selects players before the regression; the others get the value 0.
 ///
@@ -84,7 +89,7 @@ impl L1Reg {
 /// `weights` the kernel weights of the coalitions. Of the `n_allocated` coalitions some may not be there; they count
 /// as observations without weight. There are at least two players.
 ///
-/// With [`Semantics::Reference`] the players stand in the order in which the rule found them.
+/// The players stand in the order that [`SelectionRules::complete`] gives them.
 ///
 /// # Errors
 /// [`Error::Budget`] when there are too few coalitions for the residual variance in a criterion;
@@ -100,47 +105,29 @@ pub(crate) fn select(
     effects: &Rows,
     changes: &Array1<f64>,
     rule: L1Reg,
-    semantics: Semantics,
+    rules: &dyn SelectionRules,
 ) -> Result<Vec<Vec<usize>>> {
     if matches!(rule, L1Reg::Off | L1Reg::Auto) {
         return Ok(vec![(0..coalitions.n_players()).collect(); effects.nrows()]);
     }
-    let system = System::new(coalitions, weights, n_allocated, effects, changes, semantics);
+    let system = System::new(coalitions, weights, n_allocated, effects, changes, rules);
     let select_for = |output: usize| {
-        let mut selected = match rule {
+        let selected = match rule {
             L1Reg::Off | L1Reg::Auto => (0..coalitions.n_players()).collect(),
             L1Reg::NumFeatures(most) => first_to_enter(&system, output, most),
             L1Reg::Aic => least_criterion(&system, output, 2.0)?,
             L1Reg::Bic => least_criterion(&system, output, system.n_rows.ln())?,
             L1Reg::Alpha(alpha) => non_zeros(&penalised(&system, output, alpha)),
         };
-        if semantics == Semantics::Native {
-            selected.sort_unstable();
-            if selected.is_empty() && changes[output] != 0.0 {
-                selected.push(strongest(&system, output));
-            }
-        }
-        Ok(selected)
+        Ok(rules.complete(selected, changes[output], &|| strongest(&system, output)))
     };
     (0..effects.nrows()).map(select_for).collect()
 }
 
-/// The most steps of a path in shap.
-const PATH_STEPS: usize = 500;
-
-/// shap's paths end where the largest correlation per row is no more than this, whatever the scale of the output.
-const REFERENCE_FLOOR: f64 = f32::EPSILON as f64;
-
-/// Rounding of a correlation, in units of the largest one and per player.
-const ROUNDING: f64 = 64.0 * f64::EPSILON;
-
 fn first_to_enter(system: &System<'_>, output: usize, most: usize) -> Vec<usize> {
     let correlations = system.correlations(output);
-    let crossing = match system.semantics {
-        Semantics::Native => Crossing::Ignore,
-        Semantics::Reference => Crossing::Flip,
-    };
-    let walk = Walk { crossing, max_steps: most, floor: floor(system, &correlations) };
+    let floor = system.rules.floor(system.n_rows, &correlations);
+    let walk = Walk { crossing: system.rules.crossing(), max_steps: most, floor };
     lars::path(&system.gram, &correlations, &walk).active
 }
 
@@ -161,11 +148,8 @@ fn least_criterion(system: &System<'_>, output: usize, penalty: f64) -> Result<V
     let deviations = deviations.mapv(|deviation| if 0.0 < deviation { deviation } else { 1.0 });
     let scaled = &gram / &deviations / deviations.view().insert_axis(Axis(1));
     let scaled_correlations = &correlations / &deviations;
-    let max_steps = match system.semantics {
-        Semantics::Native => PATH_STEPS.max(8 * n_players),
-        Semantics::Reference => PATH_STEPS,
-    };
-    let floor = floor(system, &scaled_correlations);
+    let max_steps = system.rules.max_steps(n_players);
+    let floor = system.rules.floor(system.n_rows, &scaled_correlations);
     let walk = Walk { crossing: Crossing::Drop, max_steps, floor };
     let points = lars::path(&scaled, &scaled_correlations, &walk).points;
     let mut solutions: Vec<Array1<f64>> = points.iter().map(|point| point / &deviations).collect();
@@ -173,10 +157,7 @@ fn least_criterion(system: &System<'_>, output: usize, penalty: f64) -> Result<V
     let mut squares = system.residual_squares(output, &solutions);
     let unexplained = squares.pop().expect("the last is the one without penalty") / freedom;
     // A perfect fit has no variance: any positive number then makes the perfect points the least.
-    let variance = unexplained.max(match system.semantics {
-        Semantics::Native => f64::EPSILON * f64::EPSILON,
-        Semantics::Reference => f64::MIN_POSITIVE,
-    });
+    let variance = unexplained.max(system.rules.least_variance());
     let mut best = (f64::INFINITY, 0);
     for (index, (point, squares)) in points.iter().zip(&squares).enumerate() {
         let degrees = point.iter().filter(|value| f64::EPSILON < value.abs()).count();
@@ -189,11 +170,7 @@ fn least_criterion(system: &System<'_>, output: usize, penalty: f64) -> Result<V
 }
 
 fn penalised(system: &System<'_>, output: usize, alpha: f64) -> Array1<f64> {
-    let descent = match system.semantics {
-        Semantics::Native => lasso::Descent { tolerance: 1e-9, max_sweeps: 100_000 },
-        Semantics::Reference => lasso::Descent { tolerance: 1e-4, max_sweeps: 1000 },
-    };
-    descent.solve(
+    system.rules.descent().solve(
         &system.centred_gram(),
         &system.centred_correlations(output),
         system.centred_square(output),
@@ -208,17 +185,6 @@ fn strongest(system: &System<'_>, output: usize) -> usize {
         if correlations[best].abs() < correlations[player].abs() { player } else { best }
     };
     (0..correlations.len()).fold(0, stronger)
-}
-
-/// The correlation at which a path ends.
-fn floor(system: &System<'_>, correlations: &Array1<f64>) -> f64 {
-    match system.semantics {
-        Semantics::Native => {
-            let largest = correlations.fold(0.0_f64, |largest, value| largest.max(value.abs()));
-            ROUNDING * correlations.len() as f64 * largest
-        }
-        Semantics::Reference => REFERENCE_FLOOR * system.n_rows,
-    }
 }
 
 fn non_zeros(coefficients: &Array1<f64>) -> Vec<usize> {

@@ -1,8 +1,9 @@
 //! The least-squares problem in which players are selected, as sums over the coalitions.
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::{Rows, Semantics};
+use xai_core::Rows;
 
+use super::rules::{SelectionRules, Units};
 use crate::coalitions::{Coalitions, contains};
 
 /// Coalitions whose rows are in memory at a time.
@@ -14,7 +15,7 @@ const BLOCK: usize = 256;
 /// Only the sums of its products are kept; the rows are made again where residuals are asked for.
 pub(crate) struct System<'a> {
     rows: WeightedRows<'a>,
-    pub(crate) semantics: Semantics,
+    pub(crate) rules: &'a dyn SelectionRules,
     pub(crate) n_allocated: usize,
     /// Twice the allocated coalitions.
     pub(crate) n_rows: f64,
@@ -33,10 +34,7 @@ struct WeightedRows<'a> {
     weights: &'a [f64],
     effects: &'a Rows,
     changes: &'a Array1<f64>,
-    /// What the weights are multiplied with.
-    factor: f64,
-    /// What the targets of each output are multiplied with.
-    scales: Vec<f64>,
+    units: Units,
 }
 
 impl<'a> System<'a> {
@@ -46,21 +44,13 @@ impl<'a> System<'a> {
         n_allocated: usize,
         effects: &'a Rows,
         changes: &'a Array1<f64>,
-        semantics: Semantics,
+        rules: &'a dyn SelectionRules,
     ) -> Self {
         let (n_players, n_outputs) = (coalitions.n_players(), effects.nrows());
         let n_rows = 2.0 * n_allocated as f64;
-        let (factor, scales) = match semantics {
-            // Rows of weight 1 on average make a penalty mean the same for any number of coalitions.
-            Semantics::Native => (
-                n_rows / (n_players as f64 * weights.iter().sum::<f64>()),
-                (0..n_outputs)
-                    .map(|output| scale(weights, effects.row(output).iter(), changes[output]))
-                    .collect(),
-            ),
-            Semantics::Reference => (1.0, vec![1.0; n_outputs]),
-        };
-        let rows = WeightedRows { coalitions, weights, effects, changes, factor, scales };
+        let total_weight = n_players as f64 * weights.iter().sum::<f64>();
+        let units = rules.units(weights, effects, changes, total_weight, n_rows);
+        let rows = WeightedRows { coalitions, weights, effects, changes, units };
         let mut gram = Array2::zeros((n_players, n_players));
         let mut products = Array2::zeros((n_players, n_outputs));
         let mut column_sums = Array1::zeros(n_players);
@@ -75,7 +65,7 @@ impl<'a> System<'a> {
         });
         System {
             rows,
-            semantics,
+            rules,
             n_allocated,
             n_rows,
             gram,
@@ -141,7 +131,7 @@ impl WeightedRows<'_> {
             for index in start..end {
                 let coalition = self.coalitions.get(index);
                 let size: u32 = coalition.iter().map(|word| word.count_ones()).sum();
-                let weight = self.weights[index] * self.factor;
+                let weight = self.weights[index] * self.units.factor;
                 let present = (weight * (n_players as f64 - f64::from(size))).sqrt();
                 let absent = (weight * f64::from(size)).sqrt();
                 let place = 2 * (index - start);
@@ -154,7 +144,7 @@ impl WeightedRows<'_> {
                 }
                 let mut targets = targets.slice_mut(s![place..place + 2, ..]);
                 for (column, output) in outputs.clone().enumerate() {
-                    let scale = self.scales[output];
+                    let scale = self.units.scales[output];
                     let effect = scale * self.effects[[output, index]];
                     targets[[0, column]] = present * effect;
                     targets[[1, column]] = absent * (effect - scale * self.changes[output]);
@@ -163,20 +153,4 @@ impl WeightedRows<'_> {
             visit(&rows, &targets);
         }
     }
-}
-
-/// One over the standard deviation of the effects; of effects that are all alike, over the change.
-fn scale<'e>(weights: &[f64], effects: impl Iterator<Item = &'e f64> + Clone, change: f64) -> f64 {
-    // In units of the largest, so that no square is out of range.
-    let unit = effects.clone().fold(change.abs(), |largest, effect| largest.max(effect.abs()));
-    if unit == 0.0 {
-        return 1.0;
-    }
-    let total: f64 = weights.iter().sum();
-    let mean =
-        weights.iter().zip(effects.clone()).map(|(w, e)| w * (e / unit)).sum::<f64>() / total;
-    let square = |effect: &f64| (effect / unit - mean) * (effect / unit - mean);
-    let variance = weights.iter().zip(effects).map(|(w, e)| w * square(e)).sum::<f64>() / total;
-    let deviation = variance.sqrt();
-    if f64::EPSILON.sqrt() < deviation { 1.0 / (unit * deviation) } else { 1.0 / unit }
 }

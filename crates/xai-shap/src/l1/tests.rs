@@ -3,12 +3,15 @@
 use ndarray::{Array1, Array2, Axis, array};
 use serde::Deserialize;
 use serde_json::{from_value, json, to_value};
-use xai_core::{Error, Predictor, Rows, Seed, Semantics, Stream};
+use xai_core::{Error, Predictor, Rows, Seed, Stream};
 use xai_testkit::{KernelShapCase, reference};
 
-use super::{L1Reg, select};
+use super::{L1Reg, NativeSelection, SelectionRules, select};
 use crate::coalitions::{Coalitions, contains};
-use crate::reference::{design, restricted, solve};
+use crate::reference::Reference;
+use crate::reference::design::design;
+use crate::reference::regression::solve;
+use crate::selected::restricted;
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -41,7 +44,7 @@ impl Game {
     }
 
     /// The selection when the outputs are multiplied by the factor.
-    fn select(&self, factor: f64, rule: L1Reg, semantics: Semantics) -> Vec<usize> {
+    fn select(&self, factor: f64, rule: L1Reg, rules: &dyn SelectionRules) -> Vec<usize> {
         let effects = Array1::from(self.effects.clone()).insert_axis(Axis(0)) * factor;
         select(
             &self.coalitions(),
@@ -50,7 +53,7 @@ impl Game {
             &effects,
             &array![self.change * factor],
             rule,
-            semantics,
+            rules,
         )
         .unwrap()
         .remove(0)
@@ -63,7 +66,7 @@ fn the_reference_selects_as_scikit_learn_does() {
     let mut shortened = 0;
     for (index, game) in games.iter().enumerate() {
         for (rule, expected) in &game.selected {
-            let got = game.select(1.0, *rule, Semantics::Reference);
+            let got = game.select(1.0, *rule, &Reference);
             assert_eq!(&got, expected, "game {index}, {rule:?}");
             let all = *rule == L1Reg::NumFeatures(game.n_players);
             shortened += usize::from(all && expected.len() < game.n_players);
@@ -77,15 +80,15 @@ fn native_selections_do_not_depend_on_the_scale() {
     for (index, game) in Game::all().iter().enumerate() {
         let rules = [L1Reg::NumFeatures(2), L1Reg::Aic, L1Reg::Bic];
         for rule in rules.into_iter().chain([0.01, 0.1, 10.0].map(L1Reg::Alpha)) {
-            let expected = game.select(1.0, rule, Semantics::Native);
+            let expected = game.select(1.0, rule, &NativeSelection);
             assert!(!expected.is_empty() && expected.is_sorted(), "game {index}, {rule:?}");
             for factor in [1e-12, 1e-5, -1.0, 1e12] {
-                let got = game.select(factor, rule, Semantics::Native);
+                let got = game.select(factor, rule, &NativeSelection);
                 assert_eq!(got, expected, "game {index}, {rule:?}, {factor}");
             }
         }
-        assert_eq!(game.select(1.0, L1Reg::Alpha(1e9), Semantics::Native).len(), 1);
-        assert_eq!(game.select(1.0, L1Reg::Alpha(1e9), Semantics::Reference), Vec::<usize>::new());
+        assert_eq!(game.select(1.0, L1Reg::Alpha(1e9), &NativeSelection).len(), 1);
+        assert_eq!(game.select(1.0, L1Reg::Alpha(1e9), &Reference), Vec::<usize>::new());
     }
 }
 
@@ -95,7 +98,7 @@ fn native_selection_finds_the_players_of_a_linear_game() {
     for scale in [1e-12, 1.0, 1e12] {
         let design = design(8, 100, &mut Seed::new(3).stream());
         let (effects, changes) = linear(&design.coalitions, &slopes.map(|slope| slope * scale));
-        let select = |rule, semantics| {
+        let select = |rule, rules: &dyn SelectionRules| {
             select(
                 &design.coalitions,
                 &design.weights,
@@ -103,19 +106,19 @@ fn native_selection_finds_the_players_of_a_linear_game() {
                 &effects,
                 &changes,
                 rule,
-                semantics,
+                rules,
             )
             .unwrap()
             .remove(0)
         };
-        assert_eq!(select(L1Reg::NumFeatures(3), Semantics::Native), [1, 3, 5]);
-        assert_eq!(select(L1Reg::NumFeatures(1), Semantics::Native), [1]);
-        assert_eq!(select(L1Reg::Alpha(0.01), Semantics::Native), [1, 3, 5]);
+        assert_eq!(select(L1Reg::NumFeatures(3), &NativeSelection), [1, 3, 5]);
+        assert_eq!(select(L1Reg::NumFeatures(1), &NativeSelection), [1]);
+        assert_eq!(select(L1Reg::Alpha(0.01), &NativeSelection), [1, 3, 5]);
         assert!(
-            [1, 3, 5].iter().all(|player| select(L1Reg::Aic, Semantics::Native).contains(player))
+            [1, 3, 5].iter().all(|player| select(L1Reg::Aic, &NativeSelection).contains(player))
         );
         let kept = if scale < 1.0 { vec![] } else { vec![1, 5, 3] };
-        assert_eq!(select(L1Reg::NumFeatures(3), Semantics::Reference), kept);
+        assert_eq!(select(L1Reg::NumFeatures(3), &Reference), kept);
     }
 }
 
@@ -134,14 +137,14 @@ fn a_change_that_no_coalition_shows_still_has_a_player() {
     let design = design(4, 14, &mut Seed::new(0).stream());
     let effects = Array2::zeros((2, 14));
     for rule in [L1Reg::NumFeatures(2), L1Reg::Aic, L1Reg::Bic, L1Reg::Alpha(0.5)] {
-        let select = |semantics| {
+        let select = |rules: &dyn SelectionRules| {
             let changes = array![1.0, 0.0];
-            select(&design.coalitions, &design.weights, 14, &effects, &changes, rule, semantics)
+            select(&design.coalitions, &design.weights, 14, &effects, &changes, rule, rules)
                 .unwrap()
         };
-        let native = select(Semantics::Native);
+        let native = select(&NativeSelection);
         assert!(!native[0].is_empty() && native[1].is_empty(), "{rule:?}: {native:?}");
-        assert!(select(Semantics::Reference)[1].is_empty());
+        assert!(select(&Reference)[1].is_empty());
     }
 }
 
@@ -152,8 +155,8 @@ fn a_criterion_needs_more_rows_than_players() {
     let (effects, changes) = linear(&coalitions, &[1.0; 9]);
     let select = |n_allocated| {
         let weights = [0.2; 5];
-        let semantics = Semantics::Reference;
-        select(&coalitions, &weights, n_allocated, &effects, &changes, L1Reg::Bic, semantics)
+        let rules = &Reference;
+        select(&coalitions, &weights, n_allocated, &effects, &changes, L1Reg::Bic, rules)
     };
     assert!(matches!(select(5), Err(Error::Budget { given: 5, needed: 6, .. })));
     assert!(select(6).is_ok());
@@ -187,9 +190,9 @@ fn check(case: &KernelShapCase) {
         }
         let changes = worth(&[u64::MAX]) - expected;
         let (coalitions, weights) = (&design.coalitions, &design.weights);
-        let semantics = Semantics::Reference;
+        let rules = &Reference;
         let selected =
-            select(coalitions, weights, design.n_allocated, &effects, &changes, rule, semantics);
+            select(coalitions, weights, design.n_allocated, &effects, &changes, rule, rules);
         let values = solve(coalitions, weights, &effects, &changes, &selected.unwrap()).unwrap();
         for ((output, player), &value) in values.indexed_iter() {
             let golden = case.shap_values[[output, row, player]];

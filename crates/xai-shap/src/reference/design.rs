@@ -1,11 +1,10 @@
-//! The coalitions that shap evaluates, and its regression.
+//! The coalitions that shap evaluates.
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Axis};
-use xai_core::{Result, Rows, Stream, linalg};
+use xai_core::Stream;
 
-use crate::coalitions::{Coalitions, contains};
+use crate::coalitions::Coalitions;
 use crate::design::Binomials;
 
 /// The coalitions of one explanation in shap.
@@ -40,7 +39,7 @@ struct Class {
 /// coalition drawn again gets more weight.
 ///
 /// # Source
-/// `KernelExplainer` of shap 0.43, as observed: order and weights agree, the random numbers are our own.
+/// `KernelExplainer` of shap 0.43, as observed: order and weights agree, the random numbers are those of [`Stream`].
 pub(crate) fn design(n_players: usize, nsamples: usize, stream: &mut Stream) -> ReferenceDesign {
     let counted = n_players <= MOST_COUNTED_PLAYERS;
     let all = if counted { (1_usize << n_players) - 2 } else { 1 << MOST_COUNTED_PLAYERS };
@@ -138,141 +137,12 @@ fn draw(
     weights[first..].iter_mut().for_each(|weight| *weight *= share / counts);
 }
 
-/// The most that shap takes for zero.
-const NEGLIGIBLE: f64 = 1e-10;
-
-/// Shapley values of the selected players of each output, shape `(n_outputs, n_players)`.
-///
-/// Minimises `sum of kappa_k (e_k - z_k . phi)^2` subject to `sum of phi = c` over the selected players; the others
-/// get 0, all of them when none is selected, and so do values below 1e-10 whatever the scale of the output.
-///
-/// # Errors
-/// [`Error::Singular`](xai_core::Error::Singular) when the coalitions leave the values of some selected players open,
-/// where shap chooses the shortest of many solutions; [`Error::NotFinite`](xai_core::Error::NotFinite) for effects
-/// that are not finite.
-pub(crate) fn solve(
-    coalitions: &Coalitions,
-    weights: &[f64],
-    effects: &Rows,
-    changes: &Array1<f64>,
-    selected: &[Vec<usize>],
-) -> Result<Array2<f64>> {
-    let mut values = Array2::zeros((effects.nrows(), coalitions.n_players()));
-    for (set, outputs) in by_set(selected) {
-        let Some((&last, others)) = set.split_last() else { continue };
-        let free = others.len();
-        // The last player's value is what the others leave of the change.
-        let problem = Problem { coalitions, weights, effects, changes, set, outputs: &outputs };
-        let (normal, targets) =
-            problem.sums(|coalition| f64::from(u8::from(contains(coalition, last))));
-        let normal = normal.slice(ndarray::s![..free, ..free]);
-        let targets = targets.slice(ndarray::s![..free, ..]);
-        let solution = linalg::cholesky_solve(&normal, &targets)?;
-        for (&output, solution) in outputs.iter().zip(solution.columns()) {
-            for (&player, &value) in others.iter().zip(solution) {
-                values[[output, player]] = value;
-            }
-            values[[output, last]] = changes[output] - solution.sum();
-        }
-    }
-    values.mapv_inplace(|value| if value.abs() < NEGLIGIBLE { 0.0 } else { value });
-    Ok(values)
-}
-
-/// As [`solve`], with nothing taken for zero.
-///
-/// # Errors
-/// As [`solve`].
-pub(crate) fn restricted(
-    coalitions: &Coalitions,
-    weights: &[f64],
-    effects: &Rows,
-    changes: &Array1<f64>,
-    selected: &[Vec<usize>],
-) -> Result<Array2<f64>> {
-    let mut values = Array2::zeros((effects.nrows(), coalitions.n_players()));
-    for (set, outputs) in by_set(selected).into_iter().filter(|(set, _)| !set.is_empty()) {
-        // phi = change / m + psi with psi across the vector of ones, as in the paired problem.
-        let n_selected = set.len() as f64;
-        let problem = Problem { coalitions, weights, effects, changes, set, outputs: &outputs };
-        let (mut normal, targets) = problem.sums(|coalition| {
-            set.iter().filter(|&&player| contains(coalition, player)).count() as f64 / n_selected
-        });
-        // Along the ones nothing is asked; any positive number there makes the matrix definite.
-        normal += if set.len() == 1 {
-            1.0
-        } else {
-            normal.diag().mean().expect("at least two players") / n_selected
-        };
-        let psi = linalg::cholesky_solve(&normal, &targets)?;
-        for (&output, psi) in outputs.iter().zip(psi.columns()) {
-            let shift = (changes[output] - psi.sum()) / n_selected;
-            for (&player, &value) in set.iter().zip(psi) {
-                values[[output, player]] = value + shift;
-            }
-        }
-    }
-    Ok(values)
-}
-
-/// The outputs of each selected set.
-fn by_set(selected: &[Vec<usize>]) -> BTreeMap<&[usize], Vec<usize>> {
-    let mut outputs: BTreeMap<&[usize], Vec<usize>> = BTreeMap::new();
-    for (output, set) in selected.iter().enumerate() {
-        outputs.entry(set).or_default().push(output);
-    }
-    outputs
-}
-
-/// Coalitions whose rows are in memory at a time.
-const BLOCK: usize = 256;
-
-/// The regression on a set of players, for the outputs that share it.
-struct Problem<'a> {
-    coalitions: &'a Coalitions,
-    weights: &'a [f64],
-    effects: &'a Rows,
-    changes: &'a Array1<f64>,
-    set: &'a [usize],
-    outputs: &'a [usize],
-}
-
-impl Problem<'_> {
-    /// The normal matrix of the rows `z_k - t_k` with the targets `e_k - t_k c`, where `t_k` is a share of the change
-    /// that the coalition has beforehand, and its right-hand side.
-    fn sums(&self, share: impl Fn(&[u64]) -> f64) -> (Array2<f64>, Array2<f64>) {
-        let mut normal = Array2::zeros((self.set.len(), self.set.len()));
-        let mut products = Array2::zeros((self.set.len(), self.outputs.len()));
-        for start in (0..self.coalitions.len()).step_by(BLOCK) {
-            let block = start..self.coalitions.len().min(start + BLOCK);
-            let shares: Vec<f64> =
-                block.clone().map(|index| share(self.coalitions.get(index))).collect();
-            let rows = Array2::from_shape_fn((block.len(), self.set.len()), |(place, column)| {
-                let coalition = self.coalitions.get(start + place);
-                f64::from(u8::from(contains(coalition, self.set[column]))) - shares[place]
-            });
-            let targets =
-                Array2::from_shape_fn((block.len(), self.outputs.len()), |(place, column)| {
-                    let output = self.outputs[column];
-                    self.effects[[output, start + place]] - shares[place] * self.changes[output]
-                });
-            let weights = ndarray::ArrayView1::from(&self.weights[block]);
-            let weighted = &rows * &weights.insert_axis(Axis(1));
-            normal += &weighted.t().dot(&rows);
-            products += &weighted.t().dot(&targets);
-        }
-        (normal, products)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array1, Array2, array};
-    use xai_core::{Error, Rows, Seed};
+    use xai_core::Seed;
 
-    use super::{design, restricted, solve};
+    use super::design;
     use crate::coalitions::{Coalitions, members};
-    use crate::exact::shapley;
 
     fn sizes(coalitions: &Coalitions) -> Vec<usize> {
         (0..coalitions.len()).map(|index| members(coalitions.get(index)).count()).collect()
@@ -335,8 +205,8 @@ mod tests {
         let n_players = coalitions.n_players();
         let sizes = sizes(coalitions);
         for index in (0..sizes.len() - 1).filter(|&index| 2 * sizes[index] < n_players) {
-            let (own, next) = (coalitions.get(index), coalitions.get(index + 1));
-            assert!(own.iter().zip(next).all(|(own, next)| own & next == 0));
+            let (coalition, next) = (coalitions.get(index), coalitions.get(index + 1));
+            assert!(coalition.iter().zip(next).all(|(word, next)| word & next == 0));
             assert_eq!(sizes[index] + sizes[index + 1], n_players);
             assert_eq!(weights[index].to_bits(), weights[index + 1].to_bits());
         }
@@ -356,65 +226,5 @@ mod tests {
         let lightest =
             design.weights[10..].iter().fold(1.0_f64, |least, &weight| least.min(weight));
         assert!(1.5 * lightest < heaviest, "some were drawn more often than others");
-    }
-
-    fn random_game(n_players: usize, n_outputs: usize, seed: u64) -> Array2<f64> {
-        let mut stream = Seed::new(seed).stream();
-        Array2::from_shape_fn((n_outputs, 1 << n_players), |_| stream.uniform() - 0.5)
-    }
-
-    fn effects(worth: &Rows, coalitions: &Coalitions) -> (Array2<f64>, Array1<f64>) {
-        let effects =
-            Array2::from_shape_fn((worth.nrows(), coalitions.len()), |(output, index)| {
-                let column = usize::try_from(coalitions.get(index)[0]).unwrap();
-                worth[[output, column]] - worth[[output, 0]]
-            });
-        (effects, &worth.column(worth.ncols() - 1) - &worth.column(0))
-    }
-
-    #[test]
-    fn all_coalitions_give_shapley_values() {
-        for n_players in 2..=9 {
-            let worth = random_game(n_players, 2, n_players as u64);
-            let design = design(n_players, 2048, &mut Seed::new(0).stream());
-            let (effects, changes) = effects(&worth, &design.coalitions);
-            let everyone = vec![(0..n_players).collect::<Vec<usize>>(); 2];
-            let (coalitions, weights) = (&design.coalitions, &design.weights);
-            let solved = solve(coalitions, weights, &effects, &changes, &everyone).unwrap();
-            let centred = restricted(coalitions, weights, &effects, &changes, &everyone).unwrap();
-            let expected = shapley(&worth, n_players);
-            for values in [solved, centred] {
-                // Sums over up to 510 coalitions of values of order 1.
-                let worst = (&values - &expected).fold(0.0_f64, |worst, d| worst.max(d.abs()));
-                assert!(worst < 1e-13, "{n_players} players: {worst}");
-            }
-        }
-    }
-
-    #[test]
-    fn too_few_coalitions_are_refused() {
-        let mut coalitions = Coalitions::new(4);
-        coalitions.push([0]);
-        coalitions.push_complement();
-        let (effects, changes) = (array![[1.0, 9.0]], array![10.0]);
-        let everyone = [vec![0, 1, 2, 3]];
-        let refused = solve(&coalitions, &[0.5, 0.5], &effects, &changes, &everyone);
-        assert!(matches!(refused, Err(Error::Singular { .. })));
-        let refused = restricted(&coalitions, &[0.5, 0.5], &effects, &changes, &everyone);
-        assert!(matches!(refused, Err(Error::Singular { .. })));
-    }
-
-    #[test]
-    fn nobody_selected_gets_nothing_and_dust_is_swept() {
-        let design = design(3, 6, &mut Seed::new(0).stream());
-        let worth = random_game(3, 2, 4) * 1e-11;
-        let (effects, changes) = effects(&worth, &design.coalitions);
-        let (coalitions, weights) = (&design.coalitions, &design.weights);
-        let sets = [vec![0, 1, 2], vec![]];
-        let values = solve(coalitions, weights, &effects, &changes, &sets).unwrap();
-        assert!(values.iter().all(|&value| value == 0.0));
-        let native = restricted(coalitions, weights, &effects, &changes, &sets).unwrap();
-        assert!(native.row(0).iter().all(|&value| value != 0.0));
-        assert!(native.row(1).iter().all(|&value| value == 0.0));
     }
 }

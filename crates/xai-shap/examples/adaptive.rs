@@ -56,14 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR_END: ranks
 
     // ANCHOR: budget
-    let budget = Budget { queries: Some(300), ..Default::default() };
+    let budget = Budget::queries(300);
     let cut = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget))?;
     assert!(cut.meta.queries <= 300);
     assert_eq!((cut.data.converged(), cut.data.stop), (false, Stop::Budget));
     // ANCHOR_END: budget
 
     // ANCHOR: stop
-    // An observer that has seen enough after four steps: the rounds before its word are the answer.
+    // An observer that stops the run after four steps: the answer is that of the rounds before.
     let mut steps = 0;
     let mut enough = |event: Event<'_>| {
         steps += usize::from(matches!(event, Event::Step { .. }));

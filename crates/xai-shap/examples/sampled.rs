@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(cut.data.stop, Stop::Budget);
     assert!(cut.meta.queries <= 200);
 
-    // Below the least that gives an answer, the error says what the least is.
+    // Below the least budget that gives an answer, the error names that budget.
     let budget = Budget::queries(20);
     let refused = explainer.explain(&model, &x, Run::seeded(0).with_budget(budget));
     assert_eq!(

@@ -153,10 +153,10 @@ fn added(set: &[u64], byte: usize, bit: &mut u32) -> [u32; 256] {
     let of_byte = set[byte / 8].to_le_bytes()[byte % 8];
     let mut table = [0; 256];
     for player in 0..8 {
-        let own = if of_byte >> player & 1 == 1 { *bit } else { 0 };
-        *bit <<= u32::from(own != 0);
+        let player_bit = if of_byte >> player & 1 == 1 { *bit } else { 0 };
+        *bit <<= u32::from(player_bit != 0);
         for joined in 0..1 << player {
-            table[joined | 1 << player] = table[joined] | own;
+            table[joined | 1 << player] = table[joined] | player_bit;
         }
     }
     table

@@ -28,7 +28,7 @@ impl Stratum {
 /// A sequence of pairs without replacement, stratified by size, of which every beginning is a design:
 /// coalition `2k` and its complement `2k + 1` are pair `k`.
 ///
-/// It grows in rounds, each half as large again as all before it. Within a round the strata take turns.
+/// It grows in rounds; each round adds 50 % of the pairs drawn so far. Within a round the strata take turns.
 /// At the end of a round, pairs of size 1 come first and complete when `singles_first`; the rest is shared in
 /// proportion to `sqrt(1 / (s (M - s)))`, and no sampled stratum has a single pair where it could have two, for the
 /// variance.

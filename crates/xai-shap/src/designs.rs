@@ -29,7 +29,7 @@ pub(crate) struct Designs {
 }
 
 impl Designs {
-    /// None yet; without `share` every instance gets its own.
+    /// None yet; without `share` every instance gets a separate one.
     pub(crate) fn new(share: bool) -> Self {
         Designs {
             share,

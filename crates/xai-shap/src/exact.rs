@@ -26,7 +26,7 @@ pub(crate) fn shapley(worth: &Rows, n_players: usize) -> Array2<f64> {
 
 /// The Shapley value of one player; `weights` are those of the coalitions of the others.
 pub(crate) fn value(worth: &[f64], player: usize, weights: &[f64]) -> f64 {
-    // RunConfig of coalitions without the player are followed by the same runs with it.
+    // Runs of coalitions without the player are followed by the same runs with it.
     let run = 1 << player;
     let mut value = 0.0;
     for (both, weights) in worth.chunks_exact(2 * run).zip(weights.chunks_exact(run)) {
@@ -38,7 +38,7 @@ pub(crate) fn value(worth: &[f64], player: usize, weights: &[f64]) -> f64 {
     value
 }
 
-/// The weight of a coalition of the other players, by its bits with the player's own left out, for games of each size.
+/// The weight of a coalition of the other players, by its bits without that of the player, for games of each size.
 #[derive(Default)]
 pub(crate) struct SubsetWeights(Vec<Vec<f64>>);
 

@@ -91,7 +91,7 @@ impl<'a> Game<'a> {
             differing,
             unique,
             reaches,
-            // Columns that are close to the instance's keep their own values, row by row.
+            // Columns that count as equal to the instance's keep the values of the background row.
             alike: also_equal.is_none(),
         }
     }
@@ -116,15 +116,15 @@ impl<'a> Game<'a> {
         self.background.rows.n_rows()
     }
 
-    /// The parts of the background that tell the error from it.
+    /// The parts of the background from which its error is estimated.
     pub(crate) fn n_parts(&self) -> usize {
         self.background.n_parts()
     }
 
     /// The weight of one of `n_parts` parts.
     pub(crate) fn part_weight(&self, part: usize, n_parts: usize) -> f64 {
-        let own = |row: &usize| self.background.part(*row, n_parts) == part;
-        (0..self.n_background()).filter(own).map(|row| self.background.weights[row]).sum()
+        let in_part = |row: &usize| self.background.part(*row, n_parts) == part;
+        (0..self.n_background()).filter(in_part).map(|row| self.background.weights[row]).sum()
     }
 
     /// The slots of a background row's patterns of coalitions; slot 0 is the instance itself.
@@ -144,8 +144,8 @@ impl<'a> Game<'a> {
         };
         // All keys at once where the patterns are all subsets; one by one otherwise.
         let listed = coalitions.patterns_are_subsets(differing);
-        let own_keys = memory.keys.of_values(row, memory.plan.values());
-        let of_subsets = if listed { own_keys.of_subsets(differing) } else { Vec::new() };
+        let row_keys = memory.keys.of_values(row, memory.plan.values());
+        let of_subsets = if listed { row_keys.of_subsets(differing) } else { Vec::new() };
         let shared = if listed && distinct { self.shared(row, memory) } else { None };
         let mut absent = vec![0; differing.len()];
         let mut slots = vec![0; coalitions.n_patterns(differing)];
@@ -153,7 +153,7 @@ impl<'a> Game<'a> {
             for (word, joined) in coalitions.get(coalition).iter().enumerate() {
                 absent[word] = differing[word] & !joined;
             }
-            let key = || of_subsets.get(pattern).copied().unwrap_or_else(|| own_keys.of(&absent));
+            let key = || of_subsets.get(pattern).copied().unwrap_or_else(|| row_keys.of(&absent));
             let alone = match &shared {
                 Some(shared) => !shared[pattern],
                 None => distinct && self.is_unique(row, &absent),
@@ -192,18 +192,21 @@ impl<'a> Game<'a> {
     fn shared(&self, row: usize, memory: &Memory) -> Option<Vec<bool>> {
         let values = memory.plan.values();
         let players: Vec<usize> = members(self.differing.get(row)).collect();
-        let (own, in_no_group) = (values.row(row), self.players.len());
+        let (row_values, in_no_group) = (values.row(row), self.players.len());
         let n_subsets = 1_usize << players.len();
         if 2 * n_subsets < self.n_background() * players.len() {
             return None;
         }
         let agreeing = |other: ndarray::ArrayView1<'_, u32>| {
-            let bit =
-                |(bit, &player): (usize, &usize)| usize::from(other[player] == own[player]) << bit;
+            let bit = |(bit, &player): (usize, &usize)| {
+                usize::from(other[player] == row_values[player]) << bit
+            };
             players.iter().enumerate().map(bit).sum()
         };
         let mut agreements: Vec<usize> = (0..self.n_background())
-            .filter(|&other| other != row && values[[other, in_no_group]] == own[in_no_group])
+            .filter(|&other| {
+                other != row && values[[other, in_no_group]] == row_values[in_no_group]
+            })
             .map(|other| agreeing(values.row(other)))
             .collect();
         agreements.sort_unstable();
@@ -231,7 +234,7 @@ impl<'a> Game<'a> {
         absent.iter().zip(self.unique.get(row)).any(|(absent, unique)| absent & unique != 0)
     }
 
-    /// The slot of a background row with these players absent; `alone` says that it is planned nowhere else.
+    /// The slot of a background row with these players absent; `alone` means that it is planned nowhere else.
     fn slot(
         &self,
         row: usize,

@@ -81,7 +81,7 @@ impl Regression {
         &deltas.view() - &(self.centred.dot(values) + &self.sums.column(0) * mean)
     }
 
-    /// What each pair adds to the error of one game's values; `None` when there are too few pairs to tell.
+    /// What each pair adds to the error of one game's values; `None` when there are too few pairs to estimate it.
     pub(crate) fn influences(
         &self,
         deltas: &Array1<f64>,

@@ -31,7 +31,7 @@ struct Order {
     players: Vec<usize>,
     /// For each beginning of `1..M` players, the pair that holds it.
     pairs: Vec<usize>,
-    /// The number of pairs when all of its own are there.
+    /// The number of pairs up to and including those of this order.
     end: usize,
 }
 

@@ -64,7 +64,7 @@ impl Plan {
         }
     }
 
-    /// The slot of a row: a new one, or that of an equal row. `key` is the row's own.
+    /// The slot of a row: a new one, or that of an equal row. `key` is that of the row.
     pub(crate) fn slot(&mut self, row: Mixed<'_>, key: u64) -> u32 {
         if self.table.len() < 2 * self.n_hashed + 2 {
             self.grow();
@@ -114,7 +114,7 @@ impl Plan {
     }
 }
 
-/// Random numbers of values, whose sum tells most rows apart; equal sums are compared in full.
+/// Random numbers of values, whose sum differs for most rows; equal sums are compared in full.
 pub(crate) struct Keys(Array2<u64>);
 
 impl Keys {
@@ -126,7 +126,7 @@ impl Keys {
         Keys(Array2::from_shape_simple_fn((values.ncols(), n_values), || stream.bits()))
     }
 
-    /// The keys of a background row's own values.
+    /// The keys of a background row's values.
     pub(crate) fn of_values(&self, row: usize, values: &Array2<u32>) -> OwnKeys {
         let key = |(place, &number): (usize, &u32)| self.0[[place, number as usize]];
         OwnKeys(values.row(row).iter().enumerate().map(key).collect())

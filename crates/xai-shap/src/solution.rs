@@ -47,7 +47,7 @@ impl State<'_> {
 pub(crate) struct Found {
     /// Shape `(n_outputs, n_players)`.
     pub(crate) values: Array2<f64>,
-    /// By output; `None` when there are too few coalitions to tell.
+    /// By output; `None` when there are too few coalitions to estimate it.
     pub(crate) influences: Option<Vec<Influences>>,
     /// What each part of the background adds to the error that comes from it, shape `(n_outputs, n_players)` each;
     /// `None` when the parts were not kept apart.
@@ -66,7 +66,7 @@ impl Found {
         self.values.rows().into_iter().zip(influences).all(|(values, influences)| {
             let largest = values.fold(f64::NEG_INFINITY, |largest, &value| largest.max(value));
             let smallest = values.fold(f64::INFINITY, |smallest, &value| smallest.min(value));
-            let error = influences.standard_errors().fold(0.0_f64, |most, &own| most.max(own));
+            let error = influences.standard_errors().fold(0.0_f64, |most, &error| most.max(error));
             params.tolerance.is_some_and(|share| error <= share * (largest - smallest))
                 || params.absolute_tolerance.is_some_and(|most| error <= most)
         })
@@ -106,9 +106,9 @@ impl Map<'_> {
                 let mut values = Array2::zeros((worth.nrows(), n_players));
                 let deltas = deltas(worth);
                 for (output, (players, regression)) in regressions.iter().enumerate() {
-                    let own = s![output..=output, ..];
+                    let of_one = s![output..=output, ..];
                     let changes = changes.slice(s![output..=output]).to_owned();
-                    let of_output = regression.values(&deltas.slice(own), &changes);
+                    let of_output = regression.values(&deltas.slice(of_one), &changes);
                     for (&player, &value) in players.iter().zip(of_output.row(0)) {
                         values[[output, player]] = value;
                     }
@@ -119,7 +119,7 @@ impl Map<'_> {
         })
     }
 
-    /// What each draw adds to the error of `values`, by output; `None` when there are too few to tell.
+    /// What each draw adds to the error of `values`, by output; `None` when there are too few to estimate it.
     fn influences(
         &self,
         worth: &Rows,
@@ -139,7 +139,7 @@ impl Map<'_> {
                 Map::PairedSelected(regressions) => {
                     let (players, regression) = &regressions[output];
                     let found = regression.influences(&deltas, &values.select(Axis(0), players))?;
-                    let place = |player| players.iter().position(|&own| own == player);
+                    let place = |player| players.iter().position(|&other| other == player);
                     let places: Vec<Vec<usize>> =
                         (0..n_players).map(|player| place(player).into_iter().collect()).collect();
                     Some(found.of_sums(&places))

@@ -1,4 +1,4 @@
-//! The strata of a paired design: what its pairs weigh, and what they tell about the error of an estimate.
+//! The strata of a paired design: the weights of its pairs, and the error of an estimate from them.
 
 use ndarray::{Array1, Array2};
 
@@ -34,16 +34,16 @@ impl Strata {
         self.blocks.iter().all(|block| block.exhausted)
     }
 
-    /// Whether there are enough pairs to tell an error: two in each stratum, and two per player, below which the
+    /// Whether there are enough pairs to estimate an error: two in each stratum, and two per player, below which the
     /// residuals say too little.
-    pub(crate) fn tells_errors(&self, n_players: usize) -> bool {
+    pub(crate) fn is_enough_for_errors(&self, n_players: usize) -> bool {
         let thin = |block: &Block| !block.exhausted && block.taken < 2;
         2 * n_players <= self.block_of.len() && !self.blocks.iter().any(thin)
     }
 
     /// The error of an estimate from what the lack of each pair changes in it: `changes` is asked for those of the
     /// pairs of strata that are not exhausted, shape `(n_such_pairs, n_players)`. `None` when there are too few pairs
-    /// to tell.
+    /// to estimate it.
     ///
     /// # Source
     /// The variance of a stratified sample without replacement: Cochran 1977, section 5.4.
@@ -55,7 +55,7 @@ impl Strata {
         if self.exhausted() {
             return Some(Influences::none(n_players));
         }
-        if !self.tells_errors(n_players) {
+        if !self.is_enough_for_errors(n_players) {
             return None;
         }
         let n_pairs = self.block_of.len();
@@ -97,14 +97,14 @@ fn blocks(strata: &[Stratum], taken: &[usize]) -> (Vec<Block>, Vec<usize>) {
     for (stratum, &taken) in strata.iter().zip(taken) {
         let Stratum { available, weight, .. } = *stratum;
         let exhausted = available <= taken as f64;
-        let own = Block { taken, available, weight, exhausted };
+        let block = Block { taken, available, weight, exhausted };
         match thin.filter(|_| !exhausted) {
             Some(index) => {
-                blocks[index].join(&own);
+                blocks[index].join(&block);
                 block_of.push(index);
             }
             None => {
-                blocks.push(own);
+                blocks.push(block);
                 block_of.push(blocks.len() - 1);
             }
         }
@@ -118,7 +118,7 @@ fn blocks(strata: &[Stratum], taken: &[usize]) -> (Vec<Block>, Vec<usize>) {
         blocks[into].join(&block);
         // It keeps its place, without pairs, so that the others keep theirs.
         blocks[last] = Block { taken: 0, available: 0.0, weight: 0.0, exhausted: true };
-        block_of.iter_mut().filter(|own| **own == last).for_each(|own| *own = into);
+        block_of.iter_mut().filter(|index| **index == last).for_each(|index| *index = into);
     }
     (blocks, block_of)
 }

@@ -117,8 +117,8 @@ fn coverage(n_players: usize, largest: usize, per_player: usize) -> (f64, f64, f
         let errors = data.standard_errors.as_ref().unwrap().row(0).to_owned();
         let intervals = data.confidence_intervals.as_ref().unwrap();
         let gaps = &data.shap_values.row(0) - &truth;
-        let held = (0..n_players).filter(|&player| gaps[player].abs() <= 1.96 * errors[player]);
-        single += held.count() as f64 / n_players as f64;
+        let covered = (0..n_players).filter(|&player| gaps[player].abs() <= 1.96 * errors[player]);
+        single += covered.count() as f64 / n_players as f64;
         let inside = |player: usize| {
             let (lower, upper) = (intervals.lower[[0, player]], intervals.upper[[0, player]]);
             lower <= truth[player] && truth[player] <= upper
@@ -185,8 +185,10 @@ fn values_follow_the_scale_add_up_and_are_linear_in_the_outputs() {
         let other = explain(scale);
         let close = |got: &Array2<f64>, expected: &Array2<f64>| {
             // Of the scale of the largest value: small ones are differences of larger numbers.
-            let largest = expected.fold(0.0_f64, |most, own| most.max(own.abs()));
-            got.iter().zip(expected).all(|(got, own)| (got / scale - own).abs() <= 1e-11 * largest)
+            let largest = expected.fold(0.0_f64, |most, value| most.max(value.abs()));
+            got.iter()
+                .zip(expected)
+                .all(|(got, value)| (got / scale - value).abs() <= 1e-11 * largest)
         };
         assert!(close(&other.shap_values, &data.shap_values), "{scale}");
         assert!(close(&other.standard_errors.unwrap(), &errors), "{scale}");

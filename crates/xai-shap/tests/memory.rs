@@ -15,7 +15,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 const N_FEATURES: usize = 30;
 const N_SAMPLES: usize = 10_000;
 
-/// The most bytes held at once by an explanation over this many background rows.
+/// The most bytes in use at once by an explanation over this many background rows.
 fn peak(n_background: usize) -> usize {
     // Every cell differs from every other: no two rows coincide.
     let background = Array2::from_shape_fn((n_background, N_FEATURES), |(row, column)| {

@@ -80,9 +80,13 @@ fn a_tolerance_stops_the_sampling_when_it_is_met() {
                 .explain(&Wavy::new(n_features), &x, Run::seeded(0))
                 .unwrap();
             let data = explanation.data;
-            let range = data.shap_values.fold(f64::NEG_INFINITY, |most, &own| most.max(own))
-                - data.shap_values.fold(f64::INFINITY, |least, &own| least.min(own));
-            let largest = data.standard_errors.unwrap().fold(0.0_f64, |most, &own| most.max(own));
+            let range = data.shap_values.fold(f64::NEG_INFINITY, |most, &value| most.max(value))
+                - data.shap_values.fold(f64::INFINITY, |least, &value| least.min(value));
+            let largest = data
+                .standard_errors
+                .as_ref()
+                .unwrap()
+                .fold(0.0_f64, |most, &value| most.max(value));
             assert!(largest <= tolerance * range, "{largest} for a range of {range}");
             assert!(data.converged() && data.stop == Stop::Converged && !data.exact);
             // Five standard errors at the largest.
@@ -127,7 +131,7 @@ fn more_rounds_reuse_what_was_evaluated() {
     assert_eq!(one.data.shap_values, other.data.shap_values);
 }
 
-/// Explains with an observer that says stop after so many steps.
+/// Explains with an observer that stops the run after so many steps.
 fn stopped_after(
     explainer: &KernelShap,
     model: &dyn Predictor,
@@ -172,10 +176,10 @@ fn a_stop_leaves_the_best_answer_so_far() {
                         && 8 * 14 <= data.n_coalitions
                     {
                         // Twice the intervals of 95%: about six standard errors for each of 14 values.
-                        for (player, &own) in truth.iter().enumerate() {
+                        for (player, &exact) in truth.iter().enumerate() {
                             let value = data.shap_values[[0, player]];
                             let reach = intervals.upper[[0, player]] - value;
-                            assert!((value - own).abs() <= 2.0 * reach, "{estimator:?}: {own}");
+                            assert!((value - exact).abs() <= 2.0 * reach, "{estimator:?}: {exact}");
                         }
                     }
                 }
@@ -292,10 +296,10 @@ fn rows_share_a_design_unless_told_not_to() {
     };
     let shared = errors(true);
     assert!(shared.iter().all(|&error| error == shared[0] && error != 0.0), "{shared:?}");
-    let mut own = errors(false);
-    own.sort_by(f64::total_cmp);
-    own.dedup();
-    assert_eq!(own.len(), 6, "{own:?}");
+    let mut independent = errors(false);
+    independent.sort_by(f64::total_cmp);
+    independent.dedup();
+    assert_eq!(independent.len(), 6, "{independent:?}");
 }
 
 #[test]

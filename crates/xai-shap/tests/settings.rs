@@ -1,4 +1,4 @@
-//! What the settings mean: the choice of the estimator, fixed features, selected features, shap's own semantics.
+//! What the settings mean: the choice of the estimator, fixed features, selected features, the semantics of shap.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,7 +69,7 @@ fn all_coalitions_are_taken_where_they_cost_no_more_than_a_sample() {
 
 #[test]
 fn fixed_features_keep_the_instances_values() {
-    // f = x0 x1 + x2 with x1 held at 3: the game of the others is 3 x0 + x2.
+    // f = x0 x1 + x2 with x1 fixed at 3: the game of the others is 3 x0 + x2.
     let model = Elementwise(|x: &[f64]| x[0] * x[1] + x[2]);
     let background = array![[0.0, 7.0, 1.0], [2.0, 9.0, 3.0]];
     let params = KernelShapParams::default().with_fixed_features(vec![1]);
@@ -148,7 +148,7 @@ fn a_selection_keeps_the_sum_and_the_scale() {
                     .with_l1_reg(l1_reg);
                 let data = explain(params, &model, &background, &x);
                 let selected = data.selected.unwrap().remove(0);
-                assert!([2, 5, 7].iter().all(|own| selected.contains(own)), "{l1_reg:?}");
+                assert!([2, 5, 7].iter().all(|feature| selected.contains(feature)), "{l1_reg:?}");
                 for (feature, &slope) in scaled.iter().enumerate() {
                     let gap = data.shap_values[[0, feature]] - slope;
                     assert!(gap.abs() < 1e-12 * scale, "{l1_reg:?}, {estimator:?}: {gap}");

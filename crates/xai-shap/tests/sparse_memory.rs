@@ -38,7 +38,7 @@ impl Predictor for Narrow {
     }
 }
 
-/// The most bytes held at once by `work`, beside those held before.
+/// The most bytes in use at once by `work`, beside those in use before.
 fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -64,7 +64,7 @@ fn neither_fitting_nor_explaining_writes_the_background_out() {
     let (fitting, explainer) = peak(|| params.fit_sparse(background.view(), features).unwrap());
     let (explaining, explanation) =
         peak(|| explainer.explain(&Narrow, &Array1::ones(N_COLUMNS), Run::seeded(0)).unwrap());
-    // Fitting holds what is stored, 16 bytes a cell, in the matrix's rows, in ours, and in the distinct ones and their
+    // Fitting keeps what is stored, 16 bytes a cell, in the rows of the matrix, in their copy, and in the distinct ones and their
     // keys, and some lists over the columns; explaining holds a few rows of that width.
     assert!(fitting < DENSE / 40, "{fitting} bytes of {DENSE}");
     assert!(explaining < DENSE / 40, "{explaining} bytes of {DENSE}");

@@ -45,7 +45,8 @@ fn unanimity(n_players: usize, n_terms: usize, largest: usize, stream: &mut Stre
 
 fn play(terms: &Terms, params: &KernelShapParams, n_players: usize, seed: u64) -> KernelShapData {
     let product = |x: &[f64], players: &[usize]| players.iter().map(|&one| x[one]).product::<f64>();
-    let model = Elementwise(|x: &[f64]| terms.iter().map(|(c, own)| c * product(x, own)).sum());
+    let model =
+        Elementwise(|x: &[f64]| terms.iter().map(|(c, members)| c * product(x, members)).sum());
     explain(params, &model, &Array2::zeros((1, n_players)), &Array1::ones(n_players), seed)
 }
 
@@ -67,9 +68,9 @@ fn coverage(params: &KernelShapParams, n_players: usize, largest: usize, runs: u
         let intervals = data.confidence_intervals.unwrap();
         let truth = truth(&terms, n_players);
         let gap = |player: usize| (data.shap_values[[0, player]] - truth[player]).abs();
-        let held =
+        let covered =
             (0..n_players).filter(|&player| gap(player) <= 1.96 * errors[[0, player]]).count();
-        single += held as f64 / n_players as f64;
+        single += covered as f64 / n_players as f64;
         let inside = |player: usize| {
             intervals.lower[[0, player]] <= truth[player]
                 && truth[player] <= intervals.upper[[0, player]]
@@ -154,10 +155,10 @@ fn ranks_are_certified_only_where_they_are_right() {
         assert_eq!((ranking.features.len(), ranking.separated.len()), (5, 5));
         let truth = truth(&terms, 16);
         let right = |rank: usize| {
-            let own = ranking.features[rank];
+            let feature = ranking.features[rank];
             let higher = &ranking.features[..rank];
-            let beats = |other: usize| truth[other].abs() < truth[own].abs();
-            (0..16).filter(|other| !higher.contains(other) && *other != own).all(beats)
+            let beats = |other: usize| truth[other].abs() < truth[feature].abs();
+            (0..16).filter(|other| !higher.contains(other) && *other != feature).all(beats)
         };
         let separated = (0..5).filter(|&rank| ranking.separated[rank]);
         certified += separated.clone().count();

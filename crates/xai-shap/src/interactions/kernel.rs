@@ -110,7 +110,8 @@ impl Pairs {
 
 /// The sum of tables by their shares.
 fn mixed(tables: &[Vec<f64>], shares: &[f64]) -> Vec<f64> {
-    let at = |place: usize| tables.iter().zip(shares).map(|(own, share)| share * own[place]).sum();
+    let at =
+        |place: usize| tables.iter().zip(shares).map(|(table, share)| share * table[place]).sum();
     (0..tables[0].len()).map(at).collect()
 }
 
@@ -121,9 +122,9 @@ fn krawtchouk(n: usize) -> Vec<Vec<f64>> {
     let balance = |distance: usize| n as f64 - 2.0 * distance as f64;
     let mut tables = vec![vec![1.0; n + 1], (0..=n).map(|h| balance(h) / n as f64).collect()];
     for degree in 1..n.min(MAX_DEGREE) {
-        let (own, lower): (&[f64], &[f64]) = (&tables[degree], &tables[degree - 1]);
+        let (table, lower): (&[f64], &[f64]) = (&tables[degree], &tables[degree - 1]);
         let next =
-            |h: usize| (balance(h) * own[h] - degree as f64 * lower[h]) / (n - degree) as f64;
+            |h: usize| (balance(h) * table[h] - degree as f64 * lower[h]) / (n - degree) as f64;
         let table = (0..=n).map(next).collect();
         tables.push(table);
     }

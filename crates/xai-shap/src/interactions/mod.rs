@@ -44,7 +44,7 @@ const ROUNDING: f64 = 1e-12;
 /// - the values are linear in the differences, and add up to the change.
 ///
 /// `K` follows from the data in two steps. The share of each degree and the noise are those of the largest restricted
-/// likelihood on a small grid. Then the products of three players get weights of their own, in proportion to what
+/// likelihood on a small grid. Then each product of three players gets a separate weight, in proportion to what
 /// they were found to contribute. All outputs have the same `K`.
 ///
 /// The errors are those of a jackknife: the lack of a pair changes the values by its weight in them times its error
@@ -54,13 +54,13 @@ const ROUNDING: f64 = 1e-12;
 /// # Source
 /// Rasmussen & Williams 2006, "Gaussian processes for machine learning": section 2.7 (an explicit linear part) and
 /// 5.3 (cross-validation). Patterson & Thompson 1971 (restricted likelihood). Their combination with a paired design, and
-/// the Shapley values of the covariance, are ours.
+/// the Shapley values of the covariance, are new here.
 pub(crate) struct Smoother {
     regression: Rc<Regression>,
     /// The weight of each pair's difference in each player's value, shape `(n_pairs, n_players)`.
     weights: Array2<f64>,
     /// How far each difference is from its prediction by other pairs, shape `(n_pairs, n_outputs)`; `None` when there
-    /// are too few pairs to tell the error.
+    /// are too few pairs to estimate the error.
     left_out: Option<Array2<f64>>,
 }
 
@@ -85,7 +85,7 @@ impl Smoother {
             return Ok(None);
         }
         match fit(&regression, deltas, changes) {
-            // Two pairs that rounding cannot tell apart: the plain regression does not mind.
+            // Two pairs that are equal to rounding: the plain regression can solve them.
             Err(Error::Singular { .. }) => Ok(None),
             fitted => {
                 Ok(fitted?.map(|(weights, left_out)| Smoother { regression, weights, left_out }))
@@ -99,7 +99,7 @@ impl Smoother {
         with_sums(&self.weights.t().dot(&targets), changes)
     }
 
-    /// What each pair adds to the error of one output's values; `None` when there are too few pairs to tell.
+    /// What each pair adds to the error of one output's values; `None` when there are too few pairs to estimate it.
     pub(crate) fn influences(&self, output: usize) -> Option<Influences> {
         let left_out = self.left_out.as_ref()?.slice(s![.., output..=output]);
         self.regression.strata.influences(self.weights.ncols(), |sampled| {
@@ -130,7 +130,7 @@ fn fit(regression: &Regression, deltas: &Rows, changes: &Array1<f64>) -> Result<
     let weights = problem
         .posterior(&model.covariance(&pairs), model.noise)?
         .weights(&problem, &model.shapley(&pairs))?;
-    if !regression.strata.tells_errors(pairs.n_players()) {
+    if !regression.strata.is_enough_for_errors(pairs.n_players()) {
         return Ok(Some((weights, None)));
     }
     let mut left_out = Array2::zeros((pairs.len(), deltas.nrows()));
@@ -152,11 +152,11 @@ fn cross_validated(pairs: &Pairs, problem: &Problem) -> Result<Array2<f64>> {
         // Pairs of one size follow one another at distances, so that each part has its share of every size.
         let (out, known): (Vec<usize>, Vec<usize>) =
             (0..pairs.len()).partition(|pair| pair % N_PARTS == part);
-        let own = problem.select(&known);
+        let selected = problem.select(&known);
         let model =
-            Model::choose(&pairs.select(&known), &own)?.unwrap_or_else(|| Model::plain(pairs));
+            Model::choose(&pairs.select(&known), &selected)?.unwrap_or_else(|| Model::plain(pairs));
         let covariance = model.covariance(pairs).select(Axis(1), &known);
-        let posterior = own.posterior(&covariance.select(Axis(0), &known), model.noise)?;
+        let posterior = selected.posterior(&covariance.select(Axis(0), &known), model.noise)?;
         let errors = posterior.errors(&problem.select(&out), &covariance.select(Axis(0), &out));
         for (row, &pair) in errors.rows().into_iter().zip(&out) {
             left_out.row_mut(pair).assign(&row);
@@ -166,5 +166,5 @@ fn cross_validated(pairs: &Pairs, problem: &Problem) -> Result<Array2<f64>> {
 }
 
 fn largest(numbers: &Row) -> f64 {
-    numbers.fold(0.0_f64, |most, own| most.max(own.abs()))
+    numbers.fold(0.0_f64, |most, number| most.max(number.abs()))
 }

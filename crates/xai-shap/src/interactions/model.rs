@@ -23,7 +23,7 @@ const LEAST_GAIN: f64 = 0.25;
 pub(super) struct Model {
     /// Of the degrees 3, 5, ... in the variance.
     shares: Vec<f64>,
-    /// The variances of the products of three players, where they have some of their own.
+    /// The variances of the products of three players, where they have separate ones.
     triples: Option<Triples>,
     /// The variance of the noise, of which that of the interactions is the unit.
     pub(super) noise: f64,

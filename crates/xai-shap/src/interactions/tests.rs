@@ -129,8 +129,8 @@ fn the_shapley_values_of_a_section_of_the_kernel_are_those_of_enumeration() {
                     let terms = sets.iter().map(|&set| centred(u, set) * centred(&row, set));
                     terms.sum::<f64>() / sets.len() as f64
                 };
-                for (other, own) in pairs.signs.rows().into_iter().enumerate() {
-                    assert!((covariance[[pair, other]] - section(&own)).abs() < 1e-13);
+                for (other, signs) in pairs.signs.rows().into_iter().enumerate() {
+                    assert!((covariance[[pair, other]] - section(&signs)).abs() < 1e-13);
                 }
                 // Of v = g / 2 the differences of pairs are g.
                 let worth = (0..1 << n_players).map(|bits| 0.5 * section(&point(bits)));
@@ -222,7 +222,7 @@ fn any_kernel_is_exact_with_all_pairs_and_without_interactions() {
 
 #[test]
 fn triples_of_equal_variance_are_the_kernel_of_degree_three() {
-    // 20 triples and 25 pairs: each triple has a variance of its own.
+    // 20 triples and 25 pairs: each triple has a separate variance.
     let example = example(6, 25, 6);
     let pairs = Pairs::new(&example.regression);
     let shares = pairs.shares(0.1);
@@ -265,7 +265,7 @@ fn a_triple_that_stands_out_gets_the_variance() {
     let truth = exact::shapley(&example.worth, n_players);
     let error = |values: Array2<f64>| (&values - &truth).mapv(|gap| gap * gap).sum();
     let plain = error(example.regression.values(&example.deltas, &example.changes));
-    let own = error(smoother.values(&example.deltas, &example.changes));
+    let smoothed = error(smoother.values(&example.deltas, &example.changes));
     // The noise alone has a hundredth of the product's size and a ten thousandth of its square.
-    assert!(own < 0.01 * plain, "{own} against {plain}");
+    assert!(smoothed < 0.01 * plain, "{smoothed} against {plain}");
 }

@@ -1,4 +1,4 @@
-//! Products of three players with a variance of their own each.
+//! Products of three players with a separate variance each.
 
 use ndarray::{Array1, Array2, Axis, s};
 
@@ -18,8 +18,8 @@ pub(super) struct Triples {
     /// In lexicographic order.
     members: Vec<[usize; 3]>,
     variances: Vec<f64>,
-    /// Those with a variance of their own, at most as many as there are pairs.
-    own: Vec<usize>,
+    /// Those with a separate variance, at most as many as there are pairs.
+    separate: Vec<usize>,
     /// The variance of all others.
     pub(super) common: f64,
 }
@@ -35,7 +35,7 @@ impl Triples {
             .flat_map(|(a, b)| (b + 1..n_players).map(move |c| [a, b, c]))
             .collect();
         let variances = vec![1.0; members.len()];
-        Some(Triples { members, variances, own: Vec::new(), common: 1.0 })
+        Some(Triples { members, variances, separate: Vec::new(), common: 1.0 })
     }
 
     /// Takes for variances the squares of the triples' parts in a posterior, to the share `sharpness`, and the same
@@ -49,7 +49,10 @@ impl Triples {
                 *sum += inner * inner / amplitude;
             }
         }
-        squares.iter_mut().zip(&self.variances).for_each(|(square, own)| *square *= own * own);
+        squares
+            .iter_mut()
+            .zip(&self.variances)
+            .for_each(|(square, variance)| *square *= variance * variance);
         let mean = squares.iter().sum::<f64>() / squares.len() as f64;
         if !(0.0 < mean && mean < f64::INFINITY) {
             return false;
@@ -64,11 +67,11 @@ impl Triples {
         let sum: f64 = others.iter().map(|&triple| self.variances[triple]).sum();
         self.common = sum / others.len().max(1) as f64;
         others.iter().for_each(|&triple| self.variances[triple] = self.common);
-        self.own = order;
+        self.separate = order;
         true
     }
 
-    /// What the triples with a variance of their own add to the covariance of the pairs, when the mean of all
+    /// What the triples with a separate variance add to the covariance of the pairs, when the mean of all
     /// variances is `share` of the number of triples.
     pub(super) fn covariance(&self, pairs: &Pairs, share: f64) -> Array2<f64> {
         let values = self.values(pairs);
@@ -78,8 +81,8 @@ impl Triples {
     /// The same for the covariance of the pairs with the Shapley values.
     pub(super) fn shapley(&self, pairs: &Pairs, share: f64) -> Array2<f64> {
         let n_players = pairs.n_players();
-        let shapley = Array2::from_shape_fn((self.own.len(), n_players), |(place, player)| {
-            let member = self.members[self.own[place]].contains(&player);
+        let shapley = Array2::from_shape_fn((self.separate.len(), n_players), |(place, player)| {
+            let member = self.members[self.separate[place]].contains(&player);
             (if member { 1.0 / 3.0 } else { 0.0 }) - 1.0 / n_players as f64
         });
         (self.values(pairs) * &self.excess(share)).dot(&shapley)
@@ -88,13 +91,13 @@ impl Triples {
     /// What the variances are above the common one.
     fn excess(&self, share: f64) -> Array1<f64> {
         let scale = share / self.members.len() as f64;
-        self.own.iter().map(|&triple| scale * (self.variances[triple] - self.common)).collect()
+        self.separate.iter().map(|&triple| scale * (self.variances[triple] - self.common)).collect()
     }
 
     /// Those triples at the pairs, without their part along the sum of the players.
     fn values(&self, pairs: &Pairs) -> Array2<f64> {
-        Array2::from_shape_fn((pairs.len(), self.own.len()), |(pair, place)| {
-            let [a, b, c] = self.members[self.own[place]];
+        Array2::from_shape_fn((pairs.len(), self.separate.len()), |(pair, place)| {
+            let [a, b, c] = self.members[self.separate[place]];
             let row = pairs.signs.row(pair);
             row[a] * row[b] * row[c] - pairs.means[pair]
         })

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_selected_gets_nothing_and_dust_is_swept() {
+    fn no_selection_gives_zeros_and_small_values_are_zero() {
         let design = design(3, 6, &mut Seed::new(0).stream());
         let worth = random_game(3, 2, 4) * 1e-11;
         let (effects, changes) = effects(&worth, &design.coalitions);

@@ -27,7 +27,7 @@ fn explainer(params: KernelShapParams) -> KernelShap {
 #[track_caller]
 fn conforms(params: KernelShapParams) {
     let model = Logistic::new(&[1.0, -2.0, 0.5, 0.0, 3.0, -1.0], 0.2);
-    Suite { explainer: &explainer(params), view: black_box, model: &model, rows: rows(3, 0.7) }
+    Suite { explainer: &explainer(params), view: black_box, model: &model, inputs: rows(3, 0.7) }
         .run();
 }
 

@@ -421,7 +421,7 @@ fn exact_values_are_refused_where_they_cannot_be_held() {
     let error = explainer
         .explain(&Linear::new(&[1.0; 25], 0.0), &Array1::ones(25), Run::seeded(0))
         .unwrap_err();
-    let expected = "parameter `estimator` must be other than \"exact\" for more than 24 varying features, got \"\\\"exact\\\" for 25\"";
+    let expected = "parameter `estimator` must be other than \"exact\" for more than 24 varying features, got \"exact\" for 25";
     assert_eq!(error.to_string(), expected);
 }
 

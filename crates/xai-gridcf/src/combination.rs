@@ -13,7 +13,7 @@ use crate::grid::Axis;
 pub(crate) struct Combination<'a> {
     axes: Vec<&'a Axis>,
     /// What the features that stay add to the distance, in the order of the features: before each axis, and after the
-    /// last. Only a distance of one's own has such terms, and they are kept apart so that every distance is the sum of
+    /// last. Only a distance that is a function has such terms, and they are kept apart so that every distance is the sum of
     /// all features in their order, to the bit.
     staying: Vec<Vec<f64>>,
     /// Whether the distance is the root of the sum.
@@ -120,16 +120,16 @@ impl<'a> Combination<'a> {
             range.start -= beyond(range.start, above);
             return if range.start < range.end { emit(places, sum, range.clone()) } else { Ok(()) };
         }
-        let mut own = range.clone();
+        let mut deeper = range.clone();
         for (place, &term) in (0..).zip(&self.axes[depth].terms) {
             places.push(place);
             let grown = self.grown(sum, depth, term);
-            self.descend(grown, places, (above, upto), &mut own, emit)?;
+            self.descend(grown, places, (above, upto), &mut deeper, emit)?;
             places.pop();
             if place == 0 {
-                *range = own.clone();
+                *range = deeper.clone();
             }
-            if own.end == 0 {
+            if deeper.end == 0 {
                 break;
             }
         }
@@ -154,6 +154,89 @@ impl<'a> Combination<'a> {
 /// The most points of a band whose end is chosen among their distances.
 const MAX_RANKED: u64 = 4096;
 
+/// What some sets of features have in common.
+struct Extent {
+    /// The largest distance.
+    largest: f64,
+    /// The most features of a set.
+    longest: usize,
+    /// The number of points.
+    n_points: u64,
+}
+
+impl Extent {
+    fn new<'a>(sets: impl Iterator<Item = impl Borrow<Combination<'a>>>) -> Self {
+        let mut extent = Extent { largest: 0.0, longest: 1, n_points: 0 };
+        for set in sets {
+            let set = set.borrow();
+            extent.largest = extent.largest.max(set.largest());
+            extent.longest = extent.longest.max(set.len());
+            extent.n_points = extent.n_points.saturating_add(set.n_points());
+        }
+        extent
+    }
+}
+
+/// How many points a band may have.
+struct BandSize {
+    wanted: u64,
+    fewest: u64,
+    most: u64,
+    /// Whether the band ends at one of the distances of its points, which are then collected.
+    is_ranked: bool,
+}
+
+impl BandSize {
+    fn new(wanted: u64) -> Self {
+        let is_ranked = wanted <= MAX_RANKED;
+        let (fewest, most) = if is_ranked {
+            (wanted, 8 * wanted)
+        } else {
+            (wanted - wanted / 4, wanted.saturating_add(wanted / 2))
+        };
+        BandSize { wanted, fewest, most, is_ranked }
+    }
+
+    /// Number of points of some sets between two distances, or some number above `most`. Of a ranked band `distances`
+    /// are then those of the points.
+    fn count<'a>(
+        &self,
+        sets: impl Iterator<Item = impl Borrow<Combination<'a>>>,
+        above: f64,
+        upto: f64,
+        distances: &mut Vec<f64>,
+    ) -> u64 {
+        let mut n = 0_u64;
+        distances.clear();
+        let mut sets = sets;
+        let counted: Result<(), ()> = sets.try_for_each(|set| {
+            let set = set.borrow();
+            set.band(above, upto, &mut |_, sum, last| {
+                n += last.len() as u64;
+                if self.most < n {
+                    return Err(());
+                }
+                if self.is_ranked {
+                    distances.extend(set.along(sum, last));
+                }
+                Ok(())
+            })
+        });
+        debug_assert_eq!(counted.is_err(), self.most < n, "only too many points end the walk");
+        n
+    }
+
+    /// Where a ranked band ends, given the distances of at least `wanted` points.
+    fn ranked_end(&self, distances: &mut [f64]) -> f64 {
+        let place = usize::try_from(self.wanted - 1).expect("no more than are held");
+        let (closer, &mut end, _) = distances.select_nth_unstable_by(place, f64::total_cmp);
+        // Ties beyond what is wanted can wait when there is nearly enough without them.
+        let closer = closer.iter().filter(|&&distance| distance < end);
+        let is_enough = self.fewest - self.fewest / 4 <= closer.clone().count() as u64;
+        if is_enough { closer.fold(0.0, |most, &distance| most.max(distance)) } else { end }
+    }
+}
+
 /// Where a band that begins above a distance ends, out of the `left` points beyond that some sets of features have left:
 /// at the `wanted`-th distance, or at the one before where three quarters as many are no farther.
 ///
@@ -168,51 +251,20 @@ pub(crate) fn band_end<'a, Set: Borrow<Combination<'a>>, Sets: Iterator<Item = S
     if left <= wanted.saturating_add(wanted / 2) {
         return f64::INFINITY;
     }
-    let (mut high, mut longest, mut all) = (0.0_f64, 1, 0_u64);
-    for set in sets() {
-        let set = set.borrow();
-        high = high.max(set.largest());
-        longest = longest.max(set.len());
-        all = all.saturating_add(set.n_points());
-    }
-    let asked = all - left;
-    let is_ranked = wanted <= MAX_RANKED;
-    let (fewest, most) = if is_ranked {
-        (wanted, 8 * wanted)
-    } else {
-        (wanted - wanted / 4, wanted.saturating_add(wanted / 2))
-    };
+    let Extent { largest: mut high, longest, n_points } = Extent::new(sets());
+    let asked = n_points - left;
+    let size = BandSize::new(wanted);
     // Rather too many than too few, where the distances tell those that are not wanted.
-    let aim = if is_ranked { 1.5 } else { 1.0 } * wanted as f64;
+    let aim = if size.is_ranked { 1.5 } else { 1.0 } * wanted as f64;
     let mut distances = Vec::new();
-    // Number of points up to a distance, or some number above `most`.
-    let count = |upto: f64, distances: &mut Vec<f64>| {
-        let mut n = 0_u64;
-        distances.clear();
-        let counted: Result<(), ()> = sets().try_for_each(|set| {
-            let set = set.borrow();
-            set.band(above, upto, &mut |_, sum, last| {
-                n += last.len() as u64;
-                if most < n {
-                    return Err(());
-                }
-                if is_ranked {
-                    distances.extend(set.along(sum, last));
-                }
-                Ok(())
-            })
-        });
-        debug_assert_eq!(counted.is_err(), most < n, "only too many points end the walk");
-        n
-    };
     let (mut low, mut n, mut middle) = (above, 0, above);
     for attempt in 0.. {
         // A single distance with many points is found from below, now and then, since halving would take long.
         if attempt % 8 == 0 && (attempt != 0 || low < 0.0) {
             let least = |least: f64, set: Set| set.borrow().least(low, high).min(least);
             low = sets().fold(f64::INFINITY, least);
-            (n, middle) = (count(low, &mut distances), low);
-            if fewest <= n {
+            (n, middle) = (size.count(sets(), above, low, &mut distances), low);
+            if size.fewest <= n {
                 return low;
             }
         }
@@ -225,18 +277,13 @@ pub(crate) fn band_end<'a, Set: Borrow<Combination<'a>>, Sets: Iterator<Item = S
         if !(low < middle && middle < high) {
             break;
         }
-        n = count(middle, &mut distances);
-        if n < fewest {
+        n = size.count(sets(), above, middle, &mut distances);
+        if n < size.fewest {
             low = middle;
-        } else if most < n {
+        } else if size.most < n {
             high = middle;
-        } else if is_ranked {
-            let place = usize::try_from(wanted - 1).expect("no more than are held");
-            let (closer, &mut end, _) = distances.select_nth_unstable_by(place, f64::total_cmp);
-            // Ties beyond what is wanted can wait when there is nearly enough without them.
-            let closer = closer.iter().filter(|&&distance| distance < end);
-            let is_enough = fewest - fewest / 4 <= closer.clone().count() as u64;
-            return if is_enough { closer.fold(0.0, |most, &own| most.max(own)) } else { end };
+        } else if size.is_ranked {
+            return size.ranked_end(&mut distances);
         } else {
             return middle;
         }

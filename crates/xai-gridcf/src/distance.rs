@@ -8,6 +8,7 @@ use xai_core::{ParamError, require};
 /// The distance between two values of one feature, at least 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Distance {
     /// `|a - b|`. The default of quantities.
     Absolute,

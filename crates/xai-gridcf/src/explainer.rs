@@ -1,22 +1,26 @@
 //! The grid search: what each feature may take, then one set of features after the other.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use ndarray::Axis as NdAxis;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::Features;
 use xai_core::{
-    BlackBox, Error, Explainer, Input, MethodInfo, ModelKind, Predictor, Result, Row, Rows, Run,
-    Semantics, Valid, Warning, same_shape,
+    BlackBox, Error, Explainer, Input, MethodInfo, ModelKind, OutputNames, Predictor, Reading,
+    Result, Row, Rows, Run, Valid, Warning, require, same_shape,
 };
 
-use crate::customised::Functions;
-use crate::data::GridCounterfactualData;
+use crate::data::{GridCounterfactualData, OutOfRange};
 use crate::distance::Distance;
+use crate::functions::{Condition, DistanceFunction, Functions};
 use crate::grid::{Fitted, InstanceGrid, Measure, check_steps};
 use crate::params::GridCounterfactualParams;
-use crate::ranges::{GridFeature, Ranges, categorical, find_each};
+use crate::ranges::{GridFeature, Ranges, categorical, find, find_each};
+use crate::rules::SearchRules;
 use crate::search::Search;
-use crate::target::Goal;
+use crate::target::{Goal, GoalSettings};
 
 /// The closest points of a grid that reach a target, for each set of features. Made by
 /// [`GridCounterfactualParams::fit`] or [`build`](GridCounterfactualParams::build).
@@ -61,8 +65,8 @@ impl TryFrom<Saved> for GridCounterfactual {
     fn try_from(saved: Saved) -> Result<Self> {
         let Saved { params, features, grid, warnings } = saved;
         let ascending = grid.windows(2).all(|pair| pair[0].feature < pair[1].feature);
-        let valid = ascending && grid.iter().all(|own| own.fits(&features));
-        xai_core::require(valid, "grid", "values of the table's features", grid.len())?;
+        let valid = ascending && grid.iter().all(|feature| feature.fits(&features));
+        require(valid, "grid", "values of the table's features", grid.len())?;
         GridCounterfactual::new(params, features, grid, warnings)
     }
 }
@@ -73,7 +77,7 @@ impl GridCounterfactual {
         dataset: Option<&Rows>,
         features: Features,
     ) -> Result<Self> {
-        let Ranges { grid, warnings } = Ranges::new(&params, dataset, &features)?;
+        let Ranges { grid, warnings } = Ranges::new(&params.ranges(), dataset, &features)?;
         GridCounterfactual::new(params, features, grid, warnings)
     }
 
@@ -86,7 +90,7 @@ impl GridCounterfactual {
         check_steps(&features, &grid)?;
         let constraints = params.constraints.bind(&features)?;
         let given = find_each(&features, "distance_functions", params.distance_functions.iter())?;
-        let kinds = categorical(&params, &features)?;
+        let kinds = categorical(params.kinds(), &features)?;
         let mut distances = Vec::with_capacity(features.len());
         for ((feature, given), categorical) in features.iter().zip(given).zip(kinds) {
             if let Some(distance) = given {
@@ -115,10 +119,10 @@ impl GridCounterfactual {
         &self.params
     }
 
-    /// The search, with functions of the caller's own where there are some.
+    /// The search, with functions where there are some.
     pub(crate) fn search(
         &self,
-        functions: &Functions<'_>,
+        functions: &BoundFunctions<'_>,
         model: &dyn Predictor,
         x: &Row,
         run: &mut Run<'_>,
@@ -129,36 +133,37 @@ impl GridCounterfactual {
         }
         let between = |feature: usize, from: f64, to: f64| {
             let distance = match functions.distances.get(&feature) {
-                Some(own) => own(from, to),
+                Some(function) => function(from, to),
                 None => self.derived.distances[feature].between(from, to),
             };
             distance * self.derived.constraints.weight(feature)
         };
         let measure = Measure { between: &between, squared: params.normalise_distance };
+        let settings = params.search();
         let fitted = Fitted {
-            params,
             features: &self.features,
             grid: &self.grid,
             constraints: &self.derived.constraints,
-            half_open: params.semantics == Semantics::Reference,
+            anchor: params.anchor,
+            inclusive_end: params.inclusive_end,
+            steps: settings.rules.steps,
         };
         let grid = InstanceGrid::new(&fitted, &measure, x)?;
         if !grid.out_of_range.is_empty() {
-            let told = grid.out_of_range.iter().map(|own| {
-                format!("`{}` is {}, its range is {}", own.feature, own.value, own.range)
-            });
-            let message = format!("outside the range: {}", told.collect::<Vec<_>>().join("; "));
+            let features: Vec<String> =
+                grid.out_of_range.iter().map(OutOfRange::to_string).collect();
+            let message = format!("outside the range: {}", features.join("; "));
             run.warn("gridcf.out_of_range", message);
         }
         let staying = (0..self.features.len()).map(|feature| {
-            let own = self.features.value(feature, x).expect("the input was checked");
-            Ok(measure.term(feature, own, own)?)
+            let value = self.features.value(feature, x).expect("the input was checked");
+            Ok(measure.term(feature, value, value)?)
         });
         let staying = staying.collect::<Result<Vec<f64>>>()?;
-        let at_instance = run.predict(model, &x.view().insert_axis(NdAxis(0)))?;
-        let goal = Goal::new(params, &at_instance.row(0))?;
+        let outputs = run.predict(model, &x.view().insert_axis(NdAxis(0)))?;
+        let goal = self.goal(model, &outputs.row(0), settings.rules, run)?;
         let search = Search {
-            params,
+            settings,
             features: &self.features,
             constraints: &self.derived.constraints,
             grid: &grid,
@@ -168,7 +173,58 @@ impl GridCounterfactual {
             x,
         };
         let found = search.run(model, run)?;
-        Ok(search.data(found, run))
+        Ok(search.data(found))
+    }
+
+    /// The target, once the model's outputs at the instance are known, shape `(n_outputs,)`.
+    fn goal(
+        &self,
+        model: &dyn Predictor,
+        outputs: &Row,
+        rules: SearchRules,
+        run: &mut Run<'_>,
+    ) -> Result<Goal> {
+        let params = &self.params;
+        let reading = Reading::new(&params.output, model.output(), outputs)?;
+        run.record_output(&reading);
+        if let Some(names) = &params.class_names {
+            let enough = outputs.len() == 1 || outputs.len() <= names.len();
+            let rule = format!("at least as many as the model's {} outputs", outputs.len());
+            require(enough, "class_names", rule, names.len())?;
+        }
+        let names = params.class_names.as_deref().or_else(|| model.class_names());
+        let settings = GoalSettings {
+            target: params.counterfactual_class.as_ref(),
+            class_names: OutputNames::new(names.unwrap_or_default().iter().cloned()),
+            accepts_unknown_class: rules.accepts_unknown_class,
+        };
+        Ok(Goal::new(settings, reading, outputs)?)
+    }
+}
+
+/// Functions by the index of the feature.
+#[derive(Clone, Default)]
+pub(crate) struct BoundFunctions<'f> {
+    distances: BTreeMap<usize, DistanceFunction<'f>>,
+    feasible: Option<Condition<'f>>,
+}
+
+impl<'f> BoundFunctions<'f> {
+    pub(crate) fn new(functions: Functions<'f>, features: &Features) -> Result<Self> {
+        let mut distances = BTreeMap::new();
+        for (key, function) in functions.distances {
+            distances.insert(find(features, "distance_functions", &key)?, function);
+        }
+        Ok(BoundFunctions { distances, feasible: functions.feasible })
+    }
+}
+
+impl fmt::Debug for BoundFunctions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundFunctions")
+            .field("distances", &self.distances.keys())
+            .field("feasible", &self.feasible.is_some())
+            .finish()
     }
 }
 
@@ -195,7 +251,6 @@ impl Explainer for GridCounterfactual {
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<GridCounterfactualData> {
-        let model = model.predictor();
-        self.search(&Functions::default(), model, x, run)
+        self.search(&BoundFunctions::default(), model.predictor(), x, run)
     }
 }

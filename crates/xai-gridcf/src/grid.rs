@@ -2,13 +2,37 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Features, Kind};
 use xai_core::{ParamError, Result, Row, require};
 
 use crate::data::OutOfRange;
-use crate::params::{Anchor, GridCounterfactualParams};
 use crate::ranges::{GridFeature, MAX_VALUES, Values};
+
+/// Where the steps of a range are counted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Anchor {
+    /// The least value of the range.
+    #[default]
+    Min,
+    /// The instance's own value: the grid holds what lies whole steps away from it.
+    Instance,
+}
+
+/// A range of a quantity, in steps.
+pub(crate) struct RangeSteps {
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) step: f64,
+    /// Where the steps are counted from.
+    pub(crate) origin: f64,
+    /// Whether the ends of the range are grid points.
+    pub(crate) inclusive_end: bool,
+}
 
 /// How far from a whole number of steps the end of a range may lie and still count as one: more than rounding adds up
 /// to, less than anyone means.
@@ -22,6 +46,8 @@ pub(crate) struct Axis {
     pub(crate) columns: Range<usize>,
     /// The category of the first column, where each column is one category.
     first_code: Option<usize>,
+    /// Whether the values stand for categories.
+    pub(crate) is_category: bool,
     /// Numbers or codes, in the order of `terms`.
     pub(crate) values: Vec<f64>,
     /// What each value adds to the distance (squared, where squares add up), ascending.
@@ -33,9 +59,9 @@ pub(crate) struct InstanceGrid {
     /// The features that have a value to change to, ascending.
     pub(crate) axes: Vec<Axis>,
     /// For each axis, whether the instance's own value is on the grid too.
-    pub(crate) own_on_grid: Vec<bool>,
+    pub(crate) instance_on_grid: Vec<bool>,
     /// Whether a feature has the instance's own value on its grid and no other.
-    pub(crate) own_alone: bool,
+    pub(crate) instance_alone: bool,
     pub(crate) out_of_range: Vec<OutOfRange>,
 }
 
@@ -67,12 +93,14 @@ impl Measure<'_> {
 
 /// What of a fitted explainer a grid is made of.
 pub(crate) struct Fitted<'a> {
-    pub(crate) params: &'a GridCounterfactualParams,
     pub(crate) features: &'a Features,
     pub(crate) grid: &'a [GridFeature],
     pub(crate) constraints: &'a BoundConstraints,
-    /// Whether the ends of ranges are left out and steps are those of the reference.
-    pub(crate) half_open: bool,
+    pub(crate) anchor: Anchor,
+    /// Whether the ends of ranges are grid points.
+    pub(crate) inclusive_end: bool,
+    /// The grid points of a range.
+    pub(crate) steps: fn(&RangeSteps) -> Vec<f64>,
 }
 
 impl InstanceGrid {
@@ -80,14 +108,14 @@ impl InstanceGrid {
     pub(crate) fn new(fitted: &Fitted<'_>, measure: &Measure<'_>, x: &Row) -> Result<Self> {
         let mut grid = InstanceGrid {
             axes: Vec::new(),
-            own_on_grid: Vec::new(),
-            own_alone: false,
+            instance_on_grid: Vec::new(),
+            instance_alone: false,
             out_of_range: Vec::new(),
         };
         for GridFeature { feature, values } in fitted.grid {
             let feature = *feature;
-            let own = fitted.features.value(feature, x).expect("the input was checked");
-            if let Some(range) = outside(fitted, feature, values, own) {
+            let own_value = fitted.features.value(feature, x).expect("the input was checked");
+            if let Some(range) = outside(fitted, feature, values, own_value) {
                 let described = fitted.features.iter().nth(feature).expect("a fitted feature");
                 grid.out_of_range.push(OutOfRange {
                     feature: described.name.clone(),
@@ -95,22 +123,24 @@ impl InstanceGrid {
                     range,
                 });
             }
-            let candidates = fitted.candidates(values, own);
+            let candidates = fitted.candidates(values, own_value);
             let is_quantity = !matches!(values, Values::Categories(_));
-            let own_on_grid = is_quantity && candidates.contains(&own);
+            let instance_on_grid = is_quantity && candidates.contains(&own_value);
             let mut placed = Vec::with_capacity(candidates.len());
             for value in candidates {
-                if value != own && fitted.constraints.broken(feature, own, value).is_none() {
-                    placed.push((measure.term(feature, own, value)?, value));
+                if value != own_value
+                    && fitted.constraints.broken(feature, own_value, value).is_none()
+                {
+                    placed.push((measure.term(feature, own_value, value)?, value));
                 }
             }
             if placed.is_empty() {
-                grid.own_alone |= own_on_grid;
+                grid.instance_alone |= instance_on_grid;
                 continue;
             }
             placed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             let kind = &fitted.features.iter().nth(feature).expect("a fitted feature").kind;
-            grid.own_on_grid.push(own_on_grid);
+            grid.instance_on_grid.push(instance_on_grid);
             grid.axes.push(Axis {
                 feature,
                 columns: fitted.features.columns(feature),
@@ -118,6 +148,7 @@ impl InstanceGrid {
                     Kind::Categorical { encoding, .. } => encoding.first_code(),
                     Kind::Numeric => None,
                 },
+                is_category: !is_quantity,
                 values: placed.iter().map(|&(_, value)| value).collect(),
                 terms: placed.iter().map(|&(term, _)| term).collect(),
             });
@@ -147,17 +178,17 @@ impl Axis {
     }
 }
 
-/// The range of a feature, for people, when the instance's value lies outside.
-fn outside(fitted: &Fitted<'_>, feature: usize, values: &Values, own: f64) -> Option<String> {
+/// The range of a feature, human-readable, when the instance's value lies outside.
+fn outside(fitted: &Fitted<'_>, feature: usize, values: &Values, own_value: f64) -> Option<String> {
     match values {
         &Values::Steps { min, max, .. } => {
-            (!(min..=max).contains(&own)).then(|| format!("[{min}, {max}]"))
+            (!(min..=max).contains(&own_value)).then(|| format!("[{min}, {max}]"))
         }
         Values::Numbers(numbers) => {
             let (min, max) = (numbers[0], numbers[numbers.len() - 1]);
-            (!(min..=max).contains(&own)).then(|| format!("[{min}, {max}]"))
+            (!(min..=max).contains(&own_value)).then(|| format!("[{min}, {max}]"))
         }
-        Values::Categories(codes) => (!codes.contains(&own)).then(|| {
+        Values::Categories(codes) => (!codes.contains(&own_value)).then(|| {
             let described = fitted.features.iter().nth(feature).expect("a fitted feature");
             let name = |&code: &f64| match &described.kind {
                 Kind::Numeric => code.to_string(),
@@ -176,12 +207,12 @@ fn outside(fitted: &Fitted<'_>, feature: usize, values: &Values, own: f64) -> Op
 
 impl Fitted<'_> {
     /// The values of a feature that are on the grid, the instance's own among them.
-    fn candidates(&self, values: &Values, own: f64) -> Vec<f64> {
+    fn candidates(&self, values: &Values, own_value: f64) -> Vec<f64> {
         match values {
-            &Values::Steps { min, max, step } if self.half_open => half_open(min, max, step),
             &Values::Steps { min, max, step } => {
-                let origin = if self.params.anchor == Anchor::Instance { own } else { min };
-                steps(origin, (min, max), step, self.params.inclusive_end)
+                let origin = if self.anchor == Anchor::Instance { own_value } else { min };
+                let inclusive_end = self.inclusive_end;
+                (self.steps)(&RangeSteps { min, max, step, origin, inclusive_end })
             }
             Values::Numbers(numbers) => numbers.clone(),
             Values::Categories(codes) => codes.clone(),
@@ -189,30 +220,21 @@ impl Fitted<'_> {
     }
 }
 
-/// The reference's values: `max` is left out, the second value rounds `min + step`, and the others are multiples of
-/// what lies between the first two.
-fn half_open(min: f64, max: f64, step: f64) -> Vec<f64> {
-    let second = min + step;
-    let delta = second - min;
-    (0..count(((max - min) / step).ceil()))
-        .map(|place| if place == 1 { second } else { min + place as f64 * delta })
-        .collect()
-}
-
 /// `origin` plus whole steps within the range, and its ends where they are asked for.
-fn steps(origin: f64, (min, max): (f64, f64), step: f64, ends: bool) -> Vec<f64> {
+pub(crate) fn steps_within(range: &RangeSteps) -> Vec<f64> {
+    let &RangeSteps { min, max, step, origin, inclusive_end } = range;
     let (first, last) =
         (((min - origin) / step + SLACK).ceil(), ((max - origin) / step - SLACK).floor());
     let between =
-        (0..count(last - first + 1.0)).map(|place| origin + (first + place as f64) * step);
+        (0..value_count(last - first + 1.0)).map(|place| origin + (first + place as f64) * step);
     // Within the slack of an end lies the end itself.
     let whole = |end: f64| ((end - origin) / step - ((end - origin) / step).round()).abs() <= SLACK;
     let mut values = Vec::new();
-    if ends || whole(min) {
+    if inclusive_end || whole(min) {
         values.push(min);
     }
     values.extend(between.filter(|&value| min < value && value < max));
-    if ends {
+    if inclusive_end {
         values.push(max);
     }
     values
@@ -220,7 +242,7 @@ fn steps(origin: f64, (min, max): (f64, f64), step: f64, ends: bool) -> Vec<f64>
 
 /// A number of values as an index; what is checked to be no more than 2^20 does not lose anything.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=2^20")]
-fn count(n: f64) -> usize {
+pub(crate) fn value_count(n: f64) -> usize {
     n.clamp(0.0, MAX_VALUES + 2.0) as usize
 }
 
@@ -241,6 +263,13 @@ pub(crate) fn check_steps(features: &Features, grid: &[GridFeature]) -> Result<(
 impl Axis {
     /// An axis of one column.
     pub(crate) fn plain(feature: usize, values: Vec<f64>, terms: Vec<f64>) -> Self {
-        Axis { feature, columns: feature..feature + 1, first_code: None, values, terms }
+        Axis {
+            feature,
+            columns: feature..feature + 1,
+            first_code: None,
+            is_category: false,
+            values,
+            terms,
+        }
     }
 }

@@ -1,20 +1,26 @@
 #![doc = include_str!("../README.md")]
 
 mod combination;
-mod customised;
 mod data;
 mod distance;
 mod explainer;
+mod functions;
 mod grid;
 mod params;
 mod ranges;
+mod reference;
+mod rules;
 mod search;
 mod target;
+mod with_functions;
 
-pub use customised::{Customised, CustomisedParams};
-pub use data::{Change, GridCounterfactualData, OutOfRange, Outcome};
+pub use data::{GridCounterfactualData, OutOfRange};
 pub use distance::Distance;
 pub use explainer::GridCounterfactual;
-pub use params::{Anchor, AnswerScope, GridCounterfactualParams};
+pub use functions::Functions;
+pub use grid::Anchor;
+pub use params::GridCounterfactualParams;
 pub use ranges::{Cell, FeatureRange, Grid};
+pub use search::AnswerScope;
 pub use target::{Label, Prediction, Target};
+pub use with_functions::WithFunctions;

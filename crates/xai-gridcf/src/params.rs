@@ -6,24 +6,41 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
 use xai_core::tabular::{FeatureKey, Features};
-use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
+use xai_core::{Output, ParamError, Params, Result, Rows, Semantics, require, setters};
 
 use crate::distance::Distance;
 use crate::explainer::GridCounterfactual;
-use crate::ranges::FeatureRange;
+use crate::grid::{Anchor, steps_within};
+use crate::ranges::{FeatureRange, KindSettings, RangeSettings};
+use crate::reference;
+use crate::rules::SearchRules;
+use crate::search::{AnswerScope, SearchSettings};
 use crate::target::Target;
 
 /// Settings of [`GridCounterfactual`]. Names follow FAT Forensics where it has the parameter.
 ///
 /// A feature is named by its name, or by its index where no feature has that name.
+///
+/// ```
+/// use xai_gridcf::{AnswerScope, GridCounterfactualParams};
+///
+/// let params = GridCounterfactualParams::default()
+///     .with_max_counterfactual_length(1)
+///     .with_answers(AnswerScope::Closest);
+/// # let _ = params;
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GridCounterfactualParams {
     /// What the model must say of a counterfactual: a class by index or name, a list of classes, a least probability of
     /// a class, or an interval of an output. Default `None`: any class but the instance's.
     pub counterfactual_class: Option<Target>,
-    /// Names of the classes, all different, by index; at least as many as the model has outputs.
-    /// Default `None`: classes are numbers.
+    /// What the model's outputs mean. Default [`Output::Auto`]. An interval as `counterfactual_class` reads an output as
+    /// it is.
+    pub output: Output,
+    /// Names of the classes, all different, by index; at least as many as the model has outputs. For a single probability
+    /// one name is that of class 1. Default `None`: those of the model, or else classes are numbers.
     pub class_names: Option<Vec<String>>,
     /// The most features that change together; 0 for all. More than there are features is taken for all, with a
     /// warning. Default 2.
@@ -46,7 +63,7 @@ pub struct GridCounterfactualParams {
     /// The step of the features that are not in `step_sizes`, finite and above 0. Default 1.
     pub default_numerical_step_size: f64,
     /// The distance between two values, by feature. Default: the absolute difference of quantities; 0 or 1 for
-    /// categories that agree or not. Functions are given to [`GridCounterfactual::customised`].
+    /// categories that agree or not. Functions are given to [`GridCounterfactual::with_functions`].
     pub distance_functions: BTreeMap<FeatureKey, Distance>,
     /// Whether the distance of rows is the root of the sum of squares over the features, instead of the sum.
     /// Default false.
@@ -65,7 +82,7 @@ pub struct GridCounterfactualParams {
     /// Whether a set of features is left out when some of its features alone reach the target; for `answers`
     /// of each set. Default false.
     pub prune_supersets: bool,
-    /// Whether to search although the instance itself reaches the target. Default false: the outcome is then
+    /// Whether to search although the instance itself reaches the target. Default false: the status is then
     /// `"already-satisfied"`, with a warning. With the reference semantics always.
     pub allow_same_class: bool,
     /// Points in the first band of distance that a search asks for, at least 1; a later band has about a quarter of those
@@ -83,6 +100,7 @@ impl Default for GridCounterfactualParams {
     fn default() -> Self {
         GridCounterfactualParams {
             counterfactual_class: None,
+            output: Output::Auto,
             class_names: None,
             max_counterfactual_length: 2,
             counterfactual_feature_indices: None,
@@ -106,27 +124,29 @@ impl Default for GridCounterfactualParams {
     }
 }
 
-/// Where the steps of a range are counted from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Anchor {
-    /// The least value of the range.
-    #[default]
-    Min,
-    /// The instance's own value: the grid holds what lies whole steps away from it.
-    Instance,
-}
-
-/// Whose closest points are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum AnswerScope {
-    /// Those of each set of features: what it takes to get there with these features.
-    #[default]
-    EachSet,
-    /// Those of all sets together: the search ends with the first distance that has an answer.
-    Closest,
-}
+setters! { GridCounterfactualParams {
+    with_counterfactual_class => counterfactual_class: Option<Target>,
+    with_output => output: Output,
+    with_class_names => class_names: Option<Vec<String>>,
+    with_max_counterfactual_length => max_counterfactual_length: usize,
+    with_counterfactual_feature_indices => counterfactual_feature_indices: Option<Vec<FeatureKey>>,
+    with_categorical_indices => categorical_indices: Option<Vec<FeatureKey>>,
+    with_numerical_indices => numerical_indices: Option<Vec<FeatureKey>>,
+    with_feature_ranges => feature_ranges: BTreeMap<FeatureKey, FeatureRange>,
+    with_step_sizes => step_sizes: BTreeMap<FeatureKey, f64>,
+    with_default_numerical_step_size => default_numerical_step_size: f64,
+    with_distance_functions => distance_functions: BTreeMap<FeatureKey, Distance>,
+    with_normalise_distance => normalise_distance: bool,
+    with_inclusive_end => inclusive_end: bool,
+    with_anchor => anchor: Anchor,
+    with_include_instance_value => include_instance_value: bool,
+    with_answers => answers: AnswerScope,
+    with_prune_supersets => prune_supersets: bool,
+    with_allow_same_class => allow_same_class: bool,
+    with_first_batch => first_batch: usize,
+    with_constraints => constraints: Constraints,
+    with_semantics => semantics: Semantics,
+} }
 
 impl Params for GridCounterfactualParams {
     fn validate(&self) -> Result<(), ParamError> {
@@ -165,27 +185,66 @@ impl Params for GridCounterfactualParams {
         if let Some(target) = &self.counterfactual_class {
             target.validate(names)?;
         }
+        self.output.validate()?;
         require(0 < self.first_batch, "first_batch", "at least 1", self.first_batch)?;
         let each = self.answers == AnswerScope::EachSet || !self.prune_supersets;
         require(each, "prune_supersets", "false with `answers` = \"closest\"", true)?;
-        if self.semantics == Semantics::Reference {
-            let free = self.constraints == Constraints::default();
-            let rule = "left out with the reference semantics, which know none";
-            require(free, "constraints", rule, &self.constraints)?;
-            require(
-                self.anchor == Anchor::Min,
-                "anchor",
-                "\"min\" with the reference semantics",
+        match self.semantics {
+            Semantics::Native => Ok(()),
+            Semantics::Reference => reference::validate(
+                &self.constraints,
                 self.anchor,
-            )?;
-            let rule = "false with the reference semantics";
-            require(!self.prune_supersets, "prune_supersets", rule, true)?;
+                self.prune_supersets,
+                &self.feature_ranges,
+            ),
         }
-        Ok(())
     }
 }
 
 impl GridCounterfactualParams {
+    /// How the search behaves: the one place that looks at the semantics of a valid search.
+    fn rules(&self) -> SearchRules {
+        match self.semantics {
+            Semantics::Native => SearchRules {
+                steps: steps_within,
+                parts_compete: self.include_instance_value,
+                searches_same_class: self.allow_same_class,
+                accepts_unknown_class: false,
+                orders_by_length: true,
+            },
+            Semantics::Reference => reference::rules(),
+        }
+    }
+
+    pub(crate) fn kinds(&self) -> KindSettings<'_> {
+        KindSettings {
+            categorical_indices: self.categorical_indices.as_deref(),
+            numerical_indices: self.numerical_indices.as_deref(),
+        }
+    }
+
+    pub(crate) fn ranges(&self) -> RangeSettings<'_> {
+        RangeSettings {
+            max_counterfactual_length: self.max_counterfactual_length,
+            counterfactual_feature_indices: self.counterfactual_feature_indices.as_deref(),
+            kinds: self.kinds(),
+            feature_ranges: &self.feature_ranges,
+            step_sizes: &self.step_sizes,
+            default_numerical_step_size: self.default_numerical_step_size,
+        }
+    }
+
+    pub(crate) fn search(&self) -> SearchSettings {
+        SearchSettings {
+            max_length: self.max_counterfactual_length,
+            answers: self.answers,
+            prune_supersets: self.prune_supersets,
+            first_batch: self.first_batch,
+            is_rooted: self.normalise_distance,
+            rules: self.rules(),
+        }
+    }
+
     /// Fits the search to a dataset, shape `(n_rows, n_columns)`, which gives the ranges of the features that may change
     /// and have none. NaN in a quantity stands for a missing number.
     ///

@@ -1,12 +1,12 @@
 //! The values that each feature may take, from the settings and the data.
 
+use std::collections::BTreeMap;
+
 use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Feature, FeatureKey, Features, Kind};
-use xai_core::{Error, ParamError, Result, Rows, Semantics, Warning, require, same_shape};
-
-use crate::params::GridCounterfactualParams;
+use xai_core::{Error, ParamError, Result, Rows, Warning, require, same_shape};
 
 /// No feature has more values than this.
 pub(crate) const MAX_VALUES: f64 = 1_048_576.0;
@@ -36,6 +36,7 @@ pub enum Cell {
 /// Values of a quantity that do not follow from a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Grid {
     /// These values, finite, at least one.
     Values(Vec<f64>),
@@ -120,6 +121,7 @@ pub(crate) struct GridFeature {
 
 /// The values of a feature before the instance is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Values {
     /// Steps from `min` towards `max`.
     Steps { min: f64, max: f64, step: f64 },
@@ -148,6 +150,23 @@ impl GridFeature {
             }
         }
     }
+}
+
+/// The settings that say which features may change and to which values.
+pub(crate) struct RangeSettings<'a> {
+    pub(crate) max_counterfactual_length: usize,
+    pub(crate) counterfactual_feature_indices: Option<&'a [FeatureKey]>,
+    pub(crate) kinds: KindSettings<'a>,
+    pub(crate) feature_ranges: &'a BTreeMap<FeatureKey, FeatureRange>,
+    pub(crate) step_sizes: &'a BTreeMap<FeatureKey, f64>,
+    pub(crate) default_numerical_step_size: f64,
+}
+
+/// The settings that say which numbers stand for categories.
+#[derive(Clone, Copy)]
+pub(crate) struct KindSettings<'a> {
+    pub(crate) categorical_indices: Option<&'a [FeatureKey]>,
+    pub(crate) numerical_indices: Option<&'a [FeatureKey]>,
 }
 
 /// What the settings say of a table: the kind of each feature and the values of those that may change.
@@ -184,17 +203,17 @@ fn find_all(
 
 /// Whether the numbers of each feature stand for categories.
 pub(crate) fn categorical(
-    params: &GridCounterfactualParams,
+    settings: KindSettings<'_>,
     features: &Features,
 ) -> Result<Vec<bool>, ParamError> {
     let (named, numeric) = ("categorical_indices", "numerical_indices");
-    let list = |name, keys: &Option<Vec<FeatureKey>>| {
-        keys.as_ref().map(|keys| find_all(features, name, keys)).transpose()
+    let indices = |name, keys: Option<&[FeatureKey]>| {
+        keys.map(|keys| find_all(features, name, keys)).transpose()
     };
     let textual: Vec<bool> = features.iter().map(|f| f.kind != Kind::Numeric).collect();
     let kinds: Vec<bool> = match (
-        list(named, &params.categorical_indices)?,
-        list(numeric, &params.numerical_indices)?,
+        indices(named, settings.categorical_indices)?,
+        indices(numeric, settings.numerical_indices)?,
     ) {
         (None, None) => return Ok(textual),
         (Some(categorical), None) => {
@@ -213,7 +232,7 @@ pub(crate) fn categorical(
         }
     };
     let lost = (0..features.len()).find(|&index| textual[index] && !kinds[index]);
-    let list = if params.categorical_indices.is_some() { named } else { numeric };
+    let list = if settings.categorical_indices.is_some() { named } else { numeric };
     let name = lost.and_then(|index| features.iter().nth(index)).map(|feature| &feature.name);
     require(lost.is_none(), list, "such that features with category names are categorical", name)?;
     Ok(kinds)
@@ -221,23 +240,23 @@ pub(crate) fn categorical(
 
 impl Ranges {
     pub(crate) fn new(
-        params: &GridCounterfactualParams,
+        settings: &RangeSettings<'_>,
         dataset: Option<&Rows>,
         features: &Features,
     ) -> Result<Self> {
         if let Some(rows) = dataset {
             check_dataset(rows, features)?;
         }
-        let categorical = categorical(params, features)?;
+        let categorical = categorical(settings.kinds, features)?;
         let mut warnings = Vec::new();
-        if features.len() < params.max_counterfactual_length {
-            let (length, n) = (params.max_counterfactual_length, features.len());
+        if features.len() < settings.max_counterfactual_length {
+            let (length, n) = (settings.max_counterfactual_length, features.len());
             let message = format!(
                 "`max_counterfactual_length` is {length}, there are {n} features: taken for all"
             );
             warnings.push(warning("gridcf.length_clipped", message));
         }
-        let steps = find_each(features, "step_sizes", params.step_sizes.iter())?;
+        let steps = find_each(features, "step_sizes", settings.step_sizes.iter())?;
         let unused: Vec<String> = features
             .iter()
             .enumerate()
@@ -251,8 +270,8 @@ impl Ranges {
             );
             warnings.push(warning("gridcf.categorical_step", message));
         }
-        let ranges = find_each(features, "feature_ranges", params.feature_ranges.iter())?;
-        let chosen = match &params.counterfactual_feature_indices {
+        let ranges = find_each(features, "feature_ranges", settings.feature_ranges.iter())?;
+        let chosen = match settings.counterfactual_feature_indices {
             Some(keys) => find_all(features, "counterfactual_feature_indices", keys)?,
             None => (0..features.len()).collect(),
         };
@@ -260,9 +279,8 @@ impl Ranges {
         let mut grid = Vec::new();
         for feature in 0..features.len() {
             // A range is checked even where the feature may not change.
-            let given = ranges[feature].map(|range| {
-                given(features, feature, categorical[feature], range, dataset, params.semantics)
-            });
+            let given = ranges[feature]
+                .map(|range| given(features, feature, categorical[feature], range, dataset));
             let given = given.transpose()?;
             if !chosen.contains(&feature) {
                 continue;
@@ -280,7 +298,7 @@ impl Ranges {
             let values = match values {
                 Values::Steps { min, max, .. } => {
                     let step =
-                        steps[feature].copied().unwrap_or(params.default_numerical_step_size);
+                        steps[feature].copied().unwrap_or(settings.default_numerical_step_size);
                     Values::Steps { min, max, step }
                 }
                 values => values,
@@ -385,7 +403,6 @@ fn given(
     categorical: bool,
     range: &FeatureRange,
     dataset: Option<&Rows>,
-    semantics: Semantics,
 ) -> Result<Values, ParamError> {
     let parameter = "feature_ranges";
     let described = features.iter().nth(feature).expect("an index of the table");
@@ -412,9 +429,6 @@ fn given(
         },
         FeatureRange::Grid(grid) => {
             require(!categorical, parameter, of("a list of categories"), grid)?;
-            let native = semantics == Semantics::Native;
-            let rule = of("a minimum and a maximum with the reference semantics");
-            require(native, parameter, rule, grid)?;
             numbers(grid, dataset.map(|rows| column(features, feature, rows)).as_deref(), &of)
         }
     }

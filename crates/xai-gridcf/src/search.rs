@@ -4,15 +4,42 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use ndarray::{Array1, Array2, aview1};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
-use xai_core::tabular::Features;
-use xai_core::{Error, Event, Predictor, Result, Row, Run, Semantics, Stop};
+use xai_core::tabular::{Change, Features};
+use xai_core::{Error, Event, ParamError, Predictor, Result, Row, Run, Status, Stop};
 
 use crate::combination::{Combination, Sets, band_end};
-use crate::data::{Change, GridCounterfactualData, Outcome};
+use crate::data::GridCounterfactualData;
+use crate::functions::Condition;
 use crate::grid::InstanceGrid;
-use crate::params::{AnswerScope, GridCounterfactualParams};
+use crate::rules::SearchRules;
 use crate::target::Goal;
+
+/// Whose closest points are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AnswerScope {
+    /// Those of each set of features: what it takes to get there with these features.
+    #[default]
+    EachSet,
+    /// Those of all sets together: the search ends with the first distance that has an answer.
+    Closest,
+}
+
+/// The settings of a search.
+pub(crate) struct SearchSettings {
+    /// The most features that change together; 0 for all.
+    pub(crate) max_length: usize,
+    pub(crate) answers: AnswerScope,
+    pub(crate) prune_supersets: bool,
+    pub(crate) first_batch: usize,
+    /// Whether the distance is the root of a sum of squares.
+    pub(crate) is_rooted: bool,
+    pub(crate) rules: SearchRules,
+}
 
 /// The most points asked for at once, and the most numbers in their rows.
 const MAX_POINTS: usize = 8192;
@@ -20,14 +47,14 @@ const MAX_NUMBERS: usize = 1 << 17;
 
 /// All that stays the same during a search.
 pub(crate) struct Search<'a> {
-    pub(crate) params: &'a GridCounterfactualParams,
+    pub(crate) settings: SearchSettings,
     pub(crate) features: &'a Features,
     pub(crate) constraints: &'a BoundConstraints,
     pub(crate) grid: &'a InstanceGrid,
     /// What each feature adds to the distance when it stays.
     pub(crate) staying: &'a [f64],
     pub(crate) goal: &'a Goal,
-    pub(crate) feasible: Option<&'a (dyn Fn(&Row) -> bool + Sync)>,
+    pub(crate) feasible: Option<Condition<'a>>,
     pub(crate) x: &'a Row,
 }
 
@@ -49,7 +76,7 @@ pub(crate) struct Found {
     n_searched: u64,
     n_pruned: u64,
     stop: Option<Stop>,
-    /// Where a stop left points open, no more than the least of their distances.
+    /// Where a stop left points open: no more than the least of their distances.
     open: Option<f64>,
 }
 
@@ -66,6 +93,12 @@ enum Halt {
     Error(Error),
 }
 
+impl From<ParamError> for Halt {
+    fn from(error: ParamError) -> Self {
+        Halt::Error(error.into())
+    }
+}
+
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
         Halt::Error(error)
@@ -73,15 +106,10 @@ impl From<Error> for Halt {
 }
 
 impl Search<'_> {
-    /// Whether sets of features compete with their parts, as in the reference.
-    fn parts_compete(&self) -> bool {
-        self.params.include_instance_value || self.params.semantics == Semantics::Reference
-    }
-
     /// The most features that may change together.
     fn length(&self) -> usize {
         let all = self.grid.axes.len();
-        let length = match self.params.max_counterfactual_length {
+        let length = match self.settings.max_length {
             0 => all,
             length => length.min(all),
         };
@@ -90,8 +118,7 @@ impl Search<'_> {
 
     pub(crate) fn run(&self, model: &dyn Predictor, run: &mut Run<'_>) -> Result<Found> {
         let mut found = Found::default();
-        let reference = self.params.semantics == Semantics::Reference;
-        if self.goal.is_reached && !(self.params.allow_same_class || reference) {
+        if self.goal.is_reached && !self.settings.rules.searches_same_class {
             let message = "the instance itself reaches the target; with `allow_same_class` it is searched for all the \
                            same";
             run.warn("gridcf.already_satisfied", message);
@@ -102,7 +129,7 @@ impl Search<'_> {
             return Ok(found);
         }
         let mut asking = Asking::new(self, model, run);
-        match self.params.answers {
+        match self.settings.answers {
             AnswerScope::EachSet => self.each_set(&mut asking, &mut found)?,
             AnswerScope::Closest => self.closest(&mut asking, &mut found)?,
         }
@@ -111,7 +138,7 @@ impl Search<'_> {
 
     fn combination(&self, set: &[usize]) -> Combination<'_> {
         let axes = set.iter().map(|&axis| &self.grid.axes[axis]).collect();
-        Combination::new(axes, self.staying, self.params.normalise_distance)
+        Combination::new(axes, self.staying, self.settings.is_rooted)
     }
 
     /// The sets of features in their order: shorter ones first.
@@ -121,7 +148,7 @@ impl Search<'_> {
 
     /// The distance of the instance from itself where it is an answer that competes; infinite elsewhere.
     fn unchanged(&self) -> f64 {
-        let competes = self.parts_compete() && self.goal.is_reached;
+        let competes = self.settings.rules.parts_compete && self.goal.is_reached;
         if competes { self.combination(&[]).distance(&[]) } else { f64::INFINITY }
     }
 
@@ -133,8 +160,8 @@ impl Search<'_> {
 
     /// The closest points of each set.
     fn each_set<'s>(&'s self, asking: &mut Asking<'s, '_, '_>, found: &mut Found) -> Result<()> {
-        let (competes, unchanged) = (self.parts_compete(), self.unchanged());
-        let mut is_answer = self.grid.own_alone && unchanged < f64::INFINITY;
+        let (competes, unchanged) = (self.settings.rules.parts_compete, self.unchanged());
+        let mut is_answer = self.grid.instance_alone && unchanged < f64::INFINITY;
         // The least distance of an answer of each set of the length before, or of those of its parts that compete.
         let mut before = BTreeMap::from([(Vec::new(), unchanged)]);
         let mut reached = BTreeMap::new();
@@ -148,7 +175,8 @@ impl Search<'_> {
                 let left_out = part.remove(place);
                 before.get(&part).map(|&least| (left_out, least))
             });
-            if self.params.prune_supersets && parts.clone().any(|(_, least)| least < f64::INFINITY)
+            if self.settings.prune_supersets
+                && parts.clone().any(|(_, least)| least < f64::INFINITY)
             {
                 asking.done = asking.done.saturating_add(combination.n_points());
                 found.n_pruned += 1;
@@ -157,7 +185,7 @@ impl Search<'_> {
             }
             // A part competes where the features it lacks have the instance's value on their grid.
             let competing =
-                parts.filter(|&(left_out, _)| competes && self.grid.own_on_grid[left_out]);
+                parts.filter(|&(left_out, _)| competes && self.grid.instance_on_grid[left_out]);
             let bound = competing.fold(f64::INFINITY, |bound, (_, least)| bound.min(least));
             let (mut hits, stopped) = asking.search(&combination, bound)?;
             let least = hits.first().map_or(bound, |hit| bound.min(hit.distance));
@@ -183,7 +211,7 @@ impl Search<'_> {
 
     /// The closest points of all sets together.
     fn closest<'s>(&'s self, asking: &mut Asking<'s, '_, '_>, found: &mut Found) -> Result<()> {
-        let on_grid = self.grid.own_alone || self.grid.own_on_grid.contains(&true);
+        let on_grid = self.grid.instance_alone || self.grid.instance_on_grid.contains(&true);
         let bound = if on_grid { self.unchanged() } else { f64::INFINITY };
         let (mut left, mut above) = (self.size().0, f64::NEG_INFINITY);
         let n_points = left;
@@ -232,7 +260,7 @@ impl Search<'_> {
         let least = lengths.fold(f64::INFINITY, f64::min).max(0.0);
         // Sums in another order may round up.
         let least = least * (1.0 - 1e-12);
-        if self.params.normalise_distance { least.sqrt() } else { least }
+        if self.settings.is_rooted { least.sqrt() } else { least }
     }
 
     /// Number of grid points, and of sets of features: elementary symmetric sums over the axes.
@@ -255,7 +283,7 @@ impl Search<'_> {
     }
 }
 
-/// The points that wait for their prediction, and the door to the model.
+/// The points that wait for their prediction, and the model that gives it.
 struct Asking<'s, 'r, 'o> {
     search: &'s Search<'s>,
     model: &'s dyn Predictor,
@@ -300,7 +328,7 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
 
     /// How many points the next band should have after so many: a quarter of them, and no more than the budget allows.
     fn affordable(&self, asked: u64) -> u64 {
-        let wanted = (asked / 4).max(self.search.params.first_batch as u64);
+        let wanted = (asked / 4).max(self.search.settings.first_batch as u64);
         self.run.queries_left().map_or(wanted, |most| wanted.min(most).max(1))
     }
 
@@ -421,71 +449,73 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
 impl Search<'_> {
     /// The answer to a search.
     #[allow(clippy::float_cmp, reason = "the closest answers have the same distance to the bit")]
-    pub(crate) fn data(&self, mut found: Found, run: &Run<'_>) -> GridCounterfactualData {
-        let by_length = self.params.semantics == Semantics::Native;
-        let answers = &mut found.answers;
-        answers.sort_by(|a, b| {
-            let lengths = if by_length {
-                a.changed.len().cmp(&b.changed.len())
-            } else {
-                std::cmp::Ordering::Equal
-            };
-            let cells = || a.row.iter().zip(&b.row).map(|(a, b)| a.total_cmp(b));
-            let rows = || cells().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal);
-            a.distance.total_cmp(&b.distance).then(lengths).then_with(rows)
-        });
+    pub(crate) fn data(&self, mut found: Found) -> GridCounterfactualData {
+        self.sort(&mut found.answers);
+        let answers = &found.answers;
         let best = answers.first().map(|answer| answer.distance);
         let lower_bound = match (best, found.open) {
             _ if found.already_satisfied => Some(0.0),
             (Some(best), Some(open)) => Some(best.min(open)),
             (best, open) => best.or(open),
         };
-        let outcome = match (best, found.stop) {
-            _ if found.already_satisfied => Outcome::AlreadySatisfied,
-            (Some(_), _) => Outcome::Found,
-            (None, Some(_)) => Outcome::NotFoundWithinBudget,
-            (None, None) => Outcome::NoneExists,
+        let status = match (best, found.stop) {
+            _ if found.already_satisfied => Status::AlreadySatisfied,
+            (Some(_), _) => Status::Found,
+            (None, Some(_)) => Status::Stopped,
+            (None, None) => Status::NoneExists,
         };
         let names = self.features.names();
-        let told = |prediction: f64| self.goal.told(prediction, self.params.class_names.as_deref());
-        let changes = |answer: &Answer| {
-            let change = |&feature: &usize| Change {
-                feature: names[feature].clone(),
-                from: self.features.describe(feature, self.x),
-                to: self.features.describe(feature, &answer.row),
-            };
-            answer.changed.iter().map(change).collect()
-        };
         let mut counterfactuals = Array2::zeros((answers.len(), self.x.len()));
-        for (mut row, answer) in counterfactuals.rows_mut().into_iter().zip(answers.iter()) {
+        for (mut row, answer) in counterfactuals.rows_mut().into_iter().zip(answers) {
             row.assign(&answer.row);
         }
         let (n_points, n_combinations) = self.size();
         GridCounterfactualData {
-            outcome,
+            status,
+            stop: found.stop.unwrap_or(Stop::Converged),
             counterfactuals,
             distances: answers.iter().map(|answer| answer.distance).collect(),
-            predictions: answers.iter().map(|answer| told(answer.prediction)).collect(),
-            changed_features: answers
+            predictions: answers
                 .iter()
-                .map(|answer| answer.changed.iter().map(|&f| names[f].clone()).collect())
+                .map(|answer| self.goal.to_prediction(answer.prediction))
                 .collect(),
-            changes: answers.iter().map(changes).collect(),
+            changes: answers.iter().map(|answer| self.changes(answer)).collect(),
             optimal: answers.iter().map(|answer| Some(answer.distance) == lower_bound).collect(),
             gaps: answers.iter().map(|answer| answer.gap).collect(),
             lower_bound,
             instance: self.x.to_owned(),
-            instance_prediction: told(self.goal.current),
+            instance_prediction: self.goal.to_prediction(self.goal.current),
             feature_values: (0..names.len()).map(|f| self.features.describe(f, self.x)).collect(),
             feature_names: names,
             out_of_range: self.grid.out_of_range.clone(),
-            n_predictions: run.queries(),
             n_points,
             n_combinations,
             n_combinations_searched: found.n_searched,
             n_combinations_pruned: found.n_pruned,
-            truncated: found.stop.is_some(),
-            stop: found.stop.unwrap_or(Stop::Converged),
         }
+    }
+
+    /// Orders answers by distance, then by the number of their features where the rules say so, then by their cells.
+    fn sort(&self, answers: &mut [Answer]) {
+        let by_length = self.settings.rules.orders_by_length;
+        answers.sort_by(|a, b| {
+            let lengths = a.changed.len().cmp(&b.changed.len());
+            let lengths = if by_length { lengths } else { std::cmp::Ordering::Equal };
+            let cells = || a.row.iter().zip(&b.row).map(|(a, b)| a.total_cmp(b));
+            let rows = || cells().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal);
+            a.distance.total_cmp(&b.distance).then(lengths).then_with(rows)
+        });
+    }
+
+    /// What an answer changes. Numbers that stand for categories change by no quantity.
+    fn changes(&self, answer: &Answer) -> Vec<Change> {
+        let mut changes = self.features.changes(self.x, &answer.row);
+        for (change, feature) in changes.iter_mut().zip(&answer.changed) {
+            let axis = self.grid.axes.iter().find(|axis| axis.feature == *feature);
+            if axis.is_some_and(|axis| axis.is_category) {
+                change.by = None;
+            }
+        }
+        changes
     }
 }

@@ -5,8 +5,8 @@
 use ndarray::{Array1, array};
 use peak_alloc::PeakAlloc;
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Run};
-use xai_gridcf::{FeatureRange, GridCounterfactualParams, Outcome};
+use xai_core::{Explainer, Run, Status};
+use xai_gridcf::{FeatureRange, GridCounterfactualParams};
 use xai_testkit::Linear;
 
 #[global_allocator]
@@ -18,21 +18,21 @@ const N_FEATURES: usize = 6;
 /// which is an answer.
 fn peak(n_values: u32) -> usize {
     let between = FeatureRange::between(0.0, f64::from(n_values - 1));
-    let params = GridCounterfactualParams {
-        feature_ranges: (0..N_FEATURES).map(|feature| (feature.into(), between.clone())).collect(),
-        max_counterfactual_length: 3,
-        ..Default::default()
-    };
+    let params = GridCounterfactualParams::default()
+        .with_feature_ranges(
+            (0..N_FEATURES).map(|feature| (feature.into(), between.clone())).collect(),
+        )
+        .with_max_counterfactual_length(3);
     let explainer = params.build(Features::unnamed(N_FEATURES).unwrap()).unwrap();
     let zeros = ndarray::Array2::zeros((2, N_FEATURES));
     let model = Linear::outputs(zeros, array![1.0, 0.0]);
     let x = Array1::from_elem(N_FEATURES, -1.0);
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
-    let data = explainer.explain(&model, &x, Run::seeded(0)).unwrap().data;
+    let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
     let n = u64::from(n_values);
-    assert_eq!(data.n_predictions, 1 + 6 * n + 15 * n * n + 20 * n * n * n);
-    assert_eq!(data.outcome, Outcome::NoneExists);
+    assert_eq!(explanation.meta.queries, 1 + 6 * n + 15 * n * n + 20 * n * n * n);
+    assert_eq!(explanation.data.status, Status::NoneExists);
     ALLOCATOR.peak_usage() - before
 }
 

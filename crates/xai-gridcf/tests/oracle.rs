@@ -8,11 +8,15 @@
 
 use ndarray::{Array1, Array2, array};
 use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::decision::OutputSource;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Budget, Error, Explainer, Explanation, Result, Run, Semantics, Stop};
+use xai_core::{
+    Budget, Error, Explainer, Explanation, Output, OutputNames, Result, Run, Semantics, Status,
+    Stop, per_row,
+};
 use xai_gridcf::{
-    Anchor, Distance, FeatureRange, Grid, GridCounterfactualData, GridCounterfactualParams, Label,
-    OutOfRange, Outcome, Prediction, Target,
+    Anchor, Distance, FeatureRange, Functions, Grid, GridCounterfactual, GridCounterfactualData,
+    GridCounterfactualParams, Label, Prediction, Target,
 };
 use xai_testkit::{Elementwise, Linear};
 
@@ -23,13 +27,13 @@ fn label(holds: bool) -> f64 {
 }
 
 fn reference() -> Params {
-    Params { semantics: Semantics::Reference, ..Default::default() }
+    Params::default().with_semantics(Semantics::Reference)
 }
 
 /// Ranges by index.
 fn ranged(params: Params, ranges: &[(f64, f64)]) -> Params {
     let between = |(index, &(min, max))| (index_key(index), FeatureRange::between(min, max));
-    Params { feature_ranges: ranges.iter().enumerate().map(between).collect(), ..params }
+    params.with_feature_ranges(ranges.iter().enumerate().map(between).collect())
 }
 
 fn index_key(index: usize) -> xai_core::tabular::FeatureKey {
@@ -53,9 +57,18 @@ fn rows(data: &GridCounterfactualData) -> Vec<Vec<f64>> {
 
 /// `a + b >= 5` on two features from 0 to 6.
 fn sum(params: Params) -> GridCounterfactualData {
+    sum_explained(params).data
+}
+
+fn sum_explained(params: Params) -> Explanation<GridCounterfactualData> {
     let features = Features::numeric(["a", "b"]).unwrap();
     let params = ranged(params, &[(0.0, 6.0), (0.0, 6.0)]);
-    explain(params, features, |row| 5.0 <= row[0] + row[1], &[1.0, 1.0]).data
+    explain(params, features, |row| 5.0 <= row[0] + row[1], &[1.0, 1.0])
+}
+
+/// The names of the features that each answer changes.
+fn changed_features(data: &GridCounterfactualData) -> Vec<Vec<&str>> {
+    (0..data.changes.len()).map(|answer| data.changed_features(answer)).collect()
 }
 
 #[test]
@@ -68,7 +81,7 @@ fn a_line_in_the_plane() {
     assert_eq!(data.lower_bound, Some(3.0));
     assert_eq!(data.gap(), Some(0.0));
 
-    let data = sum(Params { normalise_distance: true, ..reference() });
+    let data = sum(reference().with_normalise_distance(true));
     assert_eq!(rows(&data), [[2.0, 3.0], [3.0, 2.0], [1.0, 4.0], [4.0, 1.0]]);
     let root = 5.0_f64.sqrt();
     assert_eq!(data.distances, array![root, root, 3.0, 3.0]);
@@ -77,27 +90,25 @@ fn a_line_in_the_plane() {
     // By default shorter sets come first.
     let data = sum(Params::default());
     assert_eq!(rows(&data), [[1.0, 4.0], [4.0, 1.0], [2.0, 3.0], [3.0, 2.0]]);
-    assert_eq!(data.changed_features, [vec!["b"], vec!["a"], vec!["a", "b"], vec!["a", "b"]]);
-    let data = sum(Params { prune_supersets: true, ..Default::default() });
+    assert_eq!(changed_features(&data), [vec!["b"], vec!["a"], vec!["a", "b"], vec!["a", "b"]]);
+    let data = sum(Params::default().with_prune_supersets(true));
     assert_eq!(rows(&data), [[1.0, 4.0], [4.0, 1.0]]);
     assert_eq!((data.n_combinations_searched, data.n_combinations_pruned), (2, 1));
 }
 
 #[test]
 fn the_instances_own_class() {
-    let own = |params: Params| Params {
-        counterfactual_class: Some(Target::Class(Label::Index(0))),
-        ..params
-    };
+    let own =
+        |params: Params| params.with_counterfactual_class(Some(Target::Class(Label::Index(0))));
     let data = sum(own(reference()));
     assert_eq!(rows(&data), [[1.0, 1.0]]);
     assert_eq!(data.distances, array![0.0]);
-    assert_eq!(data.changed_features, [Vec::<String>::new()]);
+    assert_eq!(changed_features(&data), [Vec::<&str>::new()]);
 
-    let data = sum(own(Params::default()));
-    assert_eq!(data.outcome, Outcome::AlreadySatisfied);
-    assert_eq!((rows(&data), data.n_predictions), (vec![], 1));
-    let data = sum(own(Params { allow_same_class: true, ..Default::default() }));
+    let explanation = sum_explained(own(Params::default()));
+    assert_eq!(explanation.data.status, Status::AlreadySatisfied);
+    assert_eq!((rows(&explanation.data), explanation.meta.queries), (vec![], 1));
+    let data = sum(own(Params::default().with_allow_same_class(true)));
     assert_eq!(rows(&data)[0], [0.0, 1.0]);
 }
 
@@ -105,16 +116,16 @@ fn the_instances_own_class() {
 fn a_class_that_does_not_occur() {
     let seven = Some(Target::Class(Label::Index(7)));
     for params in [reference(), Params::default()] {
-        let data = sum(Params { counterfactual_class: seven.clone(), ..params });
-        assert_eq!(data.outcome, Outcome::NoneExists);
+        let data = sum(params.with_counterfactual_class(seven.clone()));
+        assert_eq!(data.status, Status::NoneExists);
         assert_eq!((data.counterfactuals.dim(), data.lower_bound), ((0, 2), None));
-        assert!(!data.truncated);
+        assert_eq!(data.stop, Stop::Converged);
     }
     // A model with two outputs can never say 7: known before any point is asked.
     let model = Linear::outputs(array![[1.0], [-1.0]], array![0.0, 0.0]);
     let params = |semantics| {
         let params =
-            Params { counterfactual_class: seven.clone(), semantics, ..Default::default() };
+            Params::default().with_counterfactual_class(seven.clone()).with_semantics(semantics);
         ranged(params, &[(-2.0, 2.0)]).build(Features::unnamed(1).unwrap()).unwrap()
     };
     let run = |explainer: &xai_gridcf::GridCounterfactual| {
@@ -122,10 +133,10 @@ fn a_class_that_does_not_occur() {
     };
     let error = run(&params(Semantics::Native)).unwrap_err().to_string();
     let expected =
-        "parameter `counterfactual_class` must be a class below the model's 2 outputs, got [7.0]";
+        "parameter `counterfactual_class` must be a class below the model's 2 classes, got [7.0]";
     assert_eq!(error, expected);
-    let data = run(&params(Semantics::Reference)).unwrap().data;
-    assert_eq!((data.outcome, data.n_predictions), (Outcome::NoneExists, 1));
+    let explanation = run(&params(Semantics::Reference)).unwrap();
+    assert_eq!((explanation.data.status, explanation.meta.queries), (Status::NoneExists, 1));
 }
 
 #[test]
@@ -134,16 +145,14 @@ fn the_end_of_a_range() {
         let features = Features::unnamed(1).unwrap();
         explain(ranged(params, &[(0.0, max)]), features, |row| 3.0 <= row[0], &[0.0]).data
     };
-    assert_eq!(at_three(reference(), 3.0).outcome, Outcome::NoneExists);
+    assert_eq!(at_three(reference(), 3.0).status, Status::NoneExists);
     assert_eq!(rows(&at_three(reference(), 4.0)), [[3.0]]);
-    for params in
-        [Params::default(), Params { default_numerical_step_size: 0.7, ..Default::default() }]
-    {
+    for params in [Params::default(), Params::default().with_default_numerical_step_size(0.7)] {
         let data = at_three(params, 3.0);
         assert_eq!((rows(&data), data.distances), (vec![vec![3.0]], array![3.0]));
     }
-    let open = Params { inclusive_end: false, ..Default::default() };
-    assert_eq!(at_three(open, 3.0).outcome, Outcome::NoneExists);
+    let open = Params::default().with_inclusive_end(false);
+    assert_eq!(at_three(open, 3.0).status, Status::NoneExists);
 }
 
 fn people() -> Features {
@@ -161,7 +170,7 @@ fn grown_and_not_a(row: &[f64]) -> bool {
 #[test]
 fn numbers_and_text() {
     let dataset = array![[20.0, 0.0], [30.0, 1.0], [40.0, 2.0]];
-    let params = Params { step_sizes: [("age".into(), 5.0)].into(), ..reference() };
+    let params = reference().with_step_sizes([("age".into(), 5.0)].into());
     let explainer = params.fit(&dataset, people()).unwrap();
     let model = Elementwise(|row: &[f64]| label(grown_and_not_a(row)));
     let explain = |x: Array1<f64>| explainer.explain(&model, &x, Run::seeded(0)).unwrap();
@@ -174,13 +183,13 @@ fn numbers_and_text() {
     let strange = explain(array![18.0, 3.0]);
     assert_eq!(rows(&strange.data), [[30.0, 3.0], [30.0, 1.0], [30.0, 2.0]]);
     assert_eq!(strange.data.distances, array![12.0, 13.0, 13.0]);
-    let outside = |feature: &str, value: &str, range: &str| OutOfRange {
-        feature: feature.to_owned(),
-        value: value.to_owned(),
-        range: range.to_owned(),
-    };
-    let expected = [outside("age", "18", "[20, 40]"), outside("job", "z", "a, b, c")];
-    assert_eq!(strange.data.out_of_range, expected);
+    let fields: Vec<[&str; 3]> = strange
+        .data
+        .out_of_range
+        .iter()
+        .map(|outside| [&*outside.feature, &*outside.value, &*outside.range])
+        .collect();
+    assert_eq!(fields, [["age", "18", "[20, 40]"], ["job", "z", "a, b, c"]]);
     assert_eq!(strange.meta.warnings.len(), 1);
     assert_eq!(strange.meta.warnings[0].code, "gridcf.out_of_range");
     let message =
@@ -192,11 +201,9 @@ fn numbers_and_text() {
 fn one_hot_columns_are_one_feature() {
     let features = people().encoded(Encoding::OneHot);
     let rule = |row: &[f64]| 30.0 <= row[0] && row[1] == 0.0;
-    let params = Params {
-        feature_ranges: [("age".into(), FeatureRange::between(20.0, 40.0))].into(),
-        step_sizes: [("age".into(), 5.0)].into(),
-        ..Default::default()
-    };
+    let params = Params::default()
+        .with_feature_ranges([("age".into(), FeatureRange::between(20.0, 40.0))].into())
+        .with_step_sizes([("age".into(), 5.0)].into());
     let data = explain(params, features, rule, &[20.0, 1.0, 0.0, 0.0, 0.0]).data;
     let expected =
         [[30.0, 0.0, 0.0, 0.0, 1.0], [30.0, 0.0, 0.0, 1.0, 0.0], [30.0, 0.0, 1.0, 0.0, 0.0]];
@@ -208,7 +215,7 @@ fn one_hot_columns_are_one_feature() {
 #[test]
 fn all_pairs_of_signs() {
     let features = Features::numeric(["a", "b", "c"]).unwrap();
-    let params = Params { max_counterfactual_length: 3, ..reference() };
+    let params = reference().with_max_counterfactual_length(3);
     let params = ranged(params, &[(-3.0, 4.0); 3]);
     let rule = |row: &[f64]| 2.0 <= row.iter().map(|v| v.abs()).sum::<f64>();
     let data = explain(params, features, rule, &[0.0; 3]).data;
@@ -237,7 +244,7 @@ fn the_nearest_neighbour() {
         known.iter().min_by(|a, b| far(a).total_cmp(&far(b))).unwrap().1
     };
     let names = Some(vec!["good".to_owned(), "bad".to_owned()]);
-    let params = Params { default_numerical_step_size: 0.4, class_names: names, ..reference() };
+    let params = reference().with_default_numerical_step_size(0.4).with_class_names(names);
     let explainer = params.fit(&dataset, Features::unnamed(2).unwrap()).unwrap();
     let data =
         explainer.explain(&Elementwise(nearest), &array![0.0, 0.0], Run::seeded(0)).unwrap().data;
@@ -254,11 +261,8 @@ fn fan() -> Linear {
 
 fn along(target: Target) -> Result<GridCounterfactualData> {
     let names = ["down", "up", "half"].map(str::to_owned).to_vec();
-    let params = Params {
-        counterfactual_class: Some(target),
-        class_names: Some(names),
-        ..Default::default()
-    };
+    let params =
+        Params::default().with_counterfactual_class(Some(target)).with_class_names(Some(names));
     let explainer = ranged(params, &[(-4.0, 4.0)]).build(Features::unnamed(1).unwrap())?;
     Ok(explainer.explain(&fan(), &array![-2.0], Run::seeded(0))?.data)
 }
@@ -282,23 +286,124 @@ fn targets_of_every_kind() {
     assert!(error.to_string().contains("a name in `class_names`"), "{error}");
 }
 
+/// A line from 0 to 9, without the ends of other ranges in between.
+fn line(params: Params) -> GridCounterfactual {
+    ranged(params, &[(0.0, 9.0)]).build(Features::unnamed(1).unwrap()).unwrap()
+}
+
+/// One column between 0 and 1 is the probability of class 1, decided at a half.
 #[test]
-fn a_probability_is_no_class_label() {
-    let model = Elementwise(|row: &[f64]| row[0] / 10.0);
-    let explainer =
-        ranged(Params::default(), &[(0.0, 9.0)]).build(Features::unnamed(1).unwrap()).unwrap();
-    let error = explainer.explain(&model, &array![2.5], Run::seeded(0)).unwrap_err();
+fn a_single_probability_has_two_classes() {
+    let model = per_row(|row| row[0] / 10.0).with_class_names(["no", "yes"]);
+    let explain = |params: Params| {
+        let explanation = line(params).explain(&model, &array![2.5], Run::seeded(0)).unwrap();
+        let meaning = explanation.meta.output.unwrap();
+        assert_eq!((&*meaning.meaning, meaning.source), ("probability", OutputSource::Assumed));
+        explanation.data
+    };
+    // Above a half, so that 5 is not enough.
+    let data = explain(Params::default());
+    assert_eq!((rows(&data), data.distances[0]), (vec![vec![6.0]], 3.5));
+    assert_eq!(data.instance_prediction, Prediction::Name("no".to_owned()));
+    assert_eq!(data.predictions, [Prediction::Name("yes".to_owned())]);
+    let target = |target| Params::default().with_counterfactual_class(Some(target));
+    assert_eq!(rows(&explain(target(Target::Class("yes".into())))), [[6.0]]);
+    let sure = Target::Probability { class: "yes".into(), at_least: 0.8 };
+    assert_eq!(rows(&explain(target(sure))), [[8.0]]);
+    let unlikely = Target::Probability { class: 0.into(), at_least: 0.9 };
+    assert_eq!(rows(&explain(target(unlikely))), [[1.0]]);
+    let half = Target::Interval { output: 0, min: Some(0.5), max: None };
+    assert_eq!(rows(&explain(target(half))), [[5.0]]);
+    // The names of the settings come first; one name is that of class 1.
+    let names = Some(vec!["ill".to_owned()]);
+    let data = explain(Params::default().with_class_names(names));
+    assert_eq!(data.instance_prediction, Prediction::Name("not ill".to_owned()));
+    assert_eq!(data.predictions, [Prediction::Name("ill".to_owned())]);
+}
+
+#[test]
+fn a_score_needs_a_meaning() {
+    let model = per_row(|row| row[0] + 1.2);
+    let explain = |params: Params| line(params).explain(&model, &array![2.5], Run::seeded(0));
+    let error = explain(Params::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "parameter `model` must be one output per class, or a single one of class labels, which are whole numbers; for \
-         a single probability, score or quantity let `counterfactual_class` be an interval of output 0, got 0.25"
+        "parameter `output` must be `label`, `probability`, or an `interval`, `bins` or `within` for a model whose \
+         single output is a score, got `score`"
     );
-    // What the message advises.
-    let half = Some(Target::Interval { output: 0, min: Some(0.5), max: None });
-    let params = Params { counterfactual_class: half, ..Default::default() };
-    let explainer = ranged(params, &[(0.0, 9.0)]).build(Features::unnamed(1).unwrap()).unwrap();
-    let data = explainer.explain(&model, &array![2.5], Run::seeded(0)).unwrap().data;
-    assert_eq!(rows(&data), [[5.0]]);
+    let answer = |params: Params| {
+        let data = explain(params).unwrap().data;
+        (rows(&data)[0][0], data.instance_prediction.to_string(), data.predictions[0].to_string())
+    };
+    let text = |value: f64, from: &str, to: &str| (value, from.to_owned(), to.to_owned());
+    // What the message advises. The instance's output is 3.7.
+    let bins = Output::Bins { edges: vec![4.0, 6.0], target: 0 };
+    assert_eq!(answer(Params::default().with_output(bins.clone())), text(3.0, "0", "1"));
+    let names = Some(["low", "middle", "high"].map(str::to_owned).to_vec());
+    let high = Params::default()
+        .with_output(bins)
+        .with_class_names(names)
+        .with_counterfactual_class(Some(Target::Class("high".into())));
+    assert_eq!(answer(high), text(5.0, "low", "high"));
+    let interval = Output::Interval { min: Some(3.0), max: Some(4.5), target: 0 };
+    let outside = Params::default().with_output(interval);
+    assert_eq!(answer(outside), text(1.0, "inside", "outside"));
+    // 0.5 from the instance is not far enough, 1.5 is.
+    let within = Params::default().with_output(Output::Within { tolerance: 1.0, target: 0 });
+    assert_eq!(answer(within.clone()), text(1.0, "3.7", "2.2"));
+    let class = within.with_counterfactual_class(Some(Target::Class(1.into())));
+    let error = explain(class).unwrap_err().to_string();
+    assert!(error.contains("`counterfactual_class` must be left out or an interval"), "{error}");
+}
+
+/// A model of labels says so, or looks like it; the labels need not follow each other.
+#[test]
+fn labels_are_classes() {
+    let model = per_row(|row| if row[0] < 3.0 { 2.0 } else { 7.0 });
+    let data = line(Params::default()).explain(&model, &array![1.0], Run::seeded(0)).unwrap().data;
+    assert_eq!((rows(&data), &data.predictions[0]), (vec![vec![3.0]], &Prediction::Class(7)));
+    let seven = Some(Target::Class(Label::Index(7)));
+    let params = Params::default().with_counterfactual_class(seven);
+    let declared = per_row(|row| if row[0] < 3.0 { 0.0 } else { 7.0 }).with_output(Output::Label);
+    let explanation = line(params).explain(&declared, &array![1.0], Run::seeded(0)).unwrap();
+    assert_eq!(rows(&explanation.data), [[3.0]]);
+    assert_eq!(explanation.meta.output.unwrap().source, OutputSource::Declared);
+}
+
+#[test]
+fn names_that_the_model_does_not_have_are_refused() {
+    let model = per_row(|row| [-row[0], row[0]]).with_class_names(["no", "yes"]);
+    let maybe = Some(Target::Class("maybe".into()));
+    let explainer = line(Params::default().with_counterfactual_class(maybe));
+    let error = explainer.explain(&model, &array![1.0], Run::seeded(0)).unwrap_err().to_string();
+    assert!(error.contains("a name in `class_names` or of the model's classes"), "{error}");
+}
+
+#[test]
+fn changes_say_by_how_much() {
+    let features = Features::new(vec![
+        Feature::numeric("a"),
+        Feature::categorical("c", ["x", "y"], Encoding::Ordinal),
+    ]);
+    let params = ranged(Params::default(), &[(0.0, 6.0)]);
+    let data = explain(params, features.unwrap(), |row| 3.0 < row[0] + 2.0 * row[1], &[1.0, 0.0]);
+    let answers: Vec<(Vec<&str>, Option<f64>)> = (0..data.data.changes.len())
+        .map(|answer| (data.data.changed_features(answer), data.data.changes[answer][0].by))
+        .collect();
+    assert_eq!(answers, [(vec!["a", "c"], Some(1.0)), (vec!["a"], Some(3.0))]);
+}
+
+/// The names of a figure stand where the model gave none.
+#[test]
+fn figures_take_names_of_classes() {
+    let names = OutputNames::new(["no", "yes"]);
+    let data = sum(Params::default());
+    assert_eq!(data.instance_prediction, Prediction::Class(0));
+    let table = data.table(&names);
+    assert_eq!(table.title, "Prediction no. 4 counterfactuals.");
+    assert_eq!(table.rows[0][1], "yes");
+    assert_eq!(data.table(&OutputNames::new(["ill"])).rows[0][1], "ill");
+    assert!(data.textualise(&names).starts_with("Instance of class *no*"));
 }
 
 #[test]
@@ -321,10 +426,8 @@ fn grids_of_every_kind() {
         values.sort_by(f64::total_cmp);
         values
     };
-    let range = |range: FeatureRange| Params {
-        feature_ranges: [(0.into(), range)].into(),
-        ..Default::default()
-    };
+    let range =
+        |range: FeatureRange| Params::default().with_feature_ranges([(0.into(), range)].into());
     let grid = |grid: Grid| range(FeatureRange::Grid(grid));
     assert_eq!(values(grid(Grid::Values(vec![5.0, 1.0, 5.0])), None, 0.0), [1.0, 5.0]);
     let log = values(grid(Grid::Log { min: 1.0, max: 100.0, n: 3 }), None, 0.0);
@@ -334,13 +437,13 @@ fn grids_of_every_kind() {
     let data = array![[0.0], [1.0], [2.0], [10.0], [f64::NAN]];
     assert_eq!(values(grid(Grid::Quantiles(4)), Some(data.clone()), -1.0), [0.0, 1.0, 2.0, 10.0]);
     assert_eq!(values(grid(Grid::Quantiles(3)), Some(data.clone()), -1.0), [0.0, 1.5, 10.0]);
-    let fives = Params { default_numerical_step_size: 5.0, ..Default::default() };
+    let fives = Params::default().with_default_numerical_step_size(5.0);
     assert_eq!(values(fives, Some(data), 5.0), [0.0, 10.0]);
     let between = || range(FeatureRange::between(0.0, 2.0));
     assert_eq!(values(between(), None, 0.25), [0.0, 1.0, 2.0]);
-    let centred = Params { anchor: Anchor::Instance, ..between() };
+    let centred = between().with_anchor(Anchor::Instance);
     assert_eq!(values(centred.clone(), None, 0.25), [0.0, 1.25, 2.0]);
-    assert_eq!(values(Params { inclusive_end: false, ..centred }, None, 0.25), [1.25]);
+    assert_eq!(values(centred.with_inclusive_end(false), None, 0.25), [1.25]);
 }
 
 #[test]
@@ -353,12 +456,10 @@ fn distances_of_every_kind() {
         .unwrap()
     };
     let first = |distance: Distance, feature: &str, x: [f64; 2], rule: fn(&[f64]) -> bool| {
-        let params = Params {
-            distance_functions: [(feature.into(), distance)].into(),
-            feature_ranges: [("a".into(), FeatureRange::between(0.0, 6.0))].into(),
-            counterfactual_feature_indices: Some(vec![feature.into()]),
-            ..Default::default()
-        };
+        let params = Params::default()
+            .with_distance_functions([(feature.into(), distance)].into())
+            .with_feature_ranges([("a".into(), FeatureRange::between(0.0, 6.0))].into())
+            .with_counterfactual_feature_indices(Some(vec![feature.into()]));
         let data = explain(params, features(), rule, &x).data;
         (rows(&data)[0].clone(), data.distances[0])
     };
@@ -373,7 +474,7 @@ fn distances_of_every_kind() {
 }
 
 #[test]
-fn functions_of_the_callers_own() {
+fn functions_measure_and_restrict() {
     let features = Features::numeric(["a", "b"]).unwrap();
     let params = ranged(Params::default(), &[(0.0, 6.0), (0.0, 6.0)]);
     let explainer = params.build(features).unwrap();
@@ -381,37 +482,37 @@ fn functions_of_the_callers_own() {
     let x = array![1.0, 1.0];
     // Going up in `a` is free beyond the first unit, and staying costs a half.
     let stairs = |from: f64, to: f64| if from == to { 0.5 } else { 1.0 };
-    let dear = explainer.customised().distance("a", &stairs).unwrap();
+    let functions = |functions| explainer.with_functions(functions);
+    let none = Functions::default;
+    let dear = functions(none().with_distance("a", &stairs)).unwrap();
     let data = dear.explain(&model, &x, Run::seeded(0)).unwrap();
     // Of `a` alone two values will do; `b` alone costs 3 and the half of staying.
     assert_eq!(rows(&data.data)[..2], [vec![4.0, 1.0], vec![5.0, 1.0]]);
     let distances: Vec<f64> = data.data.distances.to_vec();
     assert_eq!((distances[0], distances[distances.len() - 1]), (1.0, 3.5));
-    let named = &data.meta.params["functions"]["distance of a"];
-    assert_eq!(*named, serde_json::json!({"$fn": "opaque"}));
+    assert_eq!(data.meta.params["functions"], serde_json::json!(["distance of a"]));
     assert_eq!(data.meta.params["max_counterfactual_length"], 2);
 
     let even = |row: &xai_core::Row| row.iter().all(|value| value % 2.0 == 0.0 || *value == 1.0);
-    let data =
-        explainer.customised().feasible(&even).explain(&model, &x, Run::seeded(0)).unwrap().data;
+    let even = functions(none().with_feasible(&even)).unwrap();
+    let data = even.explain(&model, &x, Run::seeded(0)).unwrap().data;
     assert_eq!(rows(&data), [[1.0, 4.0], [4.0, 1.0], [2.0, 4.0], [4.0, 2.0]]);
 
-    let error = explainer.customised().distance("d", &stairs).err().unwrap().to_string();
+    let error = functions(none().with_distance("d", &stairs)).unwrap_err().to_string();
     assert!(error.contains("`distance_functions`"), "{error}");
     let negative = |_: f64, _: f64| -1.0;
-    let wrong = explainer.customised().distance(1, &negative).unwrap();
+    let wrong = functions(none().with_distance(1, &negative)).unwrap();
     let error = wrong.explain(&model, &x, Run::seeded(0)).unwrap_err();
     assert!(matches!(&error, Error::Param(error) if error.name == "distance_functions"), "{error}");
 }
 
 #[test]
 fn constraints_leave_values_out() {
-    let with = |feature: &str, constraint: Constraint| Params {
-        constraints: Constraints {
+    let with = |feature: &str, constraint: Constraint| {
+        Params::default().with_constraints(Constraints {
             features: [(feature.into(), constraint)].into(),
             max_changes: None,
-        },
-        ..Default::default()
+        })
     };
     let fixed = Constraint { change: Direction::None, ..Default::default() };
     assert_eq!(rows(&sum(with("a", fixed))), [[1.0, 4.0]]);
@@ -424,16 +525,16 @@ fn constraints_leave_values_out() {
     let data = sum(with("b", dear));
     assert_eq!((rows(&data)[0].clone(), data.distances[0]), (vec![1.0, 4.0], 1.5));
     let one = Constraints { max_changes: Some(1), ..Default::default() };
-    let data = sum(Params { constraints: one, ..Default::default() });
+    let data = sum(Params::default().with_constraints(one));
     assert_eq!((rows(&data), data.n_combinations), (vec![vec![1.0, 4.0], vec![4.0, 1.0]], 2));
     let whole = Constraint { integer: true, ..Default::default() };
-    let halves = Params { default_numerical_step_size: 0.5, ..with("a", whole) };
+    let halves = with("a", whole).with_default_numerical_step_size(0.5);
     assert!(rows(&sum(halves)).iter().all(|row| row[0].fract() == 0.0));
 }
 
 /// `sum` under a budget.
 fn within(queries: u64) -> Result<GridCounterfactualData> {
-    let params = Params { first_batch: 1, ..ranged(Params::default(), &[(0.0, 6.0), (0.0, 6.0)]) };
+    let params = ranged(Params::default(), &[(0.0, 6.0), (0.0, 6.0)]).with_first_batch(1);
     let explainer = params.build(Features::numeric(["a", "b"])?)?;
     let model = Elementwise(|row: &[f64]| label(5.0 <= row[0] + row[1]));
     let budget = Budget::queries(queries);
@@ -446,22 +547,19 @@ fn a_budget_leaves_what_is_proved_so_far() {
     assert!(matches!(within(0), Err(Error::Stopped(Stop::Budget))));
     // The instance alone: nothing is known but that a change of one costs 1 (to the rounding of sums).
     let data = within(1).unwrap();
-    assert_eq!((data.outcome, data.stop), (Outcome::NotFoundWithinBudget, Stop::Budget));
-    assert!(data.truncated);
+    assert_eq!((data.status, data.stop), (Status::Stopped, Stop::Budget));
     let bound = data.lower_bound.unwrap();
     assert!((bound - 1.0).abs() <= 1e-12, "{bound}");
     let everything = sum(Params::default());
-    let full = (1..).find(|&queries| !within(queries).unwrap().truncated).unwrap();
+    let full = (1..).find(|&queries| within(queries).unwrap().stop == Stop::Converged).unwrap();
     for queries in 1..=full {
         let data = within(queries).unwrap();
         let bound = data.lower_bound.unwrap();
         assert!((1.0 - 1e-12..=3.0).contains(&bound), "{queries}: {bound}");
         for answer in 0..data.distances.len() {
             // A gap is a promise: the closest point that changes the same features is within it.
-            let same = everything
-                .changed_features
-                .iter()
-                .position(|f| *f == data.changed_features[answer]);
+            let features = data.changed_features(answer);
+            let same = changed_features(&everything).iter().position(|f| *f == features);
             let best = everything.distances[same.unwrap()];
             assert!(data.distances[answer] - data.gaps[answer] <= best);
             assert!(!data.optimal[answer] || data.distances[answer] == 3.0);
@@ -477,28 +575,26 @@ fn a_budget_leaves_what_is_proved_so_far() {
 fn none_exists_is_not_none_found() {
     let features = || Features::numeric(["a", "b"]).unwrap();
     let params = || ranged(Params::default(), &[(0.0, 6.0), (0.0, 6.0)]);
-    let data = explain(params(), features(), |_| false, &[1.0, 1.0]).data;
+    let Explanation { data, meta, .. } = explain(params(), features(), |_| false, &[1.0, 1.0]);
     // Seven values each, one of them the instance's: 6 + 6 + 36 points.
-    assert_eq!((data.outcome, data.n_points, data.n_predictions), (Outcome::NoneExists, 48, 49));
+    assert_eq!((data.status, data.n_points, meta.queries), (Status::NoneExists, 48, 49));
     assert_eq!((data.stop, data.n_combinations_searched), (Stop::Converged, 3));
     let explainer = params().build(features()).unwrap();
     let model = Elementwise(|_: &[f64]| 0.0);
     let run = Run::seeded(0).with_budget(Budget::queries(48));
-    let data = explainer.explain(&model, &array![1.0, 1.0], run).unwrap().data;
-    assert_eq!((data.outcome, data.n_predictions), (Outcome::NotFoundWithinBudget, 48));
+    let stopped = explainer.explain(&model, &array![1.0, 1.0], run).unwrap();
+    assert_eq!((stopped.data.status, stopped.meta.queries), (Status::Stopped, 48));
     let run = Run::seeded(0).with_budget(Budget::queries(49));
     let data = explainer.explain(&model, &array![1.0, 1.0], run).unwrap().data;
-    assert_eq!(data.outcome, Outcome::NoneExists);
+    assert_eq!(data.status, Status::NoneExists);
 }
 
 #[test]
 fn the_answer_in_words_and_as_a_table() {
     let dataset = array![[20.0, 0.0], [30.0, 1.0], [40.0, 2.0]];
-    let params = Params {
-        step_sizes: [("age".into(), 5.0)].into(),
-        class_names: Some(vec!["no".to_owned(), "yes".to_owned()]),
-        ..Default::default()
-    };
+    let params = Params::default()
+        .with_step_sizes([("age".into(), 5.0)].into())
+        .with_class_names(Some(vec!["no".to_owned(), "yes".to_owned()]));
     let explainer = params.fit(&dataset, people()).unwrap();
     let model = Elementwise(|row: &[f64]| label(grown_and_not_a(row)));
     let data = explainer.explain(&model, &array![25.0, 1.0], Run::seeded(0)).unwrap().data;
@@ -511,15 +607,16 @@ fn the_answer_in_words_and_as_a_table() {
                 Counterfactual of class *yes* at distance 6:\n    \
                     feature *age*: *25* -> *30*\n    \
                     feature *job*: *b* -> *c*\n";
-    assert_eq!(data.textualise(), text);
-    let table = data.table();
+    let names = OutputNames::default();
+    assert_eq!(data.textualise(&names), text);
+    let table = data.table(&names);
     assert_eq!(table.title, "Prediction no. 2 counterfactuals.");
     assert_eq!(table.rows[0], ["age: 25 -> 30", "yes", "5", "optimal"]);
     assert_eq!(
         table.rows[1],
         ["age: 25 -> 30, job: b -> c", "yes", "6", "closest of its features"]
     );
-    let figure = data.figure();
+    let figure = data.figure(&names);
     assert_eq!(figure.panels.len(), 2);
     let xai_core::figure::Panel::Bars(bars) = &figure.panels[1] else { panic!("bars") };
     let lengths: Vec<(&str, f64)> = bars.bars.iter().map(|b| (b.label.as_str(), b.value)).collect();
@@ -527,6 +624,6 @@ fn the_answer_in_words_and_as_a_table() {
     let nothing =
         explainer.explain(&Elementwise(|_: &[f64]| 0.0), &array![25.0, 1.0], Run::seeded(0));
     let nothing = nothing.unwrap().data;
-    assert!(nothing.textualise().ends_with("No point of the grid is a counterfactual.\n"));
-    assert_eq!(nothing.figure().panels.len(), 1);
+    assert!(nothing.textualise(&names).ends_with("No point of the grid is a counterfactual.\n"));
+    assert_eq!(nothing.figure(&names).panels.len(), 1);
 }

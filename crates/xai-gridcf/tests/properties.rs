@@ -12,10 +12,10 @@ use ndarray::Array1;
 use proptest::prelude::*;
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Budget, Explainer, Row, Run, Semantics};
+use xai_core::{Budget, Explainer, Row, Run, Semantics, Status, Stop};
 use xai_gridcf::{
-    AnswerScope, FeatureRange, Grid, GridCounterfactual, GridCounterfactualData,
-    GridCounterfactualParams, Outcome, Target,
+    AnswerScope, FeatureRange, Functions, Grid, GridCounterfactual, GridCounterfactualData,
+    GridCounterfactualParams, Target,
 };
 use xai_testkit::Elementwise;
 
@@ -96,19 +96,18 @@ impl Problem {
             };
             (index.into(), range)
         };
-        Params {
-            feature_ranges: self.values.iter().enumerate().map(range).collect(),
-            default_numerical_step_size: STEP,
-            max_counterfactual_length: self.length,
-            normalise_distance: self.root,
-            counterfactual_class: self.class.map(|class| Target::Class(class.into())),
-            allow_same_class: true,
-            semantics,
-            ..Default::default()
-        }
+        Params::default()
+            .with_feature_ranges(self.values.iter().enumerate().map(range).collect())
+            .with_default_numerical_step_size(STEP)
+            .with_max_counterfactual_length(self.length)
+            .with_normalise_distance(self.root)
+            .with_counterfactual_class(self.class.map(|class| Target::Class(class.into())))
+            .with_allow_same_class(true)
+            .with_semantics(semantics)
     }
 
-    fn explain(&self, params: Params, run: Run<'_>) -> GridCounterfactualData {
+    /// The answer, and the queries that it took.
+    fn explain(&self, params: Params, run: Run<'_>) -> (GridCounterfactualData, u64) {
         let explainer = params.build(self.features()).unwrap();
         let model = Elementwise(|row: &[f64]| self.label(row));
         let x = Array1::from(self.instance());
@@ -118,14 +117,16 @@ impl Problem {
                     as Box<dyn Fn(f64, f64) -> f64 + Sync>
             })
             .collect();
-        let mut customised = explainer.customised();
-        if self.staying.iter().all(|&term| term == 0.0) {
-            return explainer.explain(&model, &x, run).unwrap().data;
-        }
-        for (feature, function) in functions.iter().enumerate() {
-            customised = customised.distance(feature, function).unwrap();
-        }
-        customised.explain(&model, &x, run).unwrap().data
+        let explanation = if self.staying.iter().all(|&term| term == 0.0) {
+            explainer.explain(&model, &x, run).unwrap()
+        } else {
+            let named = functions.iter().enumerate();
+            let functions = named.fold(Functions::default(), |functions, (feature, function)| {
+                functions.with_distance(feature, function)
+            });
+            explainer.with_functions(functions).unwrap().explain(&model, &x, run).unwrap()
+        };
+        (explanation.data, explanation.meta.queries)
     }
 
     /// The closest points of each set of features by trying all, and how many there are. With `own` a set's grid holds
@@ -238,15 +239,15 @@ proptest! {
 
     #[test]
     fn the_default_search_is_exhaustive_search(problem in problems(), first_batch in 1..40_usize) {
-        let params = Params { first_batch, ..problem.params(Semantics::Native) };
-        let data = problem.explain(params, Run::seeded(0));
+        let params = problem.params(Semantics::Native).with_first_batch(first_batch);
+        let (data, queries) = problem.explain(params, Run::seeded(0));
         let (expected, predictions) = problem.exhaust(false);
         prop_assert_eq!(answers(&data), expected.clone());
-        prop_assert!(data.n_predictions <= predictions);
+        prop_assert!(queries <= predictions);
         prop_assert_eq!(data.n_points + 1, predictions);
         prop_assert_eq!(data.lower_bound, expected.first().map(|answer| answer.0));
         prop_assert_eq!(data.optimal.iter().filter(|&&own| own).count(), expected.iter().filter(|own| own.0 == expected[0].0).count());
-        prop_assert_eq!(data.outcome == Outcome::Found, !expected.is_empty());
+        prop_assert_eq!(data.status == Status::Found, !expected.is_empty());
     }
 
     #[test]
@@ -254,16 +255,16 @@ proptest! {
         problem in problems(), first_batch in 1..40_usize, reference in any::<bool>(),
     ) {
         let semantics = if reference { Semantics::Reference } else { Semantics::Native };
-        let all = problem.explain(problem.params(semantics), Run::seeded(0));
+        let (all, _) = problem.explain(problem.params(semantics), Run::seeded(0));
         let answers_wanted = AnswerScope::Closest;
-        let params = Params { answers: answers_wanted, first_batch, ..problem.params(semantics) };
-        let data = problem.explain(params, Run::seeded(0));
+        let params = problem.params(semantics).with_answers(answers_wanted).with_first_batch(first_batch);
+        let (data, queries) = problem.explain(params, Run::seeded(0));
         let mut expected = answers(&all);
         expected.retain(|own| own.0 == all.distances[0]);
         prop_assert_eq!(answers(&data), expected);
         prop_assert_eq!(data.lower_bound, all.lower_bound);
         prop_assert!(data.optimal.iter().all(|&own| own));
-        prop_assert!(data.n_predictions <= all.n_points + 1);
+        prop_assert!(queries <= all.n_points + 1);
     }
 
     #[test]
@@ -271,8 +272,8 @@ proptest! {
         problem in problems(), first_batch in 1..40_usize,
     ) {
         // The reference's steps cannot leave a category without numbers, nor have one value alone.
-        let params = Params { first_batch, ..problem.params(Semantics::Reference) };
-        let data = problem.explain(params, Run::seeded(0));
+        let params = problem.params(Semantics::Reference).with_first_batch(first_batch);
+        let (data, queries) = problem.explain(params, Run::seeded(0));
         let (mut expected, predictions) = problem.exhaust(true);
         // Rounding may put one more multiple below the end of a range, for us as for the reference.
         let grid_differs = problem.values.iter().zip(&problem.categorical).any(|(values, &categorical)| {
@@ -282,27 +283,27 @@ proptest! {
         if !grid_differs {
             expected.dedup();
             prop_assert_eq!(answers(&data), expected);
-            prop_assert!(data.n_predictions <= predictions);
+            prop_assert!(queries <= predictions);
         }
     }
 
     #[test]
     fn a_search_that_is_cut_short_claims_nothing_false(
-        problem in problems(), queries in 1..60_u64, first_batch in 1..10_usize, closest in any::<bool>(),
+        problem in problems(), limit in 1..60_u64, first_batch in 1..10_usize, closest in any::<bool>(),
     ) {
         let answers_wanted = if closest { AnswerScope::Closest } else { AnswerScope::EachSet };
-        let params = Params { first_batch, answers: answers_wanted, ..problem.params(Semantics::Native) };
-        let budget = Budget::queries(queries);
-        let data = problem.explain(params, Run::seeded(0).with_budget(budget));
+        let params = problem.params(Semantics::Native).with_first_batch(first_batch).with_answers(answers_wanted);
+        let budget = Budget::queries(limit);
+        let (data, queries) = problem.explain(params, Run::seeded(0).with_budget(budget));
         let (expected, _) = problem.exhaust(false);
-        prop_assert!(data.n_predictions <= queries);
+        prop_assert!(queries <= limit);
         let best = expected.first().map(|answer| answer.0);
         if let (Some(best), Some(bound)) = (best, data.lower_bound) {
             prop_assert!(bound <= best);
         }
-        match data.outcome {
-            Outcome::NoneExists => prop_assert!(expected.is_empty()),
-            Outcome::NotFoundWithinBudget => prop_assert!(data.truncated && data.distances.is_empty()),
+        match data.status {
+            Status::NoneExists => prop_assert!(expected.is_empty()),
+            Status::Stopped => prop_assert!((data.stop != Stop::Converged) && data.distances.is_empty()),
             _ => {}
         }
         let changed = |row: &[f64]| -> Vec<usize> {
@@ -317,15 +318,15 @@ proptest! {
             prop_assert!(distance - data.gaps[answer] <= same.0 + 1e-15);
             prop_assert!(!data.optimal[answer] || Some(*distance) == best);
         }
-        if !data.truncated && !closest {
+        if !(data.stop != Stop::Converged) && !closest {
             prop_assert_eq!(answers(&data), expected);
         }
     }
 
     #[test]
     fn pruned_sets_hold_no_part_that_does_it_alone(problem in problems()) {
-        let params = Params { prune_supersets: true, ..problem.params(Semantics::Native) };
-        let data = problem.explain(params, Run::seeded(0));
+        let params = problem.params(Semantics::Native).with_prune_supersets(true);
+        let (data, _) = problem.explain(params, Run::seeded(0));
         let (expected, _) = problem.exhaust(false);
         let x = problem.instance();
         let changed = |row: &[f64]| -> BTreeSet<usize> {
@@ -358,14 +359,14 @@ proptest! {
         let constraints = Constraints { features: rules.collect(), max_changes: Some(most) };
         let bound = constraints.bind(&problem.features()).unwrap();
         let x = Array1::from(problem.instance());
-        let params = Params { constraints, ..problem.params(Semantics::Native) };
-        let data = problem.explain(params, Run::seeded(0));
+        let params = problem.params(Semantics::Native).with_constraints(constraints);
+        let (data, _) = problem.explain(params, Run::seeded(0));
         for row in data.counterfactuals.rows() {
             prop_assert_eq!(bound.violations(&x, &row).unwrap(), vec![]);
         }
         // And nothing that keeps to them is lost: the closest of all that exhaustive search finds among them.
         if problem.length == 0 || problem.length >= problem.values.len() {
-            let whole = Params { constraints: Constraints::default(), ..problem.params(Semantics::Native) };
+            let whole = problem.params(Semantics::Native).with_constraints(Constraints::default());
             let explainer = whole.build(problem.features()).unwrap();
             let allowed = |row: &Row| bound.violations(&x, row).unwrap().is_empty();
             let again = feasible(&problem, &explainer, &allowed);
@@ -383,11 +384,13 @@ fn feasible(
     let functions: Vec<Box<dyn Fn(f64, f64) -> f64 + Sync>> = (0..problem.values.len())
         .map(|feature| Box::new(move |from, to| problem.distance(feature, from, to)) as _)
         .collect();
-    let mut customised = explainer.customised().feasible(allowed);
-    for (feature, function) in functions.iter().enumerate() {
-        customised = customised.distance(feature, function).unwrap();
-    }
+    let conditions = Functions::default().with_feasible(allowed);
+    let functions =
+        functions.iter().enumerate().fold(conditions, |functions, (feature, function)| {
+            functions.with_distance(feature, function)
+        });
     let model = Elementwise(|row: &[f64]| problem.label(row));
     let x = Array1::from(problem.instance());
-    answers(&customised.explain(&model, &x, Run::seeded(0)).unwrap().data)
+    let constrained = explainer.with_functions(functions).unwrap();
+    answers(&constrained.explain(&model, &x, Run::seeded(0)).unwrap().data)
 }

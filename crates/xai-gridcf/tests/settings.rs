@@ -1,11 +1,11 @@
-//! Every wrong setting is refused by name before the model is called, and every doubt has a code.
+//! Every wrong setting is refused by name before the model is called, and every warning has a code.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::{Array2, array};
 use xai_core::constraints::Constraints;
 use xai_core::tabular::{Encoding, Feature, FeatureKey, Features};
-use xai_core::{Error, Explainer, Run, Semantics};
+use xai_core::{Error, Explainer, Output, Run, Semantics};
 use xai_gridcf::{
     Anchor, AnswerScope, Cell, Distance, FeatureRange, Grid, GridCounterfactual,
     GridCounterfactualParams, Label, Target,
@@ -32,30 +32,24 @@ fn keys(names: &[&str]) -> Option<Vec<FeatureKey>> {
 }
 
 fn ranges(key: &str, range: FeatureRange) -> Params {
-    Params { feature_ranges: [(key.into(), range)].into(), ..Default::default() }
+    Params::default().with_feature_ranges([(key.into(), range)].into())
 }
 
 fn distances(key: &str, distance: Distance) -> Params {
-    Params { distance_functions: [(key.into(), distance)].into(), ..Default::default() }
+    Params::default().with_distance_functions([(key.into(), distance)].into())
 }
 
 #[test]
 fn settings_outside_their_range_are_refused_by_name() {
     let params = Params::default;
     for step in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        refused(
-            "default_numerical_step_size",
-            Params { default_numerical_step_size: step, ..params() },
-        );
-        refused("step_sizes", Params { step_sizes: [("age".into(), step)].into(), ..params() });
+        refused("default_numerical_step_size", params().with_default_numerical_step_size(step));
+        refused("step_sizes", params().with_step_sizes([("age".into(), step)].into()));
     }
     let none = || Some(vec![]);
-    refused(
-        "counterfactual_feature_indices",
-        Params { counterfactual_feature_indices: none(), ..params() },
-    );
-    refused("categorical_indices", Params { categorical_indices: none(), ..params() });
-    let both = Params { categorical_indices: none(), numerical_indices: none(), ..params() };
+    refused("counterfactual_feature_indices", params().with_counterfactual_feature_indices(none()));
+    refused("categorical_indices", params().with_categorical_indices(none()));
+    let both = params().with_categorical_indices(none()).with_numerical_indices(none());
     refused("categorical_indices", both);
     refused("feature_ranges", ranges("job", FeatureRange::List(vec![])));
     refused("feature_ranges", ranges("age", FeatureRange::between(f64::NAN, 1.0)));
@@ -75,24 +69,26 @@ fn settings_outside_their_range_are_refused_by_name() {
     }
     refused("distance_functions", distances("age", Distance::Scaled(0.0)));
     refused("distance_functions", distances("job", Distance::Table(vec![vec![-1.0]])));
-    refused("first_batch", Params { first_batch: 0, ..params() });
+    refused("first_batch", params().with_first_batch(0));
     let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
-    refused("class_names", Params { class_names: names(&[]), ..params() });
-    refused("class_names", Params { class_names: names(&["no", "no"]), ..params() });
-    let target = |target| Params { counterfactual_class: Some(target), ..params() };
-    refused("counterfactual_class", target(Target::Class(Label::from("yes"))));
+    refused("class_names", params().with_class_names(names(&[])));
+    refused("class_names", params().with_class_names(names(&["no", "no"])));
+    let target = |target| params().with_counterfactual_class(Some(target));
+    let yes = || target(Target::Class(Label::from("yes")));
+    refused("counterfactual_class", yes().with_class_names(names(&["no", "maybe"])));
+    refused("output", params().with_output(Output::Bins { edges: vec![], target: 0 }));
     refused("counterfactual_class", target(Target::AnyOf(vec![])));
     let class = Label::Index(0);
     refused("counterfactual_class", target(Target::Probability { class, at_least: f64::NAN }));
     let backwards = Target::Interval { output: 0, min: Some(2.0), max: Some(1.0) };
     refused("counterfactual_class", target(backwards));
     let answers = AnswerScope::Closest;
-    refused("prune_supersets", Params { prune_supersets: true, answers, ..params() });
-    let reference = || Params { semantics: Semantics::Reference, ..params() };
-    refused("anchor", Params { anchor: Anchor::Instance, ..reference() });
-    refused("prune_supersets", Params { prune_supersets: true, ..reference() });
+    refused("prune_supersets", params().with_prune_supersets(true).with_answers(answers));
+    let reference = || params().with_semantics(Semantics::Reference);
+    refused("anchor", reference().with_anchor(Anchor::Instance));
+    refused("prune_supersets", reference().with_prune_supersets(true));
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
-    refused("constraints", Params { constraints, ..reference() });
+    refused("constraints", reference().with_constraints(constraints));
 }
 
 #[track_caller]
@@ -109,33 +105,32 @@ fn settings_that_do_not_fit_the_table_are_refused_by_name() {
     let fit = |params: Params| params.fit(&dataset(), table());
     unfit(
         "counterfactual_feature_indices",
-        fit(Params { counterfactual_feature_indices: keys(&["agee"]), ..params() }),
+        fit(params().with_counterfactual_feature_indices(keys(&["agee"]))),
     );
     unfit(
         "counterfactual_feature_indices",
-        fit(Params { counterfactual_feature_indices: keys(&["age", "0"]), ..params() }),
+        fit(params().with_counterfactual_feature_indices(keys(&["age", "0"]))),
     );
     unfit(
         "counterfactual_feature_indices",
-        fit(Params { counterfactual_feature_indices: keys(&["3"]), ..params() }),
+        fit(params().with_counterfactual_feature_indices(keys(&["3"]))),
     );
     // Text that is declared a quantity, or not declared a category.
-    unfit(
-        "numerical_indices",
-        fit(Params { numerical_indices: keys(&["age", "job"]), ..params() }),
-    );
-    unfit("categorical_indices", fit(Params { categorical_indices: keys(&["room"]), ..params() }));
+    unfit("numerical_indices", fit(params().with_numerical_indices(keys(&["age", "job"]))));
+    unfit("categorical_indices", fit(params().with_categorical_indices(keys(&["room"]))));
     let both = |categorical: &[&str], numerical: &[&str]| {
         let (categorical_indices, numerical_indices) = (keys(categorical), keys(numerical));
-        fit(Params { categorical_indices, numerical_indices, ..params() })
+        fit(params()
+            .with_categorical_indices(categorical_indices)
+            .with_numerical_indices(numerical_indices))
     };
     unfit("numerical_indices", both(&["job", "room"], &["age", "room"]));
     unfit("numerical_indices", both(&["job"], &["age"]));
     unfit("numerical_indices", both(&["job"], &["age", "rom"]));
     assert!(both(&["job", "room"], &["age"]).is_ok());
-    unfit("step_sizes", fit(Params { step_sizes: [("height".into(), 1.0)].into(), ..params() }));
+    unfit("step_sizes", fit(params().with_step_sizes([("height".into(), 1.0)].into())));
     let tiny = [("age".into(), 1e-9)].into();
-    unfit("step_sizes", fit(Params { step_sizes: tiny, ..params() }));
+    unfit("step_sizes", fit(params().with_step_sizes(tiny)));
     unfit("feature_ranges", fit(ranges("height", FeatureRange::between(0.0, 1.0))));
     unfit("feature_ranges", fit(ranges("age", FeatureRange::between(2.0, 2.0))));
     unfit("feature_ranges", fit(ranges("age", FeatureRange::numbers([1.0, 2.0, 3.0]))));
@@ -145,7 +140,7 @@ fn settings_that_do_not_fit_the_table_are_refused_by_name() {
     unfit("feature_ranges", fit(ranges("job", FeatureRange::names(["boss", "boss"]))));
     unfit("feature_ranges", fit(ranges("job", FeatureRange::Grid(Grid::Quantiles(2)))));
     let quantiles = ranges("age", FeatureRange::Grid(Grid::Quantiles(2)));
-    unfit("feature_ranges", fit(Params { semantics: Semantics::Reference, ..quantiles.clone() }));
+    unfit("feature_ranges", fit(quantiles.clone().with_semantics(Semantics::Reference)));
     unfit("distance_functions", fit(distances("height", Distance::Absolute)));
     unfit("distance_functions", fit(distances("age", Distance::Table(vec![vec![0.0]]))));
     unfit("distance_functions", fit(distances("job", Distance::Table(vec![vec![0.0]]))));
@@ -153,22 +148,18 @@ fn settings_that_do_not_fit_the_table_are_refused_by_name() {
     unfit("feature_ranges", params().build(table()));
     unfit(
         "feature_ranges",
-        Params { counterfactual_feature_indices: keys(&["age"]), ..quantiles }.build(table()),
+        quantiles.with_counterfactual_feature_indices(keys(&["age"])).build(table()),
     );
-    assert!(
-        Params { counterfactual_feature_indices: keys(&["job"]), ..params() }
-            .build(table())
-            .is_ok()
-    );
+    assert!(params().with_counterfactual_feature_indices(keys(&["job"])).build(table()).is_ok());
     let constant = array![[20.0, 0.0, 1.0], [20.0, 1.0, 2.0]];
     unfit("feature_ranges", params().fit(&constant, table()));
     let missing = array![[f64::NAN, 0.0, 1.0], [f64::NAN, 1.0, 2.0]];
     unfit("feature_ranges", params().fit(&missing, table()));
     let constraints =
         Constraints { features: [("height".into(), Default::default())].into(), max_changes: None };
-    unfit("constraints", fit(Params { constraints, ..params() }));
+    unfit("constraints", fit(params().with_constraints(constraints)));
     let once = [("age".into(), 1.0), ("0".into(), 2.0)].into();
-    unfit("step_sizes", fit(Params { step_sizes: once, ..params() }));
+    unfit("step_sizes", fit(params().with_step_sizes(once)));
 }
 
 #[test]
@@ -196,7 +187,7 @@ fn instances_that_do_not_fit_are_refused_before_any_call() {
 }
 
 #[test]
-fn doubts_have_codes() {
+fn warnings_have_codes() {
     let codes = |params: Params, rows: Array2<f64>, x: ndarray::Array1<f64>| -> Vec<String> {
         let explainer = params.fit(&rows, table()).unwrap();
         let model = Elementwise(|row: &[f64]| f64::from(u8::from(35.0 <= row[0])));
@@ -205,15 +196,15 @@ fn doubts_have_codes() {
     };
     let usual = || array![25.0, 1.0, 2.0];
     assert_eq!(codes(Params::default(), dataset(), usual()), Vec::<String>::new());
-    let long = Params { max_counterfactual_length: 4, ..Default::default() };
+    let long = Params::default().with_max_counterfactual_length(4);
     assert_eq!(codes(long, dataset(), usual()), ["gridcf.length_clipped"]);
-    let step = Params { step_sizes: [("job".into(), 1.0)].into(), ..Default::default() };
+    let step = Params::default().with_step_sizes([("job".into(), 1.0)].into());
     assert_eq!(codes(step, dataset(), usual()), ["gridcf.categorical_step"]);
     let single = array![[20.0, 1.0, 1.0], [40.0, 1.0, 2.0]];
     assert_eq!(codes(Params::default(), single, usual()), ["gridcf.single_category"]);
     assert_eq!(codes(Params::default(), dataset(), array![5.0, 1.0, 9.0]), ["gridcf.out_of_range"]);
     let own = Some(Target::Class(Label::Index(0)));
-    let own = Params { counterfactual_class: own, ..Default::default() };
+    let own = Params::default().with_counterfactual_class(own);
     assert_eq!(codes(own, dataset(), usual()), ["gridcf.already_satisfied"]);
 }
 
@@ -259,10 +250,10 @@ fn an_explainer_that_was_tampered_with_is_refused() {
     assert_eq!(serde_json::from_str::<GridCounterfactual>(&saved).unwrap(), explainer);
     for (from, to) in [
         (r#"{"feature":2,"#, r#"{"feature":7,"#),
-        (r#"{"Categories":[0.0,1.0,2.0]}"#, r#"{"Categories":[]}"#),
+        (r#"{"categories":[0.0,1.0,2.0]}"#, r#"{"categories":[]}"#),
         (r#""step":1.0"#, r#""step":0.0"#),
         (r#""step":1.0"#, r#""step":1e-12"#),
-        (r#"{"Categories":[0.0,1.0,2.0]}"#, r#"{"Categories":[0.0,1.0,9.0]}"#),
+        (r#"{"categories":[0.0,1.0,2.0]}"#, r#"{"categories":[0.0,1.0,9.0]}"#),
     ] {
         let wrong = saved.replace(from, to);
         assert_ne!(wrong, saved, "{from} is not in {saved}");

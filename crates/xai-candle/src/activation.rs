@@ -8,7 +8,7 @@ use super::real::{Real, with_real};
 
 /// `max(x, 0)` of each number, `f32` or `f64`; its gradient at 0 is 0.
 ///
-/// Candle's own rectifier has the gradient 1 at 0 and takes five passes over memory where this takes one.
+/// Candle's rectifier has the gradient 1 at 0 and takes five passes over memory where this takes one.
 ///
 /// # Errors
 /// When `x` holds numbers of another type.

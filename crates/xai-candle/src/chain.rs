@@ -35,7 +35,7 @@ impl Stage<'_> {
         Ok(out)
     }
 
-    /// The same with the way back to the tensors that want a gradient.
+    /// The same with the pullback to the tensors that want a gradient.
     pub(super) fn trace(
         &self,
         tensors: &[Tensor],
@@ -103,7 +103,7 @@ impl<'m> CandleChain<'m> {
         self.layer(name, by_candle(module))
     }
 
-    /// Adds a stage that makes one tensor of one and knows its own way back, as the layers of this module do.
+    /// Adds a stage that makes one tensor of one and computes its gradient itself, as the layers of this crate do.
     #[must_use]
     pub fn layer(self, name: &str, layer: impl Layer + 'm) -> Self {
         self.graph(name, Single(layer))
@@ -119,14 +119,14 @@ impl<'m> CandleChain<'m> {
         self.graph(name, Joined(forward))
     }
 
-    /// Adds a stage that makes any number of tensors of all there are and knows its own way back.
+    /// Adds a stage that makes any number of tensors of all there are and computes their gradients itself.
     #[must_use]
     pub fn graph(mut self, name: &str, graph: impl Graph + 'm) -> Self {
         self.stages.push(Stage { name: name.to_owned(), graph: Arc::new(graph) });
         self
     }
 
-    /// RunConfig on another device than the processor, which is the default. The weights must be there.
+    /// Runs on another device than the processor, which is the default. The weights must be there.
     #[must_use]
     pub fn on(mut self, device: &Device) -> Self {
         self.device = device.clone();

@@ -18,7 +18,7 @@ pub struct Conv2dConfig {
     pub padding: [usize; 4],
     /// Cells from one position of the kernel to the next, along height and width, `1..`. Default 1.
     pub dilation: [usize; 2],
-    /// Parts that the channels fall into, each with outputs of its own, `1..`. Default 1.
+    /// Parts that the channels fall into, each with its outputs, `1..`. Default 1.
     pub groups: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for Conv2dConfig {
 /// It computes what `candle_nn::Conv2d` does, and also takes a padding that differs from side to side and a stride
 /// that differs between the axes.
 /// On the CPU each image is unfolded and multiplied by itself, so its result has the same bits in every batch.
-/// On other devices candle's own convolution runs, which wants one stride and one dilation for both axes.
+/// On other devices candle's convolution runs, which wants one stride and one dilation for both axes.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     kernel: Kernel,
@@ -227,7 +227,7 @@ impl Kernel {
         Ok((T::to_cpu_storage_owned(out), Shape::from(shape.to_vec())))
     }
 
-    /// What the CPU computes, by candle's own operators.
+    /// What the CPU computes, by candle's operators.
     fn by_candle(&self, x: &Tensor) -> Result<Tensor> {
         let Window { stride, dilation, before, after, .. } = self.window;
         if stride[0] != stride[1] || dilation[0] != dilation[1] {

@@ -1,7 +1,7 @@
-//! Parts of a model that know their own way back.
+//! Parts of a model that compute their gradients themselves.
 //!
-//! Candle's own differentiation adds each gradient to fresh zeros and visits memory once more for it.
-//! Layers with large tensors and few operations per cell spend most of their time there, so the layers of this module
+//! Candle's differentiation adds each gradient to fresh zeros and visits memory once more for it.
+//! Layers with large tensors and few operations per cell spend most of their time there, so the layers of this crate
 //! compute the gradient of their input themselves, and a model hands gradients from one part to the next.
 
 use candle_core::{DType, Module, Result, Tensor, Var};
@@ -18,19 +18,19 @@ pub trait Graph: Send + Sync {
     /// What candle returns, for example when shapes do not match.
     fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
 
-    /// The outputs, and the way back to the inputs that want a gradient.
+    /// The outputs, and the pullback to the inputs that want a gradient.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
     fn trace(&self, inputs: &[Tensor], wants: &[bool]) -> Result<(Vec<Tensor>, Pullback<'_>)>;
 }
 
-/// The way back through a [`Layer`].
+/// The backward pass through a [`Layer`]: from the gradient of its output to that of its input.
 pub type LayerPullback<'l> = Box<dyn FnOnce(Tensor) -> Result<Tensor> + Send + 'l>;
 
 /// A part of a model from one tensor to another.
 ///
-/// The layers of this module are such parts; any function of tensors becomes one by [`by_candle`].
+/// The layers of this crate are such parts; any function of tensors becomes one by [`by_candle`].
 ///
 /// ```
 /// use xai_candle::candle_core::{self, Device, Module, Tensor};
@@ -57,8 +57,8 @@ pub type LayerPullback<'l> = Box<dyn FnOnce(Tensor) -> Result<Tensor> + Send + '
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub trait Layer: Module + Send + Sync {
-    /// The output for an input, axis 0 of which is the instance, and the way from the gradient of the output to that of
-    /// the input.
+    /// The output for an input, axis 0 of which is the instance, and the pullback from the gradient of the output to
+    /// that of the input.
     ///
     /// # Errors
     /// As [`Module::forward`].
@@ -84,7 +84,7 @@ impl<M: Module + Send + Sync> Layer for ByCandle<M> {
     }
 }
 
-/// The output of a function of one tensor, and its way back by candle.
+/// The output of a function of one tensor, and its pullback by candle.
 pub(super) fn trace_by_candle<'l>(
     x: &Tensor,
     f: impl FnOnce(&Tensor) -> Result<Tensor>,
@@ -99,7 +99,7 @@ pub(super) fn trace_by_candle<'l>(
     Ok((detached, Box::new(back)))
 }
 
-/// A function of tensors whose way back is candle's.
+/// A function of tensors whose pullback is candle's.
 pub(super) struct Joined<F>(pub(super) F);
 
 impl<F: Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync> Graph for Joined<F> {
@@ -112,7 +112,7 @@ impl<F: Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync> Graph for Joined<F> 
     }
 }
 
-/// The outputs of a function of several tensors, and its way back by candle.
+/// The outputs of a function of several tensors, and its pullback by candle.
 ///
 /// # Errors
 /// What the function returns.

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod activation;
 mod chain;
@@ -14,9 +15,9 @@ mod pooling;
 mod real;
 mod window;
 
-/// The version of candle that this module works with.
+/// The version of candle that this crate works with.
 pub use candle_core;
-/// The version of candle's layers and loaders that this module works with.
+/// The version of candle's layers and loaders that this crate works with.
 pub use candle_nn;
 
 pub use activation::{Flatten, Relu, relu};

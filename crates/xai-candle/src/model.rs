@@ -110,7 +110,7 @@ impl<'m> CandleModel<'m> {
         self.chain.inputs.iter().map(tensor).collect()
     }
 
-    /// The outputs, and the way back.
+    /// The outputs, and what the backward pass needs.
     pub(super) fn trace(
         &self,
         inputs: Vec<Tensor>,
@@ -206,7 +206,7 @@ impl<'m> CandleModel<'m> {
     }
 }
 
-/// What a forward pass leaves for the way back.
+/// What a forward pass leaves for the backward pass.
 pub(super) struct Tape<'m> {
     model: &'m CandleModel<'m>,
     inputs: Vec<Tensor>,
@@ -215,7 +215,7 @@ pub(super) struct Tape<'m> {
 }
 
 impl Tape<'_> {
-    /// The gradient for each input, of its own shape and type; `cotangent` has shape `(n_rows, n_outputs)`, `f64`.
+    /// The gradient for each input, with the input's shape and type; `cotangent` has shape `(n_rows, n_outputs)`, `f64`.
     pub(super) fn pull_back(self, cotangent: &Tensor) -> Result<Vec<Tensor>, CandleError> {
         let mut first = 0;
         let block = |output: &Tensor| {
@@ -230,10 +230,11 @@ impl Tape<'_> {
         let gradients = || {
             let gradients = self.outputs.iter().map(block).collect::<candle_core::Result<_>>()?;
             let gradients = self.backs.into_iter().rev().try_fold(gradients, |g, back| back(g))?;
-            let own = |(gradient, input): (Option<Tensor>, &CandleInput)| {
-                gradient.filter(|_| input.has_gradient())
-            };
-            let gradients = gradients.into_iter().zip(&self.model.chain.inputs).map(own);
+            let inputs = &self.model.chain.inputs;
+            let gradients = gradients
+                .into_iter()
+                .zip(inputs)
+                .map(|(gradient, input)| gradient.filter(|_| input.has_gradient()));
             let or_zeros = |(gradient, x): (Option<Tensor>, &Tensor)| {
                 gradient.map_or_else(|| x.zeros_like(), Ok)
             };
@@ -276,6 +277,10 @@ impl Predictor for CandleModel<'_> {
     fn n_features(&self) -> Option<usize> {
         Some(self.width())
     }
+
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
+        Some(self)
+    }
 }
 
 impl Differentiable for CandleModel<'_> {
@@ -290,8 +295,7 @@ impl Differentiable for CandleModel<'_> {
         Ok(joined(parts, self.width()))
     }
 
-    /// One forward pass gives outputs and the way back; it goes back through the parts of the batch that have a
-    /// cotangent.
+    /// One forward pass gives the outputs; the backward pass runs through the parts of the batch that have a cotangent.
     fn value_and_vjp(
         &self,
         batch: &Rows,
@@ -336,7 +340,7 @@ impl Differentiable for CandleModel<'_> {
         self.path_vjp_on_device(paths, max_points)
     }
 
-    /// A cut at a stage. The rows of the layer hold its tensors side by side, each flattened.
+    /// A split at a stage. The rows of the layer hold its tensors side by side, each flattened.
     fn split_at(&self, layer: &str, side: Side) -> Option<Split<'_>> {
         let place = self.place(layer, side)?;
         let (body, head) = (self.part(0, place), self.part(place, self.chain.stages.len()));

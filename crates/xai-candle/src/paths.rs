@@ -122,7 +122,7 @@ mod tests {
     use crate::{CandleInput, CandleModel, Linear};
     use xai_core::{Differentiable, Paths, Seed};
 
-    /// What runs on a device, run on the processor, where it must give what the processor's own way gives: sums of
+    /// What runs on a device, run on the processor, where it must give what the computation on the processor gives: sums of
     /// four terms of size one in another order.
     #[test]
     fn paths_on_a_device_are_paths_in_memory() {

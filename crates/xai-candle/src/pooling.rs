@@ -59,7 +59,7 @@ impl Pool2dConfig {
 /// The largest cell of each window; `x` has shape `(n_rows, n_channels, height, width)`, `f32` or `f64`.
 ///
 /// Padding is never the largest.
-/// The gradient goes to the first of several largest cells; candle's own pooling, which takes only windows side by
+/// The gradient goes to the first of several largest cells; candle's pooling, which takes only windows side by
 /// side, shares it among them.
 ///
 /// # Errors
@@ -235,7 +235,7 @@ impl Pooling {
         Ok((T::to_cpu_storage_owned(values), Shape::from(shape)))
     }
 
-    /// What the CPU computes, by candle's own operators: the cells of all windows, one position after the other.
+    /// What the CPU computes, by candle's operators: the cells of all windows, one position after the other.
     fn by_candle(&self, x: &Tensor) -> Result<Tensor> {
         let (image, out) = self.sizes(x.dims())?;
         let device = x.device();

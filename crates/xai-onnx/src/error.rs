@@ -13,7 +13,7 @@ pub enum OnnxError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
@@ -169,7 +169,7 @@ pub enum OnnxError {
     /// The model is not made of trees that split its columns.
     #[error("the model has no thresholds: {reason}")]
     NoThresholds {
-        /// What stands in the way.
+        /// What prevents it.
         reason: String,
     },
 

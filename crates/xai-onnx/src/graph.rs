@@ -4,6 +4,7 @@
 mod batching;
 mod check;
 mod labels;
+mod meaning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
 pub(crate) use batching::Batching;
+pub(crate) use meaning::Ending;
 
 use crate::error::OnnxError;
 use crate::input::{Input, inputs};
@@ -25,6 +27,7 @@ pub(crate) struct Prepared {
     pub(crate) outputs: Vec<String>,
     pub(crate) operators: Vec<String>,
     pub(crate) class_labels: Option<Vec<String>>,
+    pub(crate) ending: Option<Ending>,
     pub(crate) batching: Batching,
 }
 
@@ -38,6 +41,7 @@ pub(crate) fn prepare(
     let chosen = choose(graph, output)?;
     let output = chosen.name.clone();
     let class_labels = labels::class_labels(graph, &output);
+    let ending = Ending::of(graph, &output);
     if let Some(zip_map) = zip_map(graph, &output) {
         // The map is a presentation; the matrix under it has the classes as columns.
         let name = zip_map.input.first().cloned().unwrap_or_default();
@@ -58,7 +62,7 @@ pub(crate) fn prepare(
     proto.functions.clear();
     proto.training_info.clear();
     let operators = names.into_iter().collect();
-    let prepared = Prepared { inputs, output, outputs, operators, class_labels, batching };
+    let prepared = Prepared { inputs, output, outputs, operators, class_labels, ending, batching };
     Ok((proto, prepared))
 }
 

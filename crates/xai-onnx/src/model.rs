@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ndarray::{Array2, Axis, concatenate};
-use xai_core::{BoxError, Predictor, Rows};
+use xai_core::{BoxError, Output, Predictor, Rows};
 
 use crate::container::decode;
 use crate::error::OnnxError;
@@ -40,7 +40,7 @@ impl std::fmt::Debug for OnnxModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OnnxModel")
             .field("n_features", &self.n_features())
-            .field("output", &self.output())
+            .field("output", &self.output_name())
             .field("n_outputs", &self.n_outputs())
             .field("operators", &self.operators())
             .field("class_labels", &self.class_labels())
@@ -100,13 +100,13 @@ impl OnnxModel {
 
     /// The name of the output that predictions come from.
     #[must_use]
-    pub fn output(&self) -> &str {
+    pub fn output_name(&self) -> &str {
         &self.prepared.output
     }
 
     /// The names of all outputs of the graph, for [`OnnxOptions::output`].
     #[must_use]
-    pub fn outputs(&self) -> &[String] {
+    pub fn output_names(&self) -> &[String] {
         &self.prepared.outputs
     }
 
@@ -177,7 +177,7 @@ impl OnnxModel {
         let mut blocks = (0..batch.nrows())
             .step_by(step)
             .map(|start| {
-                self.plan.run(batch, start..(start + step).min(batch.nrows()), self.output())
+                self.plan.run(batch, start..(start + step).min(batch.nrows()), self.output_name())
             })
             .collect::<Result<Vec<_>, _>>()?;
         match blocks.len() {
@@ -205,5 +205,17 @@ impl Predictor for OnnxModel {
 
     fn n_features(&self) -> Option<usize> {
         Some(self.plan.n_features())
+    }
+
+    /// What the graph says: `Classes` for the scores or probabilities of a classifier and for a softmax of two or more
+    /// columns, `Label` for the label of a classifier, `Probability` for a single column that ends in a sigmoid,
+    /// `Score` for a regressor. `None` for any other graph.
+    fn output(&self) -> Option<Output> {
+        self.prepared.ending?.meaning(self.plan.output_shape())
+    }
+
+    /// The [`class_labels`](OnnxModel::class_labels), where there is one for each output.
+    fn class_names(&self) -> Option<&[String]> {
+        self.class_labels().filter(|labels| Some(labels.len()) == self.n_outputs())
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's plan for a prepared graph, and the way from rows to its inputs and back.
+//! The engine's plan for a prepared graph, rows as its inputs, and its outputs as rows.
 
 use std::any::Any;
 use std::ops::Range;
@@ -36,7 +36,8 @@ pub(crate) struct Plan {
     /// The inputs that the runnable takes, in its order.
     blocks: Vec<Block>,
     n_features: usize,
-    n_outputs: Option<usize>,
+    /// Without the axis of the rows; `None` for an axis whose length the graph leaves open.
+    output_shape: Vec<Option<usize>>,
     batching: Batching,
 }
 
@@ -86,9 +87,9 @@ impl Plan {
             let dims: Vec<String> = shape.iter().map(TDim::to_string).collect();
             return Err(OnnxError::OutputShape { output, got: format!("({})", dims.join(", ")) });
         }
-        let n_outputs = shape[1..].iter().map(|dim| dim.to_usize().ok()).product();
+        let output_shape = shape[1..].iter().map(|dim| dim.to_usize().ok()).collect();
         let runnable = typed.into_runnable().map_err(failed)?;
-        Ok(Plan { runnable, blocks, n_features: width, n_outputs, batching })
+        Ok(Plan { runnable, blocks, n_features: width, output_shape, batching })
     }
 
     pub(crate) fn n_features(&self) -> usize {
@@ -100,8 +101,12 @@ impl Plan {
         &self.blocks
     }
 
+    pub(crate) fn output_shape(&self) -> &[Option<usize>] {
+        &self.output_shape
+    }
+
     pub(crate) fn n_outputs(&self) -> Option<usize> {
-        self.n_outputs
+        self.output_shape.iter().copied().product()
     }
 
     /// The most rows of one run.
@@ -141,7 +146,7 @@ impl Plan {
         };
         let (shape, mut cells) = guarded(run).map_err(failed)?.map_err(|e| failed(e.into()))?;
         let width = shape.get(1..).map_or(1, |inner| inner.iter().product());
-        if shape.first() != Some(&padded) || self.n_outputs.is_some_and(|known| known != width) {
+        if shape.first() != Some(&padded) || self.n_outputs().is_some_and(|known| known != width) {
             let (output, got) = (output.to_owned(), format!("{shape:?}"));
             return Err(OnnxError::OutputShape { output, got });
         }
@@ -183,7 +188,7 @@ fn blocks(model: &InferenceModel, inputs: &[Input]) -> Result<Vec<Block>, OnnxEr
     Ok(blocks)
 }
 
-/// An error of the engine; those of our own operators come back through it as they were.
+/// An error of the engine; those of the operators of this crate come back through it as they were.
 fn failed(error: TractError) -> OnnxError {
     match error.downcast::<OnnxError>() {
         Ok(error) => error,
@@ -191,7 +196,7 @@ fn failed(error: TractError) -> OnnxError {
     }
 }
 
-/// RunConfig the engine; a panic inside it becomes an error.
+/// Runs the engine; a panic inside it becomes an error.
 ///
 /// The engine asserts where it should refuse: a file that passes our checks can still trip it, and a file is input.
 /// Nothing is shared with what unwinds but the plan, which is not written to.

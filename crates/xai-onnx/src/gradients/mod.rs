@@ -11,7 +11,7 @@ use ndarray::Array2;
 use tract_onnx::prelude::DatumType;
 use xai_candle::candle_core::{DType, Device};
 use xai_candle::{CandleInput, CandleModel};
-use xai_core::{BoxError, Differentiable, Paths, Predictor, Rows, Seed, Side, Split};
+use xai_core::{BoxError, Differentiable, Output, Paths, Predictor, Rows, Seed, Side, Split};
 
 use crate::container::decode;
 use crate::error::OnnxError;
@@ -48,7 +48,7 @@ impl Default for NetworkOptions {
 /// it, if all ways from the inputs to the output lead through it.
 ///
 /// A graph that was exported for one size of batch is given other sizes where that changes no row's output, which is
-/// tried while loading; else it is given its own.
+/// tried while loading; else it is given the size of its export.
 ///
 /// # Cost
 /// A gradient is one forward and one backward pass.
@@ -59,6 +59,7 @@ pub struct OnnxNetwork {
     inputs: Vec<Slot>,
     output: Slot,
     output_name: String,
+    meaning: Option<Output>,
     class_labels: Option<Vec<String>>,
     settings: Settings,
 }
@@ -74,7 +75,7 @@ impl std::fmt::Debug for OnnxNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OnnxNetwork")
             .field("n_features", &self.n_features())
-            .field("output", &self.output())
+            .field("output", &self.output_name())
             .field("n_outputs", &self.n_outputs())
             .field("class_labels", &self.class_labels())
             .finish_non_exhaustive()
@@ -147,6 +148,7 @@ impl OnnxNetwork {
             inputs,
             output,
             output_name: prepared.output,
+            meaning: prepared.ending.and_then(|ending| ending.meaning(engine.output_shape())),
             class_labels: prepared.class_labels,
             settings,
         })
@@ -161,7 +163,7 @@ impl OnnxNetwork {
 
     /// The name of the output that predictions come from.
     #[must_use]
-    pub fn output(&self) -> &str {
+    pub fn output_name(&self) -> &str {
         &self.output_name
     }
 
@@ -284,6 +286,20 @@ impl Predictor for OnnxNetwork {
 
     fn n_features(&self) -> Option<usize> {
         self.model.n_features()
+    }
+
+    /// What the graph says, as for a black box: see [`OnnxModel`](crate::OnnxModel).
+    fn output(&self) -> Option<Output> {
+        self.meaning.clone()
+    }
+
+    /// The [`class_labels`](OnnxNetwork::class_labels), where there is one for each output.
+    fn class_names(&self) -> Option<&[String]> {
+        self.class_labels().filter(|labels| labels.len() == self.n_outputs())
+    }
+
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
+        Some(self)
     }
 }
 

@@ -258,7 +258,7 @@ impl Step {
         Ok(())
     }
 
-    /// RunConfig the step and returns its way back, if one of its inputs wants a gradient.
+    /// Runs the step and returns its pullback, if one of its inputs wants a gradient.
     fn trace(
         &self,
         values: &mut [Option<Tensor>],

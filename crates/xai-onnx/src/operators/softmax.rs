@@ -34,7 +34,7 @@ struct Axes {
 struct Softmax(Arc<Axes>);
 
 impl Softmax {
-    fn lanes(&self, shape: &[usize]) -> TractResult<(usize, usize)> {
+    fn axis_sizes(&self, shape: &[usize]) -> TractResult<(usize, usize)> {
         let rank = i64::try_from(shape.len())?;
         let axis = if self.0.axis < 0 { self.0.axis + rank } else { self.0.axis };
         ensure!(
@@ -100,7 +100,7 @@ impl EvalOp for Softmax {
 
     fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let input = args_1!(inputs);
-        let (len, inner) = self.lanes(input.shape())?;
+        let (len, inner) = self.axis_sizes(input.shape())?;
         let mut values = input.cast_to::<f64>()?.into_owned();
         let mut plain = values.try_as_plain_ram_mut()?;
         let cells = plain.as_slice_mut::<f64>()?;

@@ -97,7 +97,7 @@ impl Window {
     }
 }
 
-/// RunConfig a function of images on images or on sequences.
+/// Runs a function of images on images or on sequences.
 fn on_images(
     x: &Tensor,
     f: impl Fn(&Tensor, [usize; 2]) -> candle::Result<Tensor>,

@@ -49,7 +49,7 @@ impl Operator {
         }
     }
 
-    /// What the node makes, and the way back to the inputs that want a gradient.
+    /// What the node makes, and the pullback to the inputs that want a gradient.
     pub(super) fn trace(
         &self,
         inputs: &[Option<&Tensor>],

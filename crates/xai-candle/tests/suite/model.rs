@@ -7,16 +7,15 @@
     reason = "the model itself is under test, bits are compared, and a test may panic"
 )]
 
-mod device;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use device::devices;
+use crate::device::devices;
 use ndarray::{Array2, Axis, array, s};
 use xai_candle::candle_core::{DType, Device, Module, Result, Tensor, Var};
 use xai_candle::{CandleError, CandleInput, CandleModel, Linear, candle_nn, relu};
 use xai_core::{
-    BoxError, Differentiable, Error, Paths, Predictor, Rows, Seed, Side, Split, Stream,
+    BoxError, Differentiable, Error, ModelKind, ModelRef, Paths, Predictor, Rows, Seed, Side,
+    Split, Stream,
 };
 
 fn double(shape: &[usize]) -> CandleInput {
@@ -107,6 +106,19 @@ fn inputs_are_blocks_of_columns_and_masks_have_no_gradient() {
     };
     let sums = model.path_vjp(&paths, 3).unwrap();
     assert_eq!(sums.column(0).to_vec(), [11.0, 40.0]);
+}
+
+#[test]
+fn a_model_is_taken_with_its_gradients() {
+    let model = CandleModel::new(double(&[2]), |x: &Tensor| x.sqr()).unwrap();
+    assert_eq!(ModelRef::from(&model).kind(), ModelKind::WhiteBox);
+    let gradients = model.differentiable().unwrap();
+    assert_eq!(
+        gradients.vjp(&array![[3.0, -1.0]], &array![[1.0, 1.0]]).unwrap(),
+        array![[6.0, -2.0]]
+    );
+    // What the numbers mean is for the user to say.
+    assert_eq!((model.output(), model.class_names()), (None, None));
 }
 
 #[test]

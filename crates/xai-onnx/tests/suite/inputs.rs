@@ -1,8 +1,6 @@
 //! From rows to inputs of many shapes and types, and from outputs back to rows.
 
-mod build;
-
-use build::{With, floats, integers, model, node, value, weights};
+use crate::build::{With, floats, integers, model, node, value, weights};
 use ndarray::{Array2, array, s};
 use tract_onnx::pb::tensor_proto::DataType;
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};

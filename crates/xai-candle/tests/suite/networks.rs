@@ -6,12 +6,10 @@
     reason = "the model itself is under test, and a test may panic"
 )]
 
-mod device;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use device::devices;
+use crate::device::devices;
 use ndarray::{Array2, Axis, concatenate};
 use serde_json::Value;
 use xai_candle::candle_core::{DType, Device, Result, Tensor, safetensors};

@@ -1,8 +1,6 @@
 //! Files as users have them, against outputs computed elsewhere.
 
-mod build;
-
-use build::fixture;
+use crate::build::fixture;
 use ndarray::{Array2, s};
 use serde_json::Value;
 use xai_core::{Predictor, Rows, Run};
@@ -106,8 +104,8 @@ fn a_classifier_tells_its_classes() {
         let model = open(name);
         let classes = if name.starts_with("iris") { &["0", "1", "2"][..] } else { &["0", "1"] };
         assert_eq!(model.class_labels().unwrap(), classes, "{name}");
-        assert_eq!(model.output(), "output_probability");
-        assert_eq!(model.outputs(), ["output_label", "output_probability"]);
+        assert_eq!(model.output_name(), "output_probability");
+        assert_eq!(model.output_names(), ["output_label", "output_probability"]);
         assert_eq!(model.input_names().collect::<Vec<_>>(), ["X"]);
         assert!(!model.operators().iter().any(|operator| operator == "ZipMap"));
     }

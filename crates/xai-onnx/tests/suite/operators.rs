@@ -6,11 +6,9 @@
     reason = "branches compare exactly, and a test may panic"
 )]
 
-mod build;
-
 use std::error::Error;
 
-use build::{With, floats, integers, model, node, single};
+use crate::build::{With, floats, integers, model, node, single};
 use ndarray::{Array2, array};
 use tract_onnx::pb::NodeProto;
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};
@@ -252,8 +250,8 @@ fn codes_become_indicators() {
     assert!(strict.evaluate(&array![[4.0, 2.0]]).is_ok());
     let error = strict.evaluate(&inputs).unwrap_err();
     assert!(matches!(error, OnnxError::Evaluate { rows: 3, .. }), "{error}");
-    let told = "OneHotEncoder: 9 is none of its 3 categories";
-    assert!(format!("{:?}", error.source()).contains(told), "{error:?}");
+    let message = "OneHotEncoder: 9 is none of its 3 categories";
+    assert!(format!("{:?}", error.source()).contains(message), "{error:?}");
 }
 
 #[test]
@@ -285,7 +283,7 @@ fn columns_are_picked() {
 
 #[test]
 fn softmax_runs_along_its_axis() {
-    let lanes = |axis: i64| {
+    let softmax_along = |axis: i64| {
         let nodes = [node("Softmax", &["x"], &["y"]).int("axis", axis)];
         let bytes = model(&nodes, &[], &[floats("x", &[0, 2, 2])], &[floats("y", &[0, 2, 2])]);
         let model = OnnxModel::from_bytes(&bytes, &OnnxOptions::default()).unwrap();
@@ -295,7 +293,7 @@ fn softmax_runs_along_its_axis() {
     let last = array![[share(0.0, 1.0), share(1.0, 0.0), share(2.0, 4.0), share(4.0, 2.0)]];
     let first = array![[share(0.0, 2.0), share(1.0, 4.0), share(2.0, 0.0), share(4.0, 1.0)]];
     for (axis, expected) in [(2, &last), (-1, &last), (1, &first)] {
-        let got = lanes(axis);
+        let got = softmax_along(axis);
         assert!((&got - expected).iter().all(|difference| difference.abs() < 1e-7), "{axis}");
     }
 }

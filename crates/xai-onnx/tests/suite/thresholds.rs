@@ -6,11 +6,9 @@
     reason = "a test may panic, and thresholds are exact"
 )]
 
-mod build;
-
 use std::collections::BTreeSet;
 
-use build::{With, fixture, floats, integers, model, node, value, weights};
+use crate::build::{With, fixture, floats, integers, model, node, value, weights};
 use ndarray::Array2;
 use prost::Message;
 use serde_json::Value;

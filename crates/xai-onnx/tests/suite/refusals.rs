@@ -1,8 +1,6 @@
-//! Files and rows that cannot be used, and what is said about them.
+//! Files and rows that cannot be used, and the errors that say why.
 
-mod build;
-
-use build::{fixture, floats, model, node, value, weights};
+use crate::build::{fixture, floats, model, node, value, weights};
 use ndarray::Array2;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};

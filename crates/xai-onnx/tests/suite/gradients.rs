@@ -8,17 +8,18 @@
     reason = "the model itself is under test, weights are single precision, what is not differentiated is exactly zero, and a test may panic"
 )]
 
-mod build;
-
 use std::path::PathBuf;
 
-use build::{With, fixture, floats, integers, model, node, value, weights};
+use crate::build::{With, fixture, floats, integers, model, node, value, weights};
 use ndarray::{Array2, array};
 use serde_json::Value;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{NodeProto, TensorProto};
 use xai_candle::candle_core::{Device, safetensors};
-use xai_core::{CentralDifference, Differentiable, Predictor, Rows, Seed, Side, Split};
+use xai_core::{
+    CentralDifference, Differentiable, ModelKind, ModelRef, Output, Predictor, Rows, Seed, Side,
+    Split,
+};
 use xai_onnx::{NetworkOptions, OnnxError, OnnxModel, OnnxNetwork, OnnxOptions};
 
 fn double() -> NetworkOptions {
@@ -418,7 +419,7 @@ fn several_inputs_and_integers_are_columns() {
     // One value of a product does not separate the inputs from the output, both of them do.
     assert!(network.split_at("m", Side::After).is_none());
     let Split { body, head } = network.split_at("y", Side::Before).unwrap();
-    assert_eq!(network.layer_shapes("y", true).unwrap(), [[2], [2]]);
+    assert_eq!(network.layer_shapes("y", Side::Before).unwrap(), [[2], [2]]);
     let values = body.predict(&rows).unwrap();
     assert_eq!(values, array![[10.0, 18.0, 0.5, 4.0]]);
     assert_eq!(head.predict(&values).unwrap(), array![[5.0, 72.0]]);
@@ -450,4 +451,24 @@ fn what_has_no_gradient_is_named() {
     let bytes = std::fs::read(fixture("iris_random_forest.onnx")).unwrap();
     let error = OnnxNetwork::from_bytes(&bytes, &NetworkOptions::default()).unwrap_err();
     assert!(error.to_string().contains("TreeEnsembleClassifier"), "{error}");
+}
+
+#[test]
+fn a_network_says_what_its_outputs_mean_and_has_gradients() {
+    let cases = [
+        ("iris_mlp", Some(Output::Classes)),
+        ("cancer_mlp", Some(Output::Classes)),
+        ("diabetes_mlp", None),
+        ("adult_pipeline_mlp", Some(Output::Classes)),
+    ];
+    for (name, expected) in cases {
+        let path = fixture(&format!("{name}.onnx"));
+        let network = OnnxNetwork::open(&path).unwrap();
+        assert_eq!(Predictor::output(&network), expected, "{name}");
+        assert_eq!(network.class_names(), network.class_labels(), "{name}");
+        assert_eq!(ModelRef::from(&network).kind(), ModelKind::WhiteBox);
+        let black_box = OnnxModel::open(&path).unwrap();
+        assert_eq!(Predictor::output(&black_box), expected, "{name}");
+        assert_eq!(ModelRef::from(&black_box).kind(), ModelKind::BlackBox);
+    }
 }

@@ -1,8 +1,6 @@
 //! Damaged files give a model or an error, never a panic that gets out, and never hang.
 
-mod build;
-
-use build::fixture;
+use crate::build::fixture;
 use ndarray::Array2;
 use xai_core::Seed;
 use xai_onnx::{OnnxError, OnnxModel, OnnxOptions};

@@ -1,4 +1,4 @@
-//! Layers with short backward passes, against loops that say what they compute, against candle's own, and against
+//! Layers with short backward passes, against loops that say what they compute, against candle's, and against
 //! central differences.
 
 #![allow(
@@ -189,7 +189,7 @@ fn gradients_of_convolutions_are_those_of_central_differences() {
     }
 }
 
-/// The layer's own way back gives the bits of candle's.
+/// The layer's backward pass gives the bits of candle's.
 #[track_caller]
 fn goes_back_as_candle_does(
     layer: &impl Layer,

@@ -113,10 +113,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let n_words = text.split_whitespace().count().max(1);
         text.split_whitespace().filter(|word| 6 < word.len()).count() as f64 / n_words as f64
     };
-    let model =
+    let long_words =
         text_predictor(|texts| texts.iter().map(share_of_long_words).collect::<Array1<f64>>());
     let texts = ["a sentence".to_owned()];
-    assert_eq!(run.predict_texts(&model, &texts)?, array![[0.5]]);
+    assert_eq!(run.predict_texts(&long_words, &texts)?, array![[0.5]]);
     // ANCHOR_END: text
 
     // ANCHOR: gradient

@@ -27,7 +27,7 @@ struct PercentileCase {
 #[test]
 fn percentiles_have_the_bits_of_numpy() {
     let reference: Percentiles =
-        serde_json::from_str(include_str!("reference/percentiles.json")).unwrap();
+        serde_json::from_str(include_str!("../reference/percentiles.json")).unwrap();
     assert_eq!(reference.cases.len(), 36);
     for case in reference.cases {
         let values = Array1::from_vec(case.values);
@@ -67,7 +67,7 @@ struct DiscretizerCase {
 #[test]
 fn texts_and_bins_are_those_of_alibi() {
     let reference: Discretizer =
-        serde_json::from_str(include_str!("reference/discretizer.json")).unwrap();
+        serde_json::from_str(include_str!("../reference/discretizer.json")).unwrap();
     assert_eq!(reference.cases.len(), 5);
     for case in reference.cases {
         let table = &reference.tables[&case.table];

@@ -9,6 +9,13 @@ use std::ops::Range;
 
 use crate::grid::Axis;
 
+/// The distances `d` with `above < d <= upto`.
+#[derive(Clone, Copy)]
+struct Band {
+    above: f64,
+    upto: f64,
+}
+
 /// One set of features to change.
 pub(crate) struct Combination<'a> {
     axes: Vec<&'a Axis>,
@@ -98,7 +105,13 @@ impl<'a> Combination<'a> {
         let distance = |&term: &f64| self.closed(self.grown(nearest, outer.len(), term));
         let within = |bound: f64| last.partition_point(|term| distance(term) <= bound);
         let mut range = within(above)..within(upto);
-        self.descend(0.0, &mut Vec::with_capacity(outer.len()), (above, upto), &mut range, emit)
+        self.descend(
+            0.0,
+            &mut Vec::with_capacity(outer.len()),
+            Band { above, upto },
+            &mut range,
+            emit,
+        )
     }
 
     /// `range` is that of places on the last axis: on entry no smaller than that of the first point to come, on return
@@ -107,7 +120,7 @@ impl<'a> Combination<'a> {
         &self,
         sum: f64,
         places: &mut Vec<u32>,
-        (above, upto): (f64, f64),
+        band: Band,
         range: &mut Range<usize>,
         emit: &mut impl FnMut(&[u32], f64, Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -116,15 +129,15 @@ impl<'a> Combination<'a> {
             let beyond = |end: usize, bound: f64| {
                 self.along(sum, 0..end).rev().take_while(|&distance| bound < distance).count()
             };
-            range.end -= beyond(range.end, upto);
-            range.start -= beyond(range.start, above);
+            range.end -= beyond(range.end, band.upto);
+            range.start -= beyond(range.start, band.above);
             return if range.start < range.end { emit(places, sum, range.clone()) } else { Ok(()) };
         }
         let mut deeper = range.clone();
         for (place, &term) in (0..).zip(&self.axes[depth].terms) {
             places.push(place);
             let grown = self.grown(sum, depth, term);
-            self.descend(grown, places, (above, upto), &mut deeper, emit)?;
+            self.descend(grown, places, band, &mut deeper, emit)?;
             places.pop();
             if place == 0 {
                 *range = deeper.clone();
@@ -228,7 +241,7 @@ impl BandSize {
 
     /// Where a ranked band ends, given the distances of at least `wanted` points.
     fn ranked_end(&self, distances: &mut [f64]) -> f64 {
-        let place = usize::try_from(self.wanted - 1).expect("no more than are held");
+        let place = usize::try_from(self.wanted - 1).expect("no more than fit into memory");
         let (closer, &mut end, _) = distances.select_nth_unstable_by(place, f64::total_cmp);
         // Ties beyond what is wanted can wait when there is nearly enough without them.
         let closer = closer.iter().filter(|&&distance| distance < end);

@@ -1,4 +1,4 @@
-//! The grid around one instance: for each feature the values that are not its own, nearest first.
+//! The grid around one instance: for each feature the values other than the instance's, nearest first.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub enum Anchor {
     /// The least value of the range.
     #[default]
     Min,
-    /// The instance's own value: the grid holds what lies whole steps away from it.
+    /// The instance's value: the grid has the values that are a whole number of steps away from it.
     Instance,
 }
 
@@ -58,9 +58,9 @@ pub(crate) struct Axis {
 pub(crate) struct InstanceGrid {
     /// The features that have a value to change to, ascending.
     pub(crate) axes: Vec<Axis>,
-    /// For each axis, whether the instance's own value is on the grid too.
+    /// For each axis, whether the instance's value is on the grid too.
     pub(crate) instance_on_grid: Vec<bool>,
-    /// Whether a feature has the instance's own value on its grid and no other.
+    /// Whether a feature has the instance's value on its grid and no other.
     pub(crate) instance_alone: bool,
     pub(crate) out_of_range: Vec<OutOfRange>,
 }
@@ -104,7 +104,7 @@ pub(crate) struct Fitted<'a> {
 }
 
 impl InstanceGrid {
-    #[allow(clippy::float_cmp, reason = "a value is the instance's own when it is the same number")]
+    #[allow(clippy::float_cmp, reason = "a value is the instance's when it is the same number")]
     pub(crate) fn new(fitted: &Fitted<'_>, measure: &Measure<'_>, x: &Row) -> Result<Self> {
         let mut grid = InstanceGrid {
             axes: Vec::new(),
@@ -206,7 +206,7 @@ fn outside(fitted: &Fitted<'_>, feature: usize, values: &Values, own_value: f64)
 }
 
 impl Fitted<'_> {
-    /// The values of a feature that are on the grid, the instance's own among them.
+    /// The values of a feature that are on the grid, the instance's among them.
     fn candidates(&self, values: &Values, own_value: f64) -> Vec<f64> {
         match values {
             &Values::Steps { min, max, step } => {

@@ -54,7 +54,7 @@ pub struct GridCounterfactualParams {
     /// Features whose numbers are quantities; none may have category names in the table. Default `None`: as the table
     /// says, or all that are not in `categorical_indices`.
     pub numerical_indices: Option<Vec<FeatureKey>>,
-    /// The values to try, by feature: `[min, max]` of a quantity, a list of categories, or a grid of its own. A feature
+    /// The values to try, by feature: `[min, max]` of a quantity, a list of categories, or a grid without steps. A feature
     /// without a range has that of the data: from the least to the largest number, the categories that occur.
     pub feature_ranges: BTreeMap<FeatureKey, FeatureRange>,
     /// The distance between neighbouring values of a quantity, by feature, finite and above 0. No feature may get more
@@ -73,7 +73,7 @@ pub struct GridCounterfactualParams {
     pub inclusive_end: bool,
     /// Where the steps of a range are counted from. Default `"min"`.
     pub anchor: Anchor,
-    /// Whether the instance's own value competes where it is on the grid of a quantity: a set of features is then silent
+    /// Whether the instance's value competes where it is on the grid of a quantity: a set of features is then silent
     /// when some of its features alone do better. Default false; with the reference semantics it does.
     pub include_instance_value: bool,
     /// Whose closest points are wanted: those of each set of features, or of all sets together. The second needs far fewer

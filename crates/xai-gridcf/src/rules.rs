@@ -7,7 +7,7 @@ use crate::grid::RangeSteps;
 pub(crate) struct SearchRules {
     /// The grid points of a range.
     pub(crate) steps: fn(&RangeSteps) -> Vec<f64>,
-    /// Whether the instance's own value competes, so that a set of features is silent when some of its features alone do
+    /// Whether the instance's value competes, so that a set of features is silent when some of its features alone do
     /// better.
     pub(crate) parts_compete: bool,
     /// Whether to search although the instance itself reaches the target.

@@ -103,7 +103,7 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// The prediction in words: its own name, or one of `names` for the number of a class.
+    /// The prediction in words: the name of its class, or one of `names` for the number of a class.
     pub(crate) fn describe(&self, names: &OutputNames) -> String {
         let Prediction::Class(class) = self else { return self.to_string() };
         match (names.as_slice(), usize::try_from(*class)) {

@@ -1,4 +1,4 @@
-//! The first attribution of the book: what makes a small network say yes?
+//! The first attribution of the book: which inputs raise the probability that a small network gives?
 
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
@@ -6,12 +6,12 @@ use std::error::Error;
 
 use ndarray::{Array2, Axis, array};
 use xai_core::tabular::Features;
-use xai_core::{BoxError, Differentiable, Explainer, Predictor, Rows, Run};
+use xai_core::{BoxError, Differentiable, Explainer, Predictor, Rows, Run, Status};
 use xai_intgrad::quadrature::Method;
-use xai_intgrad::{Baselines, IntegratedGradientsParams, NoiseTunnel, Status, Target};
+use xai_intgrad::{Baselines, IntegratedGradientsParams, NoiseTunnel, Target};
 
 // ANCHOR: model
-/// Two hidden units and a score between 0 and 1: `sigmoid(w . tanh(V x))`.
+/// Two hidden units and the probability of one class of two: `sigmoid(w . tanh(V x))`.
 struct Network {
     v: Array2<f64>,
     w: [f64; 2],
@@ -65,20 +65,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{:?}, gap {:.1e}", data.attributions[0], data.deltas[0]);
 
     // ANCHOR: tolerance
-    let refined = IntegratedGradientsParams {
-        method: Method::ClenshawCurtis,
-        n_steps: 5,
-        tolerance: Some(1e-6),
-        ..params.clone()
-    };
+    let refined = params
+        .clone()
+        .with_method(Method::ClenshawCurtis)
+        .with_n_steps(5)
+        .with_tolerance(Some(1e-6));
     let data = refined.build(features.clone())?.explain(&model, &x, Run::seeded(0))?.data;
-    assert_eq!(data.status, Status::Converged);
+    assert_eq!(data.status, Status::WithinTolerance);
     assert!(data.steps[0] < 50 && data.relative_deltas[0].abs() < 1e-5);
     // ANCHOR_END: tolerance
     println!("{}", data.reason);
 
     // ANCHOR: target
-    // The score of the other class is one minus this one: the attributions change their signs.
+    // The probability of the other class is one minus this one: the attributions change their signs.
     let other = explainer.with_target(Target::Index(0))?;
     let opposite = other.explain(&model, &x, Run::seeded(0))?.data;
     let sum = &opposite.attributions[0] + &explanation.data.attributions[0];
@@ -92,8 +91,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let errors = data.standard_errors.as_ref().ok_or("drawn")?;
     assert!(errors[0].iter().all(|&error| 0.0 < error && error < 0.02));
 
-    let noise_tunnel = Some(NoiseTunnel { n_samples: 50, stdev: 0.1, ..Default::default() });
-    let smooth = IntegratedGradientsParams { noise_tunnel, ..params };
+    let noise_tunnel = Some(NoiseTunnel::default().with_n_samples(50).with_stdev(0.1));
+    let smooth = params.with_noise_tunnel(noise_tunnel);
     let data = smooth.build(features)?.explain(&model, &x, Run::seeded(0))?.data;
     assert_eq!((data.n_samples, data.deltas.len()), (50, 50));
     // ANCHOR_END: sampled

@@ -6,16 +6,17 @@ use ndarray::{Array1, Array2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::input::all_finite;
-use xai_core::{ParamError, Result, Row, require, same_shape, serde_arrays};
+use xai_core::{ParamError, Result, Row, require, same_shape, serde_arrays, setters};
 
 use crate::layout::Layout;
 
-/// Where the paths start: the instance without information.
+/// Where the paths start: an uninformative instance.
 ///
 /// Rows have one number for each column of the model's input; those of inputs without attributions are not read, since
-/// the path keeps the instance's own.
+/// the path keeps the instance's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Baselines {
     /// The same number everywhere, finite. The default is 0.
     Constant(f64),
@@ -42,6 +43,7 @@ pub enum BaselineValue {
 /// Several baselines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Several {
     /// Shape `(n_baselines, n_columns)`, at least one row, finite.
     #[serde(with = "serde_arrays")]
@@ -55,6 +57,7 @@ pub struct Several {
 /// A distribution of baselines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Distribution {
     /// The rows to draw from, with replacement; shape `(n_baselines, n_columns)`, at least one row, finite.
     #[serde(with = "serde_arrays")]
@@ -76,6 +79,30 @@ fn fifty() -> usize {
     50
 }
 
+setters! { Several { with_weights => weights: Option<Vec<f64>> } }
+
+setters! { Distribution {
+    with_weights => weights: Option<Vec<f64>>,
+    with_n_samples => n_samples: usize,
+    with_stdev => stdev: f64,
+} }
+
+impl Several {
+    /// Rows with equal weights, shape `(n_baselines, n_columns)`.
+    #[must_use]
+    pub fn new(rows: Array2<f64>) -> Self {
+        Several { rows, weights: None }
+    }
+}
+
+impl Distribution {
+    /// Rows to draw 50 times from, equally often and without noise; shape `(n_baselines, n_columns)`.
+    #[must_use]
+    pub fn new(rows: Array2<f64>) -> Self {
+        Distribution { distribution: rows, weights: None, n_samples: fifty(), stdev: 0.0 }
+    }
+}
+
 impl Default for Baselines {
     fn default() -> Self {
         Baselines::Constant(0.0)
@@ -86,19 +113,13 @@ impl Baselines {
     /// Several rows with equal weights.
     #[must_use]
     pub fn several(rows: Array2<f64>) -> Self {
-        Baselines::Several(Several { rows, weights: None })
+        Baselines::Several(Several::new(rows))
     }
 
     /// Rows to draw `n_samples` times from, equally often.
     #[must_use]
     pub fn distribution(rows: Array2<f64>, n_samples: usize) -> Self {
-        let stdev = 0.0;
-        Baselines::Distribution(Distribution {
-            distribution: rows,
-            weights: None,
-            n_samples,
-            stdev,
-        })
+        Baselines::Distribution(Distribution::new(rows).with_n_samples(n_samples))
     }
 
     /// Checks what does not depend on the inputs.
@@ -120,11 +141,12 @@ impl Baselines {
             Baselines::Constant(value) => finite(value),
             Baselines::Row(values) => values.iter().try_for_each(finite),
             Baselines::Several(several) => rows(&several.rows, &several.weights),
-            Baselines::Distribution(own) => {
-                rows(&own.distribution, &own.weights)?;
-                require(2 <= own.n_samples, "n_samples", "at least 2", own.n_samples)?;
-                let allowed = (0.0..f64::INFINITY).contains(&own.stdev);
-                require(allowed, "stdev", "finite and at least 0", own.stdev)
+            Baselines::Distribution(distribution) => {
+                rows(&distribution.distribution, &distribution.weights)?;
+                let n_samples = distribution.n_samples;
+                require(2 <= n_samples, "n_samples", "at least 2", n_samples)?;
+                let allowed = (0.0..f64::INFINITY).contains(&distribution.stdev);
+                require(allowed, "stdev", "finite and at least 0", distribution.stdev)
             }
             Baselines::PerInput(inputs) => inputs.values().try_for_each(|value| match value {
                 BaselineValue::Constant(value) => finite(value),
@@ -158,16 +180,16 @@ impl Baselines {
                             .expect_err("refused")
                             .into());
                     };
-                    let mut own = row.slice_mut(s![columns.clone()]);
+                    let mut cells = row.slice_mut(s![columns.clone()]);
                     match value {
-                        BaselineValue::Constant(value) => own.fill(*value),
+                        BaselineValue::Constant(value) => cells.fill(*value),
                         BaselineValue::Values(values) => {
                             same_shape(
                                 "the baseline of an input",
                                 &[columns.len()],
                                 &[values.len()],
                             )?;
-                            own.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value);
+                            cells.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value);
                         }
                     }
                 }
@@ -197,7 +219,7 @@ impl Starts {
         self.weights.len()
     }
 
-    /// The rows for one instance: what is passed on is the instance's own.
+    /// The rows for one instance: the inputs without attributions are the instance's.
     pub(crate) fn of(&self, layout: &Layout, x: &Row) -> Array2<f64> {
         let mut rows = self.rows.clone();
         rows.rows_mut().into_iter().for_each(|mut row| layout.pass(x, &mut row));

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayD, Axis, Dimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, HeatMap, Panel, Table};
-use xai_core::{Stop, serde_arrays};
+use xai_core::{OutputNames, Status, Stop, serde_arrays};
 
 use crate::target::Target;
 
@@ -14,7 +14,7 @@ use crate::target::Target;
 ///
 /// Paths are numbered by baseline, and with a noise tunnel by copy and then by baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct IntegratedGradientsData {
     /// What each number of the inputs or of the layer contributes to the output, in units of the output; of the output per
     /// unit of the input without `multiply_by_inputs`, and squared for squares and variances of a noise tunnel. One array
@@ -33,13 +33,13 @@ pub struct IntegratedGradientsData {
     #[schemars(with = "Option<Vec<serde_arrays::Lists>>")]
     pub quadrature_errors: Option<Vec<ArrayD<f64>>>,
     /// The attributed tensors of the instance.
-    #[serde(rename = "X", with = "serde_arrays::list")]
+    #[serde(with = "serde_arrays::list")]
     #[schemars(with = "Vec<serde_arrays::Lists>")]
-    pub x: Vec<ArrayD<f64>>,
-    /// The tensors that were handed to the model as they are, by name.
+    pub instance: Vec<ArrayD<f64>>,
+    /// The tensors without attributions, which are passed to the model unchanged, by name.
     #[serde(with = "named")]
     #[schemars(with = "BTreeMap<String, serde_arrays::Lists>")]
-    pub forward_kwargs: BTreeMap<String, ArrayD<f64>>,
+    pub passed_inputs: BTreeMap<String, ArrayD<f64>>,
     /// The baselines at the model's inputs, one array for each attributed tensor, with an axis `n_baselines` in front.
     #[serde(with = "serde_arrays::list")]
     #[schemars(with = "Vec<serde_arrays::Lists>")]
@@ -52,7 +52,7 @@ pub struct IntegratedGradientsData {
     #[serde(with = "serde_arrays")]
     #[schemars(with = "serde_arrays::Lists")]
     pub predictions: ArrayD<f64>,
-    /// The explained output at the instance; one minus the output for target 0 of a model with one.
+    /// The explained output at the instance; one minus the output for target 0 of a single probability.
     pub output: f64,
     /// The explained output at each baseline, shape `(n_baselines,)`.
     #[serde(with = "serde_arrays")]
@@ -72,43 +72,32 @@ pub struct IntegratedGradientsData {
     #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<f64>>")]
     pub delta_standard_errors: Option<Array1<f64>>,
-    /// The output that is explained; `null` where the model has one and none was named.
+    /// The output that is explained, an index or a position; `null` where the model has one and none was named.
     pub target: Option<Target>,
+    /// The name of the explained class, where the model has names.
+    pub target_name: Option<String>,
     /// Points on each path, shape of `deltas`; for a distribution of baselines the draws.
     pub steps: Vec<usize>,
     /// Noisy copies or draws that are behind the attributions; 1 where nothing is drawn.
     pub n_samples: usize,
-    /// Whether the work is complete, and what is known of its precision.
+    /// Whether the work is complete, and what is known of its precision: `complete`, all steps or draws that were asked for
+    /// are done; `within-tolerance`; `max-steps`, these were not enough for every path; `stopped`, the best so far.
     pub status: Status,
     /// The same in words.
     pub reason: String,
-    /// What ended the work early; `null` where nothing did.
-    pub stop: Option<Stop>,
+    /// What ended the work: `converged` when it was done.
+    pub stop: Stop,
     /// The explained output at equally spaced points from each baseline to the instance, shape
     /// `(n_baselines, n_steps + 1)`.
     #[serde(with = "serde_arrays::option")]
     #[schemars(with = "Option<Vec<Vec<f64>>>")]
     pub curve: Option<Array2<f64>>,
-    /// Names of the attributed tensors of the inputs, in the order of `X`.
+    /// Names of the attributed tensors of the inputs, in the order of `instance`.
     pub input_names: Vec<String>,
     /// Names of the tensors that have attributions, in the order of `attributions`: those of the inputs or of the layer.
-    pub names: Vec<String>,
+    pub tensor_names: Vec<String>,
     /// Names of the columns, where `attributions` are those of a table's columns.
     pub feature_names: Option<Vec<String>>,
-}
-
-/// What is known of the precision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// All steps or draws that were asked for are done; the gap and the standard errors say how good they are.
-    Fixed,
-    /// Every path was refined until its gap was within the tolerance.
-    Converged,
-    /// `max_steps` points were not enough for every path.
-    MaxSteps,
-    /// A budget, the clock or the observer ended the work; the answer is the best so far.
-    Stopped,
 }
 
 /// Lists of arrays that may be absent.
@@ -146,32 +135,73 @@ mod named {
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
-    struct Own(#[serde(with = "serde_arrays")] ArrayD<f64>);
+    struct Array(#[serde(with = "serde_arrays")] ArrayD<f64>);
 
     pub(super) fn serialize<S: Serializer>(
         arrays: &BTreeMap<String, ArrayD<f64>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(arrays.iter().map(|(name, array)| (name, Own(array.clone()))))
+        serializer.collect_map(arrays.iter().map(|(name, array)| (name, Array(array.clone()))))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<String, ArrayD<f64>>, D::Error> {
-        let arrays = BTreeMap::<String, Own>::deserialize(deserializer)?;
-        Ok(arrays.into_iter().map(|(name, own)| (name, own.0)).collect())
+        let arrays = BTreeMap::<String, Array>::deserialize(deserializer)?;
+        Ok(arrays.into_iter().map(|(name, array)| (name, array.0)).collect())
     }
 }
 
 impl IntegratedGradientsData {
-    /// A table of the outputs, then one panel for each array of attributions: a heat map for one with two long axes, with
-    /// or without a short axis of channels, which are added up; bars, the largest first, for any other.
+    /// The attribution of a feature to the explained output, by their names: the output's is `target_name`, or
+    /// [`explained_output`](Self::explained_output) without names; the feature's is one of `feature_names`, or that of a tensor
+    /// with one number. `None` for other names.
     #[must_use]
-    pub fn figure(&self) -> Figure {
-        let target =
-            self.target.as_ref().map_or_else(|| "output".to_owned(), |t| format!("output {t}"));
+    pub fn attribution(&self, output: &str, feature: &str) -> Option<f64> {
+        let unnamed = self.explained_output(&OutputNames::default());
+        if self.target_name.as_deref() != Some(output) && unnamed != output {
+            return None;
+        }
+        if let Some(names) = &self.feature_names {
+            let place = names.iter().position(|name| name == feature)?;
+            return self.attributions.first()?.iter().nth(place).copied();
+        }
+        let tensor = self.tensor_names.iter().position(|name| name == feature)?;
+        let attributions = &self.attributions[tensor];
+        attributions.first().copied().filter(|_| attributions.len() == 1)
+    }
+
+    /// The name of the explained output: of its class in `names`, of its class by the model, or `output 2`.
+    #[must_use]
+    pub fn explained_output(&self, names: &OutputNames) -> String {
+        let n_outputs = self.predictions.len();
+        match (&self.target, names.as_slice(), n_outputs) {
+            (None, [], _) => self.target_name.clone().unwrap_or_else(|| "output".to_owned()),
+            (None, _, _) => names.output(0, n_outputs),
+            // The only name is that of class 1 of two.
+            (Some(Target::Index(0)), [name], 1) if self.is_other_class() => format!("not {name}"),
+            (Some(Target::Index(1)), [name], 1) => name.clone(),
+            (Some(Target::Index(index)), names, _) if *index < names.len() => names[*index].clone(),
+            (Some(target), ..) => {
+                self.target_name.clone().unwrap_or_else(|| format!("output {target}"))
+            }
+        }
+    }
+
+    /// Whether one minus the only output is explained.
+    #[allow(clippy::float_cmp, reason = "the explained output is a copy of the output, or not")]
+    fn is_other_class(&self) -> bool {
+        self.predictions.first() != Some(&self.output)
+    }
+
+    /// A table of the outputs, then one panel for each array of attributions: a heat map for one with two long axes, with
+    /// or without a short axis of channels, which are added up; bars, the largest first, for any other. `names` are those
+    /// of the outputs or classes.
+    #[must_use]
+    pub fn figure(&self, names: &OutputNames) -> Figure {
+        let target = self.explained_output(names);
         let mean = self.baseline_weights.dot(&self.baseline_outputs);
-        let sum: f64 = self.attributions.iter().map(|own| own.sum()).sum();
+        let sum: f64 = self.attributions.iter().map(|tensor| tensor.sum()).sum();
         let largest = [self.output, mean, sum].iter().fold(0.0_f64, |most, v| most.max(v.abs()));
         let numbers =
             [self.output, mean, self.output - mean, sum].map(|value| digits(largest, value));
@@ -189,14 +219,14 @@ impl IntegratedGradientsData {
     }
 
     fn panel(&self, tensor: usize) -> Panel {
-        let (attributions, title) = (&self.attributions[tensor], self.names[tensor].clone());
+        let (attributions, title) = (&self.attributions[tensor], self.tensor_names[tensor].clone());
         if let Some(map) = plane(attributions) {
             let (size, values) = (map.dim(), map.into_iter().collect());
             return Panel::HeatMap(HeatMap::new(title, "attribution", size, values));
         }
         let errors = self.standard_errors.as_ref().map(|errors| &errors[tensor]);
-        let at_inputs = self.names == self.input_names;
-        let values = self.x.get(tensor).filter(|_| at_inputs);
+        let at_inputs = self.tensor_names == self.input_names;
+        let values = self.instance.get(tensor).filter(|_| at_inputs);
         let named = self.feature_names.as_ref();
         let bar = |(place, (index, &value)): (usize, (ndarray::IxDyn, &f64))| Bar {
             label: named.map_or_else(

@@ -6,18 +6,19 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Features, Kind};
 use xai_core::{
-    Error, Explainer, Input, MethodInfo, ModelKind, Params, Result, Row, Run, Semantics, Side,
-    Valid, WhiteBox, require, same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, OutputNames, Params, Result, Row, Run, Side,
+    Status, Stop, Valid, WhiteBox, require, same_shape,
 };
 
 use crate::baselines::{Baselines, Starts};
-use crate::data::{IntegratedGradientsData, Status};
+use crate::data::IntegratedGradientsData;
 use crate::layout::{InputTensor, Layout};
 use crate::params::IntegratedGradientsParams;
 use crate::quadrature::{Rule, nested};
 use crate::sampling::expected_gradients;
+use crate::semantics::{Conventions, conventions};
 use crate::session::{Answer, Session, Work};
-use crate::target::Target;
+use crate::target::{Target, TargetSettings};
 
 /// Integrated gradients of a differentiable model. Made by [`IntegratedGradientsParams::build`] or
 /// [`build_inputs`](IntegratedGradientsParams::build_inputs).
@@ -25,7 +26,7 @@ use crate::target::Target;
 /// # Cost
 /// With `m` baselines, `n` steps and a model whose gradient costs `c` queries
 /// ([`Differentiable::vjp_queries`]: 1 for a white box, twice the columns for central differences) an explanation costs
-/// `1 + m + m n c` queries. A layer adds `1 + m` for the way to it, a curve `m (n - 1)`. With `s` noisy copies it is
+/// `1 + m + m n c` queries. A layer adds `1 + m` for the values at it, a curve `m (n - 1)`. With `s` noisy copies it is
 /// `1 + m + s (1 + m n c)`, and one more for each copy at a layer. A distribution of `m` rows costs `1 + m + s c` for
 /// `s` draws. Refinement ends at `max_steps` points for each path, and asks for none twice.
 /// Rows explained in one call share the model's batches.
@@ -82,7 +83,7 @@ impl IntegratedGradients {
         }
         let starts = params.baselines.lay_out(&layout)?;
         let rules = match params.tolerance {
-            None => vec![params.method.rule(params.n_steps, params.semantics)?],
+            None => vec![conventions(params.semantics).rule(params.method, params.n_steps)?],
             Some(_) => nested(params.n_steps, params.max_steps)?,
         };
         Ok(IntegratedGradients { params, features, derived: Derived { layout, starts, rules } })
@@ -99,11 +100,7 @@ impl IntegratedGradients {
     /// # Errors
     /// [`Error::Param`] when `output_shape` is known and has no such output.
     pub fn with_target(&self, target: Target) -> Result<Self> {
-        let params = IntegratedGradientsParams {
-            target: Some(target),
-            target_fn: None,
-            ..self.params.clone().into_inner()
-        };
+        let params = self.params.clone().into_inner().with_target(Some(target));
         IntegratedGradients::new(params.check()?, self.features.clone())
     }
 
@@ -158,35 +155,42 @@ impl Explainer for IntegratedGradients {
             return Ok(Vec::new());
         }
         let params = &*self.params;
-        let cut = match &params.layer {
+        let split = match &params.layer {
             None => None,
             Some(layer) => {
                 let side =
                     if params.attribute_to_layer_inputs { Side::Before } else { Side::After };
-                let cut = model.split_at(layer, side);
-                require(
-                    cut.is_some(),
-                    "layer",
-                    "the name of a layer the model can be cut at",
-                    layer,
-                )?;
-                cut
+                let split = model.split_at(layer, side);
+                let rule = "the name of a layer that the model can be split at";
+                require(split.is_some(), "layer", rule, layer)?;
+                split
             }
         };
-        let work = Work { params, layout, starts, rules, model, cut };
-        if work.cut.is_none() {
+        let class_names = OutputNames::new(model.class_names().unwrap_or_default().iter().cloned());
+        let target = TargetSettings {
+            target: params.target.as_ref(),
+            output: &params.output,
+            output_shape: params.output_shape.as_deref(),
+            declared: model.output(),
+            class_names: &class_names,
+            conventions: self.conventions(),
+        };
+        let work = Work { params, layout, starts, rules, model, split, target };
+        if work.split.is_none() {
             self.afford(&work, layout.n_columns(), runs)?;
         }
         let sessions = work.begin(inputs, runs)?;
         let at = self.at_layout(&sessions[0])?;
-        if work.cut.is_some() {
+        if work.split.is_some() {
             self.afford(&work, at.n_columns(), runs)?;
         }
         let answers = match &params.baselines {
-            Baselines::Distribution(own) => expected_gradients(&work, own, &sessions, runs)?,
+            Baselines::Distribution(distribution) => {
+                expected_gradients(&work, distribution, &sessions, runs)?
+            }
             _ => work.integrate(&sessions, runs)?,
         };
-        let stopped = answers.iter().any(|answer| answer.stop.is_some());
+        let stopped = answers.iter().any(|answer| answer.stop != Stop::Converged);
         let curves = match params.curve && !stopped {
             true => work.curves(&sessions, runs)?.into_iter().map(Some).collect(),
             false => vec![None; sessions.len()],
@@ -201,6 +205,11 @@ impl Explainer for IntegratedGradients {
 }
 
 impl IntegratedGradients {
+    /// What the settings say where the semantics differ.
+    fn conventions(&self) -> &'static dyn Conventions {
+        conventions(self.params.semantics)
+    }
+
     /// The tensors where gradients are taken.
     fn at_layout(&self, session: &Session) -> Result<Layout> {
         let Some(layer) = &self.params.layer else { return Ok(self.derived.layout.clone()) };
@@ -222,8 +231,8 @@ impl IntegratedGradients {
         }
         let (m, n) = (work.starts.len() as u64, params.n_steps as u64);
         let gradients = m * n * work.head().vjp_queries(width);
-        // With a cut the ends are paid for already.
-        let ends = if work.cut.is_some() { 0 } else { 1 + m };
+        // At a layer the ends are paid for already.
+        let ends = if work.split.is_some() { 0 } else { 1 + m };
         let curve = if params.curve { m * (n - 1) } else { 0 };
         let needed = ends + gradients + curve;
         match runs.iter().filter_map(Run::queries_left).min() {
@@ -245,13 +254,15 @@ impl IntegratedGradients {
         run: &mut Run<'_>,
     ) -> IntegratedGradientsData {
         let Derived { layout, starts, .. } = &self.derived;
-        self.doubt(&answer, run);
-        let single = session.outputs.len() == 1 && session.target.is_some();
-        let wrong = single && self.params.semantics == Semantics::Reference;
-        // The reference takes the change of a single output with the wrong sign.
-        let reported =
-            |(delta, change): (&f64, &f64)| if wrong { delta + 2.0 * change } else { *delta };
-        let deltas: Array1<f64> = answer.deltas.iter().zip(&answer.changes).map(reported).collect();
+        self.warn_about_gap(&answer, run);
+        let is_one_of_two = session.outputs.len() == 1 && session.explained.target.is_some();
+        let conventions = self.conventions();
+        let deltas: Array1<f64> = answer
+            .deltas
+            .iter()
+            .zip(&answer.changes)
+            .map(|(&delta, &change)| conventions.reported_delta(delta, change, is_one_of_two))
+            .collect();
         let relative: Array1<f64> = deltas
             .iter()
             .zip(&answer.changes)
@@ -267,10 +278,12 @@ impl IntegratedGradients {
             attributions: at.split(&answer.attributions),
             standard_errors: answer.standard_errors.map(|errors| at.split(&errors)),
             quadrature_errors: answer.quadrature_errors.map(|errors| at.split(&errors)),
-            x: layout.split(&session.x),
-            forward_kwargs: layout
+            instance: layout.split(&session.x),
+            passed_inputs: layout
                 .passed()
-                .map(|(own, columns)| (own.name.clone(), layout.tensor(own, columns, &session.x)))
+                .map(|(tensor, columns)| {
+                    (tensor.name.clone(), layout.tensor(tensor, columns, &session.x))
+                })
                 .collect::<BTreeMap<_, _>>(),
             baselines: layout.split_rows(&session.starts),
             baseline_weights: Array1::from(starts.weights.clone()),
@@ -281,20 +294,21 @@ impl IntegratedGradients {
             deltas,
             relative_deltas: relative,
             delta_standard_errors: answer.delta_standard_errors,
-            target: session.target,
+            target: session.explained.target,
+            target_name: session.explained.name,
             steps: answer.steps,
             n_samples: answer.n_samples,
             status: answer.status,
             stop: answer.stop,
             curve,
             input_names: names(layout),
-            names: names(at),
+            tensor_names: names(at),
             feature_names: self.features.as_ref().filter(|_| plain).map(columns),
         }
     }
 
     /// Warns of a gap that the authors of the method call too large.
-    fn doubt(&self, answer: &Answer, run: &mut Run<'_>) {
+    fn warn_about_gap(&self, answer: &Answer, run: &mut Run<'_>) {
         let gaps = answer.deltas.iter().zip(&answer.changes);
         let large = gaps.filter(|(delta, change)| {
             (LARGE_GAP * change.abs()).max(self.params.absolute_tolerance) < delta.abs()
@@ -304,7 +318,7 @@ impl IntegratedGradients {
             && !drawn
         {
             let message = format!(
-                "the attributions miss the change of the output, {change}, by {delta}: more steps or a tolerance would tell"
+                "the attributions miss the change of the output, {change}, by {delta}: a larger `n_steps` or a `tolerance` shows which is right"
             );
             run.warn("intgrad.gap", message);
         }
@@ -320,12 +334,12 @@ impl IntegratedGradients {
             }
             _ => format!("{most} points on each path"),
         };
-        match (answer.status, answer.stop) {
-            (Status::Stopped, Some(stop)) => format!("{done}, then {stop}"),
-            (Status::Converged, _) => {
+        match answer.status {
+            Status::Stopped => format!("{done}, then {}", answer.stop),
+            Status::WithinTolerance => {
                 format!("every gap is within the tolerance with at most {most} points on a path")
             }
-            (Status::MaxSteps, _) => format!(
+            Status::MaxSteps => format!(
                 "{done} are the most that `max_steps` allows, and a gap is {gap:.1e} of the change of the output"
             ),
             _ => format!("{done}, as asked for"),

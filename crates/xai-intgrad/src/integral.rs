@@ -131,14 +131,14 @@ pub(crate) fn by_nested_rules(
             let owners = block.clone().map(|point| lines.owners[place(point).0]);
             let sizes = shares(owners, runs.len());
             let asked = gradients(&points, &cotangent, &sizes, model, runs, max_points);
-            let own = match asked {
+            let answered = match asked {
                 // The rule before is an answer, unless other instances wait for theirs.
                 Err(Error::Stopped(stop)) if 0 < level && runs.len() == 1 => {
                     return Ok(Integrals { moved: Some(moved), stop: Some(stop), ..found });
                 }
                 other => other?,
             };
-            for (gradient, (line, node)) in own.rows().into_iter().zip(block.map(place)) {
+            for (gradient, (line, node)) in answered.rows().into_iter().zip(block.map(place)) {
                 if level == 0 && node % 2 == 0 {
                     before.row_mut(line).scaled_add(coarse.weights[node / 2], &gradient);
                 }

@@ -11,12 +11,13 @@ use xai_core::{ParamError, Row, Rows, require};
 /// One of the tensors that a row holds one after the other, each in row-major order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct InputTensor {
     /// Its name, different from the others.
     pub name: String,
     /// Its shape for one instance, at least one number, each at least 1.
     pub shape: Vec<usize>,
-    /// Whether it gets attributions. Otherwise it is handed to the model as it is, at every point of the path: a mask
+    /// Whether it gets attributions. Otherwise it is passed to the model unchanged, at every point of the path: a mask
     /// or another argument of the model. Default true.
     #[serde(default = "yes")]
     pub attributed: bool,
@@ -33,7 +34,7 @@ impl InputTensor {
         InputTensor { name: name.into(), shape: shape.to_vec(), attributed: true }
     }
 
-    /// A tensor that is handed to the model as it is.
+    /// A tensor that is passed to the model unchanged.
     #[must_use]
     pub fn passed(name: impl Into<String>, shape: &[usize]) -> Self {
         InputTensor { attributed: false, ..InputTensor::new(name, shape) }

@@ -3,19 +3,30 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
-use xai_core::{ParamError, Params, Result, Semantics, require};
+use xai_core::{Output, ParamError, Params, Result, Semantics, require, setters};
 
 use crate::baselines::Baselines;
 use crate::explainer::IntegratedGradients;
 use crate::layout::InputTensor;
 use crate::quadrature::{MAX_POINTS, Method, nested};
-use crate::target::{self, Target, TargetFunction};
+use crate::semantics::conventions;
+use crate::target::{self, Target};
 
 /// Settings of [`IntegratedGradients`]. Names follow alibi, and captum where alibi lacks the parameter.
+///
+/// ```
+/// use xai_intgrad::{Baselines, IntegratedGradientsParams, Target};
+///
+/// let params = IntegratedGradientsParams::default()
+///     .with_target(Some(Target::Predicted))
+///     .with_baselines(Baselines::Constant(0.5));
+/// # let _ = params;
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct IntegratedGradientsParams {
-    /// How the integral along the path is approximated. Default `"gausslegendre"`.
+    /// How the integral along the path is approximated. Default `"gauss-legendre"`.
     pub method: Method,
     /// Points on each path; for the least see [`Method`], at most 16384. With a `tolerance` the points of the first
     /// attempt, raised to an odd number of at least 3. Default 50.
@@ -23,11 +34,14 @@ pub struct IntegratedGradientsParams {
     /// The most points of one call of the model, at least 1; `None` for all at once. Memory grows with it, the result does
     /// not depend on it. Default 100.
     pub internal_batch_size: Option<usize>,
-    /// The output that is explained. Needed for a model with several outputs, unless there is a `target_fn`; optional for
-    /// one with a single output. Default `None`.
+    /// The output that is explained: an index, a position, the name of a class or `"predicted"`. Needed for a model with
+    /// several outputs; for one with a single output the default is that output. Default `None`.
     pub target: Option<Target>,
-    /// The output that is explained, as a function of the outputs at the instance. Default `None`.
-    pub target_fn: Option<TargetFunction>,
+    /// What the model's outputs mean: `"auto"`, `"classes"`, `"probability"` or `"score"`. Default `"auto"`.
+    ///
+    /// With a single probability the targets 0 and 1 are the two classes, 1 the output and 0 one minus it. With a single
+    /// score the target is left out or 0.
+    pub output: Output,
     /// Where the paths start. Default 0 everywhere.
     pub baselines: Baselines,
     /// The layer to attribute to, by a name the model knows; `None` for the inputs. Default `None`.
@@ -47,7 +61,7 @@ pub struct IntegratedGradientsParams {
     /// Whether the mean gradient is multiplied by the difference of instance and baseline. Default true.
     pub multiply_by_inputs: bool,
     /// Refines each path until its gap is at most this part of the change of the output, finite and above 0. Takes
-    /// `method = "clenshaw_curtis"`. Default `None`: `n_steps` points, whatever the gap.
+    /// `method = "clenshaw-curtis"`. Default `None`: `n_steps` points, whatever the gap.
     pub tolerance: Option<f64>,
     /// A gap that is small enough whatever the change of the output, in units of the output, finite and at least 0.
     /// Default 1e-6.
@@ -55,7 +69,7 @@ pub struct IntegratedGradientsParams {
     /// The most points of a path that is refined, from `n_steps` to 16384. Default 1000.
     pub max_steps: usize,
     /// Attributions of noisy copies of the instance instead of those of the instance; not with a distribution of
-    /// baselines, which has noise of its own. Default `None`.
+    /// baselines, which has its `stdev`. Default `None`.
     pub noise_tunnel: Option<NoiseTunnel>,
     /// Whether to report the output at `n_steps + 1` equally spaced points of each path. Not with a distribution.
     /// Default false.
@@ -72,7 +86,7 @@ impl Default for IntegratedGradientsParams {
             n_steps: 50,
             internal_batch_size: Some(100),
             target: None,
-            target_fn: None,
+            output: Output::Auto,
             baselines: Baselines::default(),
             layer: None,
             attribute_to_layer_inputs: false,
@@ -93,6 +107,7 @@ impl Default for IntegratedGradientsParams {
 /// Attributions of noisy copies of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct NoiseTunnel {
     /// What becomes of the attributions of the copies. Default `"smoothgrad"`.
     #[serde(rename = "type")]
@@ -111,26 +126,58 @@ impl Default for NoiseTunnel {
 
 /// What becomes of the attributions of noisy copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub enum NoiseKind {
     /// Their mean.
     #[default]
     #[serde(rename = "smoothgrad")]
     SmoothGrad,
     /// The mean of their squares.
-    #[serde(rename = "smoothgrad_sq")]
+    #[serde(rename = "smoothgrad-sq")]
     SmoothGradSquare,
     /// The mean of their squares less the square of their mean.
     #[serde(rename = "vargrad")]
     VarGrad,
 }
 
+setters! { IntegratedGradientsParams {
+    with_method => method: Method,
+    with_n_steps => n_steps: usize,
+    with_internal_batch_size => internal_batch_size: Option<usize>,
+    with_target => target: Option<Target>,
+    with_output => output: Output,
+    with_baselines => baselines: Baselines,
+    with_layer => layer: Option<String>,
+    with_attribute_to_layer_inputs => attribute_to_layer_inputs: bool,
+    with_layer_tensors => layer_tensors: Vec<InputTensor>,
+    with_inputs => inputs: Vec<InputTensor>,
+    with_output_shape => output_shape: Option<Vec<usize>>,
+    with_multiply_by_inputs => multiply_by_inputs: bool,
+    with_tolerance => tolerance: Option<f64>,
+    with_absolute_tolerance => absolute_tolerance: f64,
+    with_max_steps => max_steps: usize,
+    with_noise_tunnel => noise_tunnel: Option<NoiseTunnel>,
+    with_curve => curve: bool,
+    with_semantics => semantics: Semantics,
+} }
+
+setters! { NoiseTunnel {
+    with_kind => kind: NoiseKind,
+    with_n_samples => n_samples: usize,
+    with_stdev => stdev: f64,
+} }
+
 impl Params for IntegratedGradientsParams {
     fn validate(&self) -> Result<(), ParamError> {
-        self.method.rule(self.n_steps, self.semantics)?;
+        conventions(self.semantics).rule(self.method, self.n_steps)?;
         let batch = self.internal_batch_size;
         require(batch != Some(0), "internal_batch_size", "at least 1", batch)?;
-        let both = self.target.is_some() && self.target_fn.is_some();
-        require(!both, "target", "left out where there is a `target_fn`", &self.target)?;
+        let is_number = matches!(
+            self.output,
+            Output::Auto | Output::Classes | Output::Probability | Output::Score
+        );
+        let rule = "`auto`, `classes`, `probability` or `score`: attributions are to a number of the output";
+        require(is_number, "output", rule, self.output.to_string())?;
         self.baselines.validate()?;
         let tensors = &self.layer_tensors;
         let rule = "left out where there is no `layer`";
@@ -143,7 +190,7 @@ impl Params for IntegratedGradientsParams {
             let size = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n));
             let sized = !shape.is_empty() && size.is_some_and(|size| 0 < size);
             require(sized, "output_shape", "a list of numbers above 0", shape)?;
-            target::check(self, shape)?;
+            target::check(self.target.as_ref(), &self.output, shape)?;
         }
         self.validate_refinement()?;
         let distribution = matches!(self.baselines, Baselines::Distribution(_));
@@ -171,7 +218,7 @@ impl IntegratedGradientsParams {
         let Some(tolerance) = self.tolerance else { return Ok(()) };
         let allowed = 0.0 < tolerance && tolerance < f64::INFINITY;
         require(allowed, "tolerance", "finite and above 0", tolerance)?;
-        let rule = "left out unless `method` is \"clenshaw_curtis\", whose rules are nested";
+        let rule = "left out unless `method` is \"clenshaw-curtis\", whose rules are nested";
         require(self.method == Method::ClenshawCurtis, "tolerance", rule, tolerance)?;
         let distribution = matches!(self.baselines, Baselines::Distribution(_));
         let rule = "left out with a distribution of baselines, which draws single points";

@@ -4,14 +4,15 @@ use std::f64::consts::PI;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{ParamError, Semantics, require};
+use xai_core::{ParamError, require};
 
 /// The most points of a rule.
 pub const MAX_POINTS: usize = 1 << 14;
 
-/// How the integral along the path is approximated. The names are alibi's, except for the last.
+/// How the integral along the path is approximated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Method {
     /// The left ends of `n` equal steps; at least 2 points.
     RiemannLeft,
@@ -23,7 +24,6 @@ pub enum Method {
     RiemannTrapezoid,
     /// The roots of the Legendre polynomial of degree `n`, exact for polynomials up to degree `2 n - 1`. The default.
     #[default]
-    #[serde(rename = "gausslegendre")]
     GaussLegendre,
     /// The extrema of the Chebyshev polynomial of degree `n - 1`, exact for polynomials up to degree `n - 1`; at least 2
     /// points. The rule with `2 n - 1` points has all of its points, so that refinement asks for no gradient twice.
@@ -31,12 +31,11 @@ pub enum Method {
 }
 
 impl Method {
-    /// The rule with `n` points. With the reference semantics the trapezoid's weights are `1 / n` instead of
-    /// `1 / (n - 1)`, as in alibi and captum.
+    /// The rule with `n` points.
     ///
     /// # Errors
     /// [`ParamError`] named `n_steps` when there is no such rule.
-    pub fn rule(self, n: usize, semantics: Semantics) -> Result<Rule, ParamError> {
+    pub fn rule(self, n: usize) -> Result<Rule, ParamError> {
         let least = if self == Method::GaussLegendre { 1 } else { 2 };
         let name = serde_name(self);
         let allowed = (least..=MAX_POINTS).contains(&n);
@@ -49,13 +48,7 @@ impl Method {
             Method::RiemannLeft => equal(steps(n, 0.0)),
             Method::RiemannRight => equal(steps(n, 1.0)),
             Method::RiemannMiddle => equal(steps(n, 0.5)),
-            Method::RiemannTrapezoid => {
-                let unit = if semantics == Semantics::Reference { n } else { n - 1 };
-                let mut weights = vec![1.0 / unit as f64; n];
-                weights[0] /= 2.0;
-                weights[n - 1] /= 2.0;
-                Rule { alphas: steps(n - 1, 0.0), weights }
-            }
+            Method::RiemannTrapezoid => trapezoid(n, n - 1),
             Method::GaussLegendre => gauss_legendre(n),
             Method::ClenshawCurtis => clenshaw_curtis(n),
         })
@@ -65,12 +58,12 @@ impl Method {
 /// The name of a method as it stands in JSON.
 fn serde_name(method: Method) -> &'static str {
     match method {
-        Method::RiemannLeft => "riemann_left",
-        Method::RiemannRight => "riemann_right",
-        Method::RiemannMiddle => "riemann_middle",
-        Method::RiemannTrapezoid => "riemann_trapezoid",
-        Method::GaussLegendre => "gausslegendre",
-        Method::ClenshawCurtis => "clenshaw_curtis",
+        Method::RiemannLeft => "riemann-left",
+        Method::RiemannRight => "riemann-right",
+        Method::RiemannMiddle => "riemann-middle",
+        Method::RiemannTrapezoid => "riemann-trapezoid",
+        Method::GaussLegendre => "gauss-legendre",
+        Method::ClenshawCurtis => "clenshaw-curtis",
     }
 }
 
@@ -80,8 +73,16 @@ fn serde_name(method: Method) -> &'static str {
 pub struct Rule {
     /// The points, `(n,)`.
     pub alphas: Vec<f64>,
-    /// Their weights, `(n,)`; they add up to 1, except for the trapezoid of the reference semantics.
+    /// Their weights, `(n,)`; they add up to 1, except for the trapezoid of [`reference::rule`](crate::reference::rule).
     pub weights: Vec<f64>,
+}
+
+/// The trapezoids between `n` equally spaced points, at least 2, each point but the ends with the weight `1 / unit`.
+pub(crate) fn trapezoid(n: usize, unit: usize) -> Rule {
+    let mut weights = vec![1.0 / unit as f64; n];
+    weights[0] /= 2.0;
+    weights[n - 1] /= 2.0;
+    Rule { alphas: (0..n).map(|k| k as f64 / (n - 1) as f64).collect(), weights }
 }
 
 /// Gauss-Legendre points and weights on the unit interval, `n` at least 1.
@@ -98,8 +99,8 @@ fn gauss_legendre(n: usize) -> Rule {
         let mut x = if middle { 0.0 } else { (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos() };
         let mut slope = legendre(n, x).1;
         for _ in 0..20 {
-            let (value, own) = legendre(n, x);
-            slope = own;
+            let (value, slope_here) = legendre(n, x);
+            slope = slope_here;
             if middle {
                 break;
             }
@@ -159,7 +160,7 @@ fn clenshaw_curtis(n: usize) -> Rule {
 /// As [`Method::rule`], for the first rule.
 pub fn nested(n: usize, most: usize) -> Result<Vec<Rule>, ParamError> {
     let mut n = n.max(3) | 1;
-    let mut rules = vec![Method::ClenshawCurtis.rule(n, Semantics::Native)?];
+    let mut rules = vec![Method::ClenshawCurtis.rule(n)?];
     while 2 * n - 1 <= most.min(MAX_POINTS) {
         n = 2 * n - 1;
         rules.push(clenshaw_curtis(n));

@@ -1,10 +1,9 @@
 //! Expected gradients: one random start and one random point for each gradient.
 
 use ndarray::{Array1, Array2, Axis, array};
-use xai_core::{Error, Result, Run, Stop};
+use xai_core::{Error, Result, Run, Status, Stop};
 
 use crate::baselines::Distribution;
-use crate::data::Status;
 use crate::integral::{gradients, shares};
 use crate::moments::Moments;
 use crate::session::{Answer, Session, Work};
@@ -98,7 +97,7 @@ fn samples(
         let difference = end - &start;
         points.row_mut(k).assign(&(&start + &(draw.alpha * &difference)));
         differences.row_mut(k).assign(&difference);
-        cotangent.row_mut(k).assign(&session.selection.cotangent(session.outputs.len()));
+        cotangent.row_mut(k).assign(&session.explained.selection.cotangent(session.outputs.len()));
     }
     let sizes = shares(draws.iter().map(|draw| draw.owner), runs.len());
     let gradients = gradients(&points, &cotangent, &sizes, work.head(), runs, work.max_points())?;
@@ -129,7 +128,7 @@ fn answer(
         delta_standard_errors: Some(array![errors[width]]),
         steps: vec![n_samples],
         n_samples,
-        status: if stop.is_some() { Status::Stopped } else { Status::Fixed },
-        stop,
+        status: if stop.is_some() { Status::Stopped } else { Status::Complete },
+        stop: stop.unwrap_or(Stop::Converged),
     }
 }

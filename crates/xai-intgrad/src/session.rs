@@ -1,16 +1,15 @@
 //! Instances on their way from inputs to attributions.
 
 use ndarray::{Array1, Array2, Axis, concatenate, s};
-use xai_core::{Differentiable, Error, Predictor, Result, Row, Rows, Run, Split, Stop};
+use xai_core::{Differentiable, Error, Predictor, Result, Row, Rows, Run, Split, Status, Stop};
 
 use crate::baselines::Starts;
-use crate::data::Status;
 use crate::integral::{Integrals, Lines, Tolerance, by_nested_rules, by_rule};
 use crate::layout::Layout;
 use crate::moments::Moments;
 use crate::params::{IntegratedGradientsParams, NoiseKind};
 use crate::quadrature::Rule;
-use crate::target::{self, Selection, Target};
+use crate::target::{Explained, TargetSettings};
 
 /// What is known of an instance before its gradients.
 pub(crate) struct Session {
@@ -18,8 +17,7 @@ pub(crate) struct Session {
     pub(crate) x: Array1<f64>,
     /// Its outputs, `(n_outputs,)`.
     pub(crate) outputs: Array1<f64>,
-    pub(crate) selection: Selection,
-    pub(crate) target: Option<Target>,
+    pub(crate) explained: Explained,
     /// The explained output.
     pub(crate) output: f64,
     /// Where paths start, at the model's inputs, `(n_baselines, n_columns)`.
@@ -34,20 +32,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Puts together what is known at the instance, the first of the rows, and at its starts, the others.
-    fn new(
-        ends: &Rows,
-        outputs: &Rows,
-        (selection, target): (Selection, Option<Target>),
-        at: &Rows,
-    ) -> Self {
+    fn new(ends: &Rows, outputs: &Rows, explained: Explained, at: &Rows) -> Self {
         let values: Array1<f64> =
-            outputs.rows().into_iter().map(|row| selection.value(&row)).collect();
+            outputs.rows().into_iter().map(|row| explained.selection.value(&row)).collect();
         let others = s![1.., ..];
         Session {
             x: ends.row(0).to_owned(),
             outputs: outputs.row(0).to_owned(),
-            selection,
-            target,
+            explained,
             output: values[0],
             starts: ends.slice(others).to_owned(),
             start_outputs: values.slice(s![1..]).to_owned(),
@@ -69,7 +61,7 @@ pub(crate) struct Answer {
     pub(crate) steps: Vec<usize>,
     pub(crate) n_samples: usize,
     pub(crate) status: Status,
-    pub(crate) stop: Option<Stop>,
+    pub(crate) stop: Stop,
 }
 
 /// What all instances of a call have in common.
@@ -79,13 +71,15 @@ pub(crate) struct Work<'a> {
     pub(crate) starts: &'a Starts,
     pub(crate) rules: &'a [Rule],
     pub(crate) model: &'a dyn Differentiable,
-    pub(crate) cut: Option<Split<'a>>,
+    /// The model in two parts, where gradients are taken at a layer.
+    pub(crate) split: Option<Split<'a>>,
+    pub(crate) target: TargetSettings<'a>,
 }
 
 impl Work<'_> {
     /// The model from where gradients are taken.
     pub(crate) fn head(&self) -> &dyn Differentiable {
-        self.cut.as_ref().map_or(self.model, |cut| &*cut.head)
+        self.split.as_ref().map_or(self.model, |split| &*split.head)
     }
 
     /// The most points of a call.
@@ -105,9 +99,9 @@ impl Work<'_> {
             .collect();
         let outputs = ask(self.model, &ends, runs)?;
         let resolve = |(outputs, run): (&Array2<f64>, &mut Run<'_>)| {
-            target::resolve(self.params, &outputs.row(0), run)
+            self.target.resolve(&outputs.row(0), run)
         };
-        let targets: Vec<(Selection, Option<Target>)> =
+        let targets: Vec<Explained> =
             outputs.iter().zip(&mut *runs).map(resolve).collect::<Result<_>>()?;
         let at_ends = self.at(&ends, runs)?;
         let parts = ends.iter().zip(&outputs).zip(targets).zip(&at_ends);
@@ -122,9 +116,9 @@ impl Work<'_> {
         rows: &[Array2<f64>],
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Array2<f64>>> {
-        match &self.cut {
+        match &self.split {
             None => Ok(rows.to_vec()),
-            Some(cut) => ask(&*cut.body, rows, runs),
+            Some(split) => ask(&*split.body, rows, runs),
         }
     }
 
@@ -138,7 +132,7 @@ impl Work<'_> {
         let mut streams: Vec<_> = runs.iter().map(|run| run.seed().stream()).collect();
         let mut totals: Vec<Totals> =
             sessions.iter().map(|session| Totals::new(session.at_x.len())).collect();
-        // A refined line has a row for each rule besides its own.
+        // A refined line has a row for each rule besides the line itself.
         let n_lines = self.max_points() / self.rules.len();
         let per_chunk = (n_lines / self.starts.len()).max(1);
         let all: Vec<usize> =
@@ -191,7 +185,7 @@ impl Work<'_> {
                 outputs
                     .rows()
                     .into_iter()
-                    .map(|row| session.selection.value(&row))
+                    .map(|row| session.explained.selection.value(&row))
                     .collect::<Vec<_>>()
             });
             let at = self.at(&rows, runs)?;
@@ -218,7 +212,7 @@ impl Work<'_> {
                 let line = copy * n_starts + start;
                 lines.from.row_mut(line).assign(&session.at_starts.row(start));
                 lines.to.row_mut(line).assign(&ends[copy]);
-                let cotangent = session.selection.cotangent(session.outputs.len());
+                let cotangent = session.explained.selection.cotangent(session.outputs.len());
                 lines.cotangent.row_mut(line).assign(&cotangent);
                 lines.changes.push(outputs[copy] - session.start_outputs[start]);
                 lines.owners.push(owner);
@@ -278,7 +272,7 @@ impl Work<'_> {
             |owner, first, outputs| {
                 for (k, row) in outputs.rows().into_iter().enumerate() {
                     let (start, step) = ((first + k) / inner, (first + k) % inner + 1);
-                    curves[owner][[start, step]] = sessions[owner].selection.value(&row);
+                    curves[owner][[start, step]] = sessions[owner].explained.selection.value(&row);
                 }
                 Ok(())
             },
@@ -328,9 +322,9 @@ impl Totals {
             let gradient = found.gradients.row(line);
             attributions.scaled_add(weight, &(&factors * &gradient));
             if let Some(moved) = &found.moved {
-                let own = weight * (&factors * &moved.row(line)).mapv_into(f64::abs);
-                let sum = self.moved.take().unwrap_or_else(|| Array1::zeros(own.len()));
-                self.moved = Some(sum + own);
+                let term = weight * (&factors * &moved.row(line)).mapv_into(f64::abs);
+                let sum = self.moved.take().unwrap_or_else(|| Array1::zeros(term.len()));
+                self.moved = Some(sum + term);
             }
             self.deltas.push(lines.delta(line, &gradient));
             self.changes.push(lines.changes[line]);
@@ -360,8 +354,8 @@ impl Totals {
         let wanted = noise.map_or(1, |noise| noise.n_samples);
         let status = match self.stop {
             Some(_) => Status::Stopped,
-            None if work.params.tolerance.is_none() => Status::Fixed,
-            None if self.reached => Status::Converged,
+            None if work.params.tolerance.is_none() => Status::Complete,
+            None if self.reached => Status::WithinTolerance,
             None => Status::MaxSteps,
         };
         debug_assert!(self.stop.is_some() || self.n_copies == wanted, "all copies are there");
@@ -375,7 +369,7 @@ impl Totals {
             steps: self.steps,
             n_samples: self.n_copies,
             status,
-            stop: self.stop,
+            stop: self.stop.unwrap_or(Stop::Converged),
         }
     }
 }
@@ -395,12 +389,12 @@ pub(crate) fn ask(
         |owner, first, block| {
             block.assign(&rows[owner].slice(s![first..first + block.nrows(), ..]));
         },
-        |owner, first, own| {
+        |owner, first, block| {
             let all = &mut outputs[owner];
             if first == 0 {
-                *all = Array2::zeros((sizes[owner], own.ncols()));
+                *all = Array2::zeros((sizes[owner], block.ncols()));
             }
-            all.slice_mut(s![first..first + own.nrows(), ..]).assign(own);
+            all.slice_mut(s![first..first + block.nrows(), ..]).assign(block);
             Ok(())
         },
     )?;

@@ -10,10 +10,10 @@ use xai_core::tabular::Features;
 use xai_core::{CentralDifference, Differentiable, Semantics};
 use xai_intgrad::quadrature::Method;
 use xai_intgrad::{
-    Baselines, InputTensor, IntegratedGradientsParams, NoiseKind, NoiseTunnel, Target,
-    TargetFunction,
+    Baselines, Distribution, InputTensor, IntegratedGradientsParams, NoiseKind, NoiseTunnel, Target,
 };
-use xai_testkit::{Logistic, Probe, Suite};
+use xai_testkit::conformance::white_box;
+use xai_testkit::{Logistic, Suite};
 
 fn rows(n: usize, offset: f64) -> Array2<f64> {
     // Distinct in every cell: multiples of an irrational number, modulo 1.
@@ -22,20 +22,16 @@ fn rows(n: usize, offset: f64) -> Array2<f64> {
     })
 }
 
-fn differentiable<'p>(probe: &'p Probe<'p>) -> &'p (dyn Differentiable + 'p) {
-    probe
-}
-
 #[track_caller]
 fn conforms_on(model: &dyn Differentiable, params: IntegratedGradientsParams) {
     let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
-    Suite { explainer: &explainer, view: differentiable, model, rows: rows(3, 0.7) }.run();
+    Suite { explainer: &explainer, view: white_box, model, inputs: rows(3, 0.7) }.run();
 }
 
 #[track_caller]
 fn conforms(params: IntegratedGradientsParams) {
-    let target_fn = params.target.is_none().then_some(TargetFunction::Argmax);
-    let params = IntegratedGradientsParams { target_fn, ..params };
+    let target = params.target.clone().or(Some(Target::Predicted));
+    let params = params.with_target(target);
     conforms_on(&network("iris_mlp"), params);
 }
 
@@ -48,63 +44,67 @@ fn the_default_conforms() {
 fn the_reference_semantics_conform() {
     conforms_on(
         &Logistic::new(&[1.0, -2.0, 0.5, 0.1], 0.3),
-        IntegratedGradientsParams {
-            target: Some(Target::Index(0)),
-            method: Method::RiemannTrapezoid,
-            semantics: Semantics::Reference,
-            ..Default::default()
-        },
+        IntegratedGradientsParams::default()
+            .with_target(Some(Target::Index(0)))
+            .with_method(Method::RiemannTrapezoid)
+            .with_semantics(Semantics::Reference),
     );
+}
+
+#[test]
+fn the_predicted_class_of_a_probability_conforms() {
+    let model = Logistic::new(&[1.0, -2.0, 0.5, 0.1], 0.3);
+    conforms_on(&model, IntegratedGradientsParams::default().with_target(Some(Target::Predicted)));
 }
 
 #[test]
 fn a_black_box_conforms() {
     let model = Logistic::new(&[1.0, -2.0, 0.5, 0.1], 0.3);
-    let params = IntegratedGradientsParams { n_steps: 5, ..Default::default() };
+    let params = IntegratedGradientsParams::default().with_n_steps(5);
     conforms_on(&CentralDifference::new(&model), params);
 }
 
 #[test]
 fn several_baselines_with_small_batches_and_a_curve_conform() {
-    conforms(IntegratedGradientsParams {
-        baselines: Baselines::several(rows(3, 0.2)),
-        internal_batch_size: Some(7),
-        n_steps: 6,
-        curve: true,
-        target: Some(Target::Index(2)),
-        multiply_by_inputs: false,
-        ..Default::default()
-    });
+    conforms(
+        IntegratedGradientsParams::default()
+            .with_baselines(Baselines::several(rows(3, 0.2)))
+            .with_internal_batch_size(Some(7))
+            .with_n_steps(6)
+            .with_curve(true)
+            .with_target(Some(Target::Index(2)))
+            .with_multiply_by_inputs(false),
+    );
 }
 
 #[test]
 fn one_batch_for_all_conforms() {
-    conforms(IntegratedGradientsParams { internal_batch_size: None, ..Default::default() });
+    conforms(IntegratedGradientsParams::default().with_internal_batch_size(None));
 }
 
 #[test]
 fn layers_conform() {
     for attribute_to_layer_inputs in [false, true] {
-        conforms(IntegratedGradientsParams {
-            layer: Some("dense1".to_owned()),
-            attribute_to_layer_inputs,
-            n_steps: 9,
-            ..Default::default()
-        });
+        conforms(
+            IntegratedGradientsParams::default()
+                .with_layer(Some("dense1".to_owned()))
+                .with_attribute_to_layer_inputs(attribute_to_layer_inputs)
+                .with_n_steps(9),
+        );
     }
 }
 
 #[test]
 fn refinement_conforms() {
     for max_steps in [50, 2000] {
-        conforms(IntegratedGradientsParams {
-            method: Method::ClenshawCurtis,
-            n_steps: 5,
-            tolerance: Some(1e-3),
-            max_steps,
-            internal_batch_size: Some(13),
-            ..Default::default()
-        });
+        conforms(
+            IntegratedGradientsParams::default()
+                .with_method(Method::ClenshawCurtis)
+                .with_n_steps(5)
+                .with_tolerance(Some(1e-3))
+                .with_max_steps(max_steps)
+                .with_internal_batch_size(Some(13)),
+        );
     }
 }
 
@@ -112,16 +112,18 @@ fn refinement_conforms() {
 fn noise_tunnels_conform() {
     for kind in [NoiseKind::SmoothGrad, NoiseKind::SmoothGradSquare, NoiseKind::VarGrad] {
         for tolerance in [None, Some(0.1)] {
-            conforms(IntegratedGradientsParams {
-                noise_tunnel: Some(NoiseTunnel { kind, n_samples: 6, stdev: 0.3 }),
-                method: Method::ClenshawCurtis,
-                baselines: Baselines::several(rows(2, 0.2)),
-                n_steps: 5,
-                max_steps: 17,
-                tolerance,
-                internal_batch_size: Some(3),
-                ..Default::default()
-            });
+            conforms(
+                IntegratedGradientsParams::default()
+                    .with_noise_tunnel(Some(
+                        NoiseTunnel::default().with_kind(kind).with_n_samples(6).with_stdev(0.3),
+                    ))
+                    .with_method(Method::ClenshawCurtis)
+                    .with_baselines(Baselines::several(rows(2, 0.2)))
+                    .with_n_steps(5)
+                    .with_max_steps(17)
+                    .with_tolerance(tolerance)
+                    .with_internal_batch_size(Some(3)),
+            );
         }
     }
 }
@@ -129,23 +131,21 @@ fn noise_tunnels_conform() {
 #[test]
 fn distributions_of_baselines_conform() {
     for (stdev, layer) in [(0.0, None), (0.2, None), (0.2, Some("dense0".to_owned()))] {
-        let mut baselines = Baselines::distribution(rows(5, 0.2), 20);
-        if let Baselines::Distribution(own) = &mut baselines {
-            own.stdev = stdev;
-        }
-        conforms(IntegratedGradientsParams {
-            baselines,
-            internal_batch_size: Some(8),
-            layer,
-            ..Default::default()
-        });
+        let drawn = Distribution::new(rows(5, 0.2)).with_n_samples(20).with_stdev(stdev);
+        let baselines = Baselines::Distribution(drawn);
+        conforms(
+            IntegratedGradientsParams::default()
+                .with_baselines(baselines)
+                .with_internal_batch_size(Some(8))
+                .with_layer(layer),
+        );
     }
 }
 
 #[test]
 fn inputs_that_are_passed_on_conform() {
-    conforms(IntegratedGradientsParams {
-        inputs: vec![InputTensor::new("a", &[3]), InputTensor::passed("mask", &[1])],
-        ..Default::default()
-    });
+    conforms(
+        IntegratedGradientsParams::default()
+            .with_inputs(vec![InputTensor::new("a", &[3]), InputTensor::passed("mask", &[1])]),
+    );
 }

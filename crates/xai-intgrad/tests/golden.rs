@@ -7,7 +7,8 @@ mod models;
 use models::network;
 use models::tensors::in_single_precision;
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
-use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use xai_core::{Differentiable, Explainer, Run, Semantics};
 use xai_intgrad::quadrature::Method;
@@ -24,11 +25,21 @@ struct Case {
     inputs: Value,
     target: Value,
     baselines: Value,
+    #[serde(deserialize_with = "method")]
     method: Method,
     n_steps: usize,
     attributions: Vec<Value>,
     deltas: Vec<f64>,
     predictions: Value,
+}
+
+/// A method by its name in the reference.
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+    let name = match &*String::deserialize(deserializer)? {
+        "gausslegendre" => "gauss-legendre".to_owned(),
+        other => other.replace('_', "-"),
+    };
+    Method::deserialize(name.into_deserializer())
 }
 
 fn array(value: &Value) -> ArrayD<f64> {
@@ -96,19 +107,16 @@ impl Case {
             _ => None,
         };
         let shape = array(&self.attributions[0]).shape()[1..].to_vec();
-        IntegratedGradientsParams {
-            method: self.method,
-            n_steps: self.n_steps,
-            inputs: inputs.iter().enumerate().map(tensor).collect(),
-            layer: layer.map(|(name, _)| name.to_owned()),
-            attribute_to_layer_inputs: layer.is_some_and(|(_, at_inputs)| at_inputs),
-            layer_tensors: layer
-                .map(|(name, _)| InputTensor::new(name, &shape))
-                .into_iter()
-                .collect(),
-            output_shape: (self.name == "rank3_output").then(|| vec![2, 2]),
-            ..Default::default()
-        }
+        IntegratedGradientsParams::default()
+            .with_method(self.method)
+            .with_n_steps(self.n_steps)
+            .with_inputs(inputs.iter().enumerate().map(tensor).collect())
+            .with_layer(layer.map(|(name, _)| name.to_owned()))
+            .with_attribute_to_layer_inputs(layer.is_some_and(|(_, at_inputs)| at_inputs))
+            .with_layer_tensors(
+                layer.map(|(name, _)| InputTensor::new(name, &shape)).into_iter().collect(),
+            )
+            .with_output_shape((self.name == "rank3_output").then(|| vec![2, 2]))
     }
 
     /// The target of an instance.
@@ -132,12 +140,11 @@ impl Case {
         let model = self.network(precision);
         let instances = rows(&self.arrays(&self.inputs));
         let explain = |(instance, x): (usize, ArrayView1<'_, f64>)| {
-            let params = IntegratedGradientsParams {
-                target: self.target(instance),
-                baselines: self.baseline(instance),
-                semantics,
-                ..self.params()
-            };
+            let params = self
+                .params()
+                .with_target(self.target(instance))
+                .with_baselines(self.baseline(instance))
+                .with_semantics(semantics);
             let explainer = params.build_inputs().unwrap();
             explainer.explain(&*model, &x, Run::seeded(0)).unwrap().data
         };

@@ -17,15 +17,13 @@ const BATCH: usize = 10;
 
 /// The most bytes held at once by a path with this many points.
 fn peak(n_steps: usize, tolerance: Option<f64>) -> usize {
-    let params = IntegratedGradientsParams {
-        method: Method::ClenshawCurtis,
-        n_steps,
-        tolerance,
-        absolute_tolerance: 0.0,
-        internal_batch_size: Some(BATCH),
-        inputs: vec![InputTensor::new("image", &[WIDTH])],
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_method(Method::ClenshawCurtis)
+        .with_n_steps(n_steps)
+        .with_tolerance(tolerance)
+        .with_absolute_tolerance(0.0)
+        .with_internal_batch_size(Some(BATCH))
+        .with_inputs(vec![InputTensor::new("image", &[WIDTH])]);
     let explainer = params.build_inputs().unwrap();
     let model = Linear::new(&vec![0.1; WIDTH], 0.0);
     let x = Array1::ones(WIDTH);

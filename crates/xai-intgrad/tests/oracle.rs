@@ -10,12 +10,16 @@ mod models;
 
 use models::{Formula, Staged, Step, network};
 use ndarray::{Array1, Array2, array};
+use xai_core::decision::OutputSource;
 use xai_core::tabular::Features;
-use xai_core::{CentralDifference, Differentiable, Explainer, Run, Semantics};
+use xai_core::{
+    CentralDifference, Differentiable, Error, Explainer, Output, Predictor, Rows, Run, Semantics,
+    Status, Stop,
+};
 use xai_intgrad::quadrature::Method;
 use xai_intgrad::{
     BaselineValue, Baselines, InputTensor, IntegratedGradientsData, IntegratedGradientsParams,
-    Status, Target,
+    Target,
 };
 use xai_testkit::{Linear, Logistic};
 
@@ -59,25 +63,21 @@ fn linear_models_are_exact() {
     let x = array![1.0, 2.0];
     for method in FIVE.into_iter().chain([Method::ClenshawCurtis]) {
         for n_steps in [2, 10, 51] {
-            let params = IntegratedGradientsParams { method, n_steps, ..Default::default() };
+            let params =
+                IntegratedGradientsParams::default().with_method(method).with_n_steps(n_steps);
             let data = explain(params.clone(), &model, &x);
             close(&data, &[2.0, -6.0]);
             assert!(data.deltas[0].abs() <= 1e-12);
-            assert_eq!(data.status, Status::Fixed);
+            assert_eq!(data.status, Status::Complete);
             let baselines = Baselines::Row(vec![0.25, -1.0]);
-            close(
-                &explain(IntegratedGradientsParams { baselines, ..params }, &model, &x),
-                &[1.5, -9.0],
-            );
+            close(&explain(params.with_baselines(baselines), &model, &x), &[1.5, -9.0]);
         }
     }
     // The reference's trapezoid loses one step of ten.
-    let params = IntegratedGradientsParams {
-        method: Method::RiemannTrapezoid,
-        n_steps: 10,
-        semantics: Semantics::Reference,
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_method(Method::RiemannTrapezoid)
+        .with_n_steps(10)
+        .with_semantics(Semantics::Reference);
     close(&explain(params, &model, &x), &[1.8, -5.4]);
 }
 
@@ -95,7 +95,8 @@ fn squares_follow_the_first_moment() {
                 Method::RiemannRight => (n + 1.0) / n,
                 _ => 1.0,
             };
-            let params = IntegratedGradientsParams { method, n_steps, ..Default::default() };
+            let params =
+                IntegratedGradientsParams::default().with_method(method).with_n_steps(n_steps);
             let data = explain(params, &squares(), &x);
             close(&data, &exact.map(|value| factor * value));
             let gap = (factor - 1.0) * exact.iter().sum::<f64>();
@@ -106,7 +107,7 @@ fn squares_follow_the_first_moment() {
     }
     let baselines = Baselines::Row(vec![1.0, -1.0, 0.5]);
     let data =
-        explain(IntegratedGradientsParams { baselines, ..Default::default() }, &squares(), &x);
+        explain(IntegratedGradientsParams::default().with_baselines(baselines), &squares(), &x);
     close(&data, &[2.0 * 1.25, -3.0 * 3.0, 0.5 * 8.75]);
 }
 
@@ -116,7 +117,7 @@ fn cubes_follow_the_second_moment() {
     let cube =
         Formula { n_features: 1, f: |x| x[0].powi(3), gradient: |x| vec![3.0 * x[0] * x[0]] };
     let check = |method, n_steps, factor: f64| {
-        let params = IntegratedGradientsParams { method, n_steps, ..Default::default() };
+        let params = IntegratedGradientsParams::default().with_method(method).with_n_steps(n_steps);
         close(&explain(params, &cube, &array![2.0]), &[8.0 * factor]);
     };
     check(Method::RiemannMiddle, 4, 0.984_375);
@@ -133,7 +134,7 @@ fn cubes_follow_the_second_moment() {
 fn products_are_shared() {
     let product = Formula { n_features: 2, f: |x| x[0] * x[1], gradient: |x| vec![x[1], x[0]] };
     for method in [Method::RiemannMiddle, Method::RiemannTrapezoid, Method::GaussLegendre] {
-        let params = IntegratedGradientsParams { method, ..Default::default() };
+        let params = IntegratedGradientsParams::default().with_method(method);
         close(&explain(params, &product, &array![3.0, 5.0]), &[7.5, 7.5]);
     }
 }
@@ -148,7 +149,7 @@ fn the_sensitivity_axiom_holds_where_the_gradient_vanishes() {
         gradient: |x| vec![f64::from(u8::from(x[0] < 1.0))],
     };
     let at = |method, n_steps| {
-        let params = IntegratedGradientsParams { method, n_steps, ..Default::default() };
+        let params = IntegratedGradientsParams::default().with_method(method).with_n_steps(n_steps);
         explain(params, &kinked, &array![2.0]).attributions[0][[0]]
     };
     for n in [10, 50] {
@@ -171,7 +172,11 @@ fn one_output_has_two_targets() {
     let x = array![1.0, 2.0];
     let of = |target: Option<usize>, semantics| {
         let target = target.map(Target::Index);
-        explain(IntegratedGradientsParams { target, semantics, ..Default::default() }, &model, &x)
+        explain(
+            IntegratedGradientsParams::default().with_target(target).with_semantics(semantics),
+            &model,
+            &x,
+        )
     };
     let sigmoid = |score: f64| 1.0 / (1.0 + (-score).exp());
     let change = sigmoid(-3.5) - sigmoid(0.5);
@@ -193,12 +198,150 @@ fn one_output_has_two_targets() {
     }
 }
 
+/// A model whose classes have names, and which may say what its outputs mean.
+struct Named {
+    model: Logistic,
+    names: Vec<String>,
+    output: Option<Output>,
+}
+
+impl Named {
+    fn new(names: &[&str]) -> Self {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        Named { model: Logistic::new(&[2.0, -3.0], 0.5), names, output: None }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a model made of a model")]
+impl Predictor for Named {
+    fn predict(&self, batch: &Rows) -> Result<Array2<f64>, xai_core::BoxError> {
+        self.model.predict(batch)
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.output.clone()
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        Some(&self.names)
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a model made of a model")]
+impl Differentiable for Named {
+    fn vjp(&self, batch: &Rows, cotangent: &Rows) -> Result<Array2<f64>, xai_core::BoxError> {
+        self.model.vjp(batch, cotangent)
+    }
+}
+
+/// The classes of a single probability by number, by name and as predicted: the sigmoid of -3.5 is below a half.
+#[test]
+fn a_single_probability_has_two_classes() {
+    let model = Named::new(&["no", "yes"]);
+    let x = array![1.0, 2.0];
+    let explain = |target: Option<Target>| {
+        let explainer = IntegratedGradientsParams::default()
+            .with_target(target)
+            .build(Features::numeric(["a", "b"]).unwrap())
+            .unwrap();
+        explainer.explain(&model, &x, Run::seeded(0)).unwrap()
+    };
+    let class = |name: &str| Some(Target::Class(name.to_owned()));
+    let (none, zero, one) = (explain(None), explain(class("no")), explain(class("yes")));
+    let predicted = explain(Some(Target::Predicted));
+    assert_eq!(predicted.data, zero.data);
+    assert_eq!(none.data.attributions, one.data.attributions);
+    assert_eq!(zero.data.target, Some(Target::Index(0)));
+    assert_eq!(zero.data.target_name.as_deref(), Some("no"));
+    assert_eq!(none.data.target_name.as_deref(), Some("yes"));
+    assert_eq!(-&zero.data.attributions[0], one.data.attributions[0]);
+    let reading = zero.meta.output.unwrap();
+    assert_eq!((&*reading.meaning, reading.source), ("probability", OutputSource::Assumed));
+    // One minus the output is an assumption that may be wrong for a score.
+    let codes = |warnings: &[xai_core::Warning]| {
+        warnings.iter().map(|warning| warning.code.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&zero.meta.warnings), ["intgrad.assumed_probability"]);
+    assert!(none.meta.warnings.is_empty() && one.meta.warnings.is_empty());
+    let declared = Named { output: Some(Output::Probability), ..Named::new(&["yes"]) };
+    let explainer = IntegratedGradientsParams::default().with_target(class("not yes"));
+    let explainer = explainer.build(Features::unnamed(2).unwrap()).unwrap();
+    let explanation = explainer.explain(&declared, &x, Run::seeded(0)).unwrap();
+    assert_eq!(explanation.data.attributions, zero.data.attributions);
+    assert!(explanation.meta.warnings.is_empty());
+    // By names.
+    assert_eq!(one.data.attribution("yes", "b"), Some(one.data.attributions[0][[1]]));
+    assert_eq!(one.data.attribution("no", "b"), None);
+    assert_eq!(one.data.attribution("yes", "c"), None);
+    assert_eq!(one.data.attribution("output", "a"), None);
+}
+
+/// A score has one number to explain, whatever its value at an instance.
+#[test]
+fn a_single_score_is_the_output_itself() {
+    let x = array![1.0, 2.0];
+    let explain = |params: IntegratedGradientsParams, model: &Linear| {
+        let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
+        explainer.explain(model, &x, Run::seeded(0))
+    };
+    let target = |target| IntegratedGradientsParams::default().with_target(Some(target));
+    // -1.3, and 0.7 from the same weights.
+    let (low, between) = (Linear::new(&[2.0, -3.0], 2.7), Linear::new(&[2.0, -3.0], 4.7));
+    for params in [IntegratedGradientsParams::default(), target(Target::Index(0))] {
+        let explanation = explain(params.clone(), &low).unwrap();
+        close(&explanation.data, &[2.0, -6.0]);
+        assert_eq!(explanation.meta.output.unwrap().meaning, "score");
+        let explanation = explain(params.with_output(Output::Score), &between).unwrap();
+        close(&explanation.data, &[2.0, -6.0]);
+        assert_eq!(explanation.data.attribution("output 0", "x"), None);
+    }
+    // What looks like a probability is read as one.
+    close(&explain(target(Target::Index(0)), &between).unwrap().data, &[-2.0, 6.0]);
+    let error = explain(target(Target::Index(1)), &low).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "parameter `target` must be left out or 0 for a model whose single output is a score"
+        ),
+        "{error}"
+    );
+    let refused =
+        target(Target::Index(1)).with_output(Output::Score).with_output_shape(Some(vec![1]));
+    let error = refused.build(Features::unnamed(2).unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Param(error) if error.name == "target"), "{error}");
+    let error = explain(target(Target::Predicted), &low).unwrap_err().to_string();
+    assert!(error.contains("whose single output is no probability"), "{error}");
+}
+
+/// With several outputs the names are those of the outputs.
+#[test]
+fn several_outputs_have_names() {
+    let model = Linear::outputs(array![[1.0, 0.0], [0.0, 2.0]], array![0.0, 0.0]);
+    let data = explain(
+        IntegratedGradientsParams::default().with_target(Some(Target::Predicted)),
+        &model,
+        &array![1.0, 2.0],
+    );
+    assert_eq!((data.target.clone(), data.target_name.clone()), (Some(Target::Index(1)), None));
+    let second = &data.feature_names.as_ref().unwrap()[1];
+    assert_eq!(data.attribution("output 1", second), Some(data.attributions[0][[1]]));
+    close(&data, &[0.0, 4.0]);
+    let explainer = IntegratedGradientsParams::default()
+        .with_target(Some(Target::Class("high".to_owned())))
+        .build(Features::unnamed(2).unwrap())
+        .unwrap();
+    let error = explainer.explain(&model, &array![1.0, 2.0], Run::seeded(0)).unwrap_err();
+    assert!(
+        error.to_string().contains("the name of a class, of which the model has []"),
+        "{error}"
+    );
+}
+
 #[test]
 fn baselines_mean_what_they_say() {
     let model = squares();
     let x = array![1.5, -2.0, 3.0];
     let with = |baselines| {
-        explain(IntegratedGradientsParams { baselines, ..Default::default() }, &model, &x)
+        explain(IntegratedGradientsParams::default().with_baselines(baselines), &model, &x)
     };
     let attribution = |b: &[f64; 3]| {
         [2.0, -3.0, 0.5]
@@ -233,13 +376,11 @@ fn baselines_mean_what_they_say() {
             (output - (2.0 * b[0] * b[0] - 3.0 * b[1] * b[1] + 0.5 * b[2] * b[2])).abs() < 1e-12
         );
     }
-    let params = IntegratedGradientsParams {
-        inputs: vec![InputTensor::new("a", &[1]), InputTensor::new("b", &[2])],
-        baselines: Baselines::PerInput(
+    let params = IntegratedGradientsParams::default()
+        .with_inputs(vec![InputTensor::new("a", &[1]), InputTensor::new("b", &[2])])
+        .with_baselines(Baselines::PerInput(
             [("b".to_owned(), BaselineValue::Values(vec![2.0, -1.0]))].into(),
-        ),
-        ..Default::default()
-    };
+        ));
     let data = explain(params, &model, &x);
     let expected = attribution(&[0.0, 2.0, -1.0]);
     assert!((data.attributions[0][[0]] - expected[0]).abs() < 1e-12);
@@ -250,11 +391,9 @@ fn baselines_mean_what_they_say() {
 /// Without the factor it is the mean gradient: that of `a x^2` between `b` and `x` is `a (x + b)`.
 #[test]
 fn mean_gradients_are_not_multiplied() {
-    let params = IntegratedGradientsParams {
-        multiply_by_inputs: false,
-        baselines: Baselines::Constant(1.0),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_multiply_by_inputs(false)
+        .with_baselines(Baselines::Constant(1.0));
     let data = explain(params, &squares(), &array![1.5, -2.0, 3.0]);
     close(&data, &[2.0 * 2.5, -3.0 * -1.0, 0.5 * 4.0]);
     // The gap is that of the products all the same.
@@ -269,19 +408,17 @@ fn masks_are_handed_on_as_they_are() {
         f: |x| x[0] * x[2] + x[1] * x[3] * x[3],
         gradient: |x| vec![x[2], x[3] * x[3], x[0], 2.0 * x[1] * x[3]],
     };
-    let params = IntegratedGradientsParams {
-        inputs: vec![InputTensor::new("a", &[2, 1]), InputTensor::passed("mask", &[2])],
-        baselines: Baselines::Constant(0.5),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_inputs(vec![InputTensor::new("a", &[2, 1]), InputTensor::passed("mask", &[2])])
+        .with_baselines(Baselines::Constant(0.5));
     let x = array![3.0, 4.0, 1.0, 2.0];
     let data = explain(params.clone(), &masked, &x);
     close(&data, &[2.5, 14.0]);
     assert_eq!(data.attributions[0].shape(), [2, 1]);
-    assert_eq!(data.forward_kwargs["mask"], array![1.0, 2.0].into_dyn());
+    assert_eq!(data.passed_inputs["mask"], array![1.0, 2.0].into_dyn());
     assert_eq!((data.input_names.len(), &*data.input_names[0]), (1, "a"));
     // Without the factor the mask has no attributions either.
-    let params = IntegratedGradientsParams { multiply_by_inputs: false, ..params };
+    let params = params.with_multiply_by_inputs(false);
     close(&explain(params, &masked, &x), &[1.0, 4.0]);
 }
 
@@ -295,19 +432,17 @@ fn layers_share_the_change_of_the_output() {
     let x = Array1::from_shape_fn(10, |i| (i as f64 * 0.618).fract() * 4.0 - 2.0);
     let at = |layer: Option<&str>, attribute_to_layer_inputs| {
         let layer = layer.map(str::to_owned);
-        let params = IntegratedGradientsParams {
-            layer,
-            attribute_to_layer_inputs,
-            n_steps: 20,
-            ..Default::default()
-        };
+        let params = IntegratedGradientsParams::default()
+            .with_layer(layer)
+            .with_attribute_to_layer_inputs(attribute_to_layer_inputs)
+            .with_n_steps(20);
         explain(params, &model, &x)
     };
     let inputs = at(None, false);
     let affine = at(Some("affine"), false);
     assert_eq!(affine.attributions[0].len(), 20);
     assert_eq!(
-        (affine.names.clone(), affine.input_names.clone()),
+        (affine.tensor_names.clone(), affine.input_names.clone()),
         (vec!["affine".to_owned()], vec!["input".to_owned()])
     );
     let (a, b) = (inputs.attributions[0].sum(), affine.attributions[0].sum());
@@ -335,7 +470,8 @@ fn black_boxes_cost_two_queries_for_each_column() {
     let model = squares();
     let numeric = CentralDifference::new(&model);
     let x = array![1.5, -2.0, 3.0];
-    let explainer = IntegratedGradientsParams { n_steps: 10, ..Default::default() }
+    let explainer = IntegratedGradientsParams::default()
+        .with_n_steps(10)
         .build(Features::unnamed(3).unwrap())
         .unwrap();
     let explanation = explainer.explain(&numeric, &x, Run::seeded(0)).unwrap();
@@ -351,20 +487,17 @@ fn black_boxes_cost_two_queries_for_each_column() {
 fn refinement_ends_within_its_tolerance() {
     let model = network("diabetes_mlp");
     let x = Array1::from_shape_fn(10, |i| (i as f64 * 0.618).fract() * 4.0 - 2.0);
-    let exact =
-        explain(IntegratedGradientsParams { n_steps: 400, ..Default::default() }, &model, &x);
+    let exact = explain(IntegratedGradientsParams::default().with_n_steps(400), &model, &x);
     for (tolerance, most) in [(1e-3, 9), (1e-6, 33), (1e-10, 65)] {
-        let params = IntegratedGradientsParams {
-            method: Method::ClenshawCurtis,
-            n_steps: 5,
-            tolerance: Some(tolerance),
-            absolute_tolerance: 0.0,
-            ..Default::default()
-        };
+        let params = IntegratedGradientsParams::default()
+            .with_method(Method::ClenshawCurtis)
+            .with_n_steps(5)
+            .with_tolerance(Some(tolerance))
+            .with_absolute_tolerance(0.0);
         let explainer = params.build(Features::unnamed(10).unwrap()).unwrap();
         let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
         let data = explanation.data;
-        assert_eq!(data.status, Status::Converged);
+        assert_eq!(data.status, Status::WithinTolerance);
         assert!(data.relative_deltas[0].abs() <= tolerance, "{}", data.relative_deltas[0]);
         assert!(data.steps[0] <= most, "{} points for {tolerance}", data.steps[0]);
         // No gradient was asked for twice.
@@ -381,28 +514,24 @@ fn refinement_ends_within_its_tolerance() {
 fn refinement_says_when_its_steps_were_not_enough() {
     let model = network("cancer_mlp");
     let x = Array1::from_shape_fn(30, |i| (i as f64 * 0.618).fract() * 6.0 - 3.0);
-    let params = IntegratedGradientsParams {
-        method: Method::ClenshawCurtis,
-        n_steps: 9,
-        tolerance: Some(1e-12),
-        absolute_tolerance: 0.0,
-        max_steps: 40,
-        target: Some(Target::Index(0)),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_method(Method::ClenshawCurtis)
+        .with_n_steps(9)
+        .with_tolerance(Some(1e-12))
+        .with_absolute_tolerance(0.0)
+        .with_max_steps(40)
+        .with_target(Some(Target::Index(0)));
     let explainer = params.build(Features::unnamed(30).unwrap()).unwrap();
     let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
     let data = explanation.data;
-    assert_eq!((data.status, data.steps[0], data.stop), (Status::MaxSteps, 33, None));
+    assert_eq!((data.status, data.steps[0], data.stop), (Status::MaxSteps, 33, Stop::Converged));
     assert!(data.reason.contains("`max_steps`"), "{}", data.reason);
     assert_eq!(explanation.meta.queries, 2 + 33);
     // The same points as the rule by itself.
-    let fixed = IntegratedGradientsParams {
-        method: Method::ClenshawCurtis,
-        n_steps: 33,
-        target: Some(Target::Index(0)),
-        ..Default::default()
-    };
+    let fixed = IntegratedGradientsParams::default()
+        .with_method(Method::ClenshawCurtis)
+        .with_n_steps(33)
+        .with_target(Some(Target::Index(0)));
     for (a, b) in explain(fixed, &model, &x).attributions[0].iter().zip(&data.attributions[0]) {
         assert!((a - b).abs() <= 1e-13, "{a}, {b}");
     }
@@ -411,12 +540,10 @@ fn refinement_says_when_its_steps_were_not_enough() {
 /// The output at equal steps, ends included: for a square from 0 the squares of the steps.
 #[test]
 fn curves_follow_the_output() {
-    let params = IntegratedGradientsParams {
-        curve: true,
-        n_steps: 4,
-        baselines: Baselines::several(array![[0.0, 0.0, 0.0], [1.5, -2.0, 3.0]]),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_curve(true)
+        .with_n_steps(4)
+        .with_baselines(Baselines::several(array![[0.0, 0.0, 0.0], [1.5, -2.0, 3.0]]));
     let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
     let explanation =
         explainer.explain(&squares(), &array![1.5, -2.0, 3.0], Run::seeded(0)).unwrap();

@@ -9,11 +9,9 @@ use ndarray::{Array1, array};
 use serde_json::json;
 use xai_core::figure::Panel;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Error, Explainer, Params, Run, Semantics};
+use xai_core::{Error, Explainer, Output, OutputNames, Params, Run, Semantics};
 use xai_intgrad::quadrature::{MAX_POINTS, Method};
-use xai_intgrad::{
-    Baselines, InputTensor, IntegratedGradientsParams, NoiseTunnel, Target, TargetFunction,
-};
+use xai_intgrad::{Baselines, InputTensor, IntegratedGradientsParams, NoiseTunnel, Target};
 use xai_testkit::{Linear, Logistic, Probe, refused};
 
 fn plain() -> IntegratedGradientsParams {
@@ -22,37 +20,21 @@ fn plain() -> IntegratedGradientsParams {
 
 #[test]
 fn settings_outside_their_range_are_refused_by_name() {
-    let one = |method, n_steps| IntegratedGradientsParams { method, n_steps, ..plain() };
+    let one = |method, n_steps| plain().with_method(method).with_n_steps(n_steps);
     refused("n_steps", one(Method::GaussLegendre, 0));
     for method in [Method::RiemannLeft, Method::RiemannTrapezoid, Method::ClenshawCurtis] {
         refused("n_steps", one(method, 1));
     }
     assert!(one(Method::GaussLegendre, 1).check().is_ok());
     refused("n_steps", one(Method::GaussLegendre, MAX_POINTS + 1));
-    refused(
-        "internal_batch_size",
-        IntegratedGradientsParams { internal_batch_size: Some(0), ..plain() },
-    );
-    refused(
-        "target",
-        IntegratedGradientsParams {
-            target: Some(Target::Index(0)),
-            target_fn: Some(TargetFunction::Argmax),
-            ..plain()
-        },
-    );
-    refused(
-        "layer_tensors",
-        IntegratedGradientsParams { layer_tensors: vec![InputTensor::new("a", &[1])], ..plain() },
-    );
+    refused("internal_batch_size", plain().with_internal_batch_size(Some(0)));
+    refused("output", plain().with_output(Output::Label));
+    refused("output", plain().with_output(Output::Within { tolerance: 1.0, target: 0 }));
+    refused("layer_tensors", plain().with_layer_tensors(vec![InputTensor::new("a", &[1])]));
     let layer = Some("dense0".to_owned());
     refused(
         "layer_tensors",
-        IntegratedGradientsParams {
-            layer,
-            layer_tensors: vec![InputTensor::passed("a", &[1])],
-            ..plain()
-        },
+        plain().with_layer(layer).with_layer_tensors(vec![InputTensor::passed("a", &[1])]),
     );
     for inputs in [
         vec![InputTensor::new("a", &[1]), InputTensor::new("a", &[2])],
@@ -61,53 +43,42 @@ fn settings_outside_their_range_are_refused_by_name() {
         vec![InputTensor::new("a", &[usize::MAX, 2])],
         vec![InputTensor::passed("a", &[2])],
     ] {
-        refused("inputs", IntegratedGradientsParams { inputs, ..plain() });
+        refused("inputs", plain().with_inputs(inputs));
     }
     for output_shape in [vec![], vec![0], vec![2, 0]] {
-        refused(
-            "output_shape",
-            IntegratedGradientsParams { output_shape: Some(output_shape), ..plain() },
-        );
+        refused("output_shape", plain().with_output_shape(Some(output_shape)));
     }
-    let nested = IntegratedGradientsParams { method: Method::ClenshawCurtis, ..plain() };
+    let nested = plain().with_method(Method::ClenshawCurtis);
     for tolerance in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        refused(
-            "tolerance",
-            IntegratedGradientsParams { tolerance: Some(tolerance), ..nested.clone() },
-        );
+        refused("tolerance", nested.clone().with_tolerance(Some(tolerance)));
     }
-    refused("tolerance", IntegratedGradientsParams { tolerance: Some(1e-3), ..plain() });
+    refused("tolerance", plain().with_tolerance(Some(1e-3)));
     for absolute_tolerance in [-1.0, f64::NAN, f64::INFINITY] {
-        refused("absolute_tolerance", IntegratedGradientsParams { absolute_tolerance, ..plain() });
+        refused("absolute_tolerance", plain().with_absolute_tolerance(absolute_tolerance));
     }
-    let refine = IntegratedGradientsParams { tolerance: Some(1e-3), ..nested };
+    let refine = nested.with_tolerance(Some(1e-3));
     for max_steps in [0, 50, MAX_POINTS + 1] {
-        refused("max_steps", IntegratedGradientsParams { max_steps, ..refine.clone() });
+        refused("max_steps", refine.clone().with_max_steps(max_steps));
     }
-    assert!(IntegratedGradientsParams { max_steps: 51, ..refine.clone() }.check().is_ok());
-    let noise = |n_samples, stdev| IntegratedGradientsParams {
-        noise_tunnel: Some(NoiseTunnel { n_samples, stdev, ..Default::default() }),
-        ..plain()
+    assert!(refine.clone().with_max_steps(51).check().is_ok());
+    let noise = |n_samples, stdev| {
+        plain().with_noise_tunnel(Some(
+            NoiseTunnel::default().with_n_samples(n_samples).with_stdev(stdev),
+        ))
     };
     refused("n_samples", noise(1, 1.0));
     for stdev in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         refused("stdev", noise(5, stdev));
     }
     let baselines = Baselines::distribution(array![[0.0]], 5);
-    refused(
-        "noise_tunnel",
-        IntegratedGradientsParams { baselines: baselines.clone(), ..noise(5, 1.0) },
-    );
-    refused(
-        "curve",
-        IntegratedGradientsParams { baselines: baselines.clone(), curve: true, ..plain() },
-    );
-    refused("tolerance", IntegratedGradientsParams { baselines, ..refine });
+    refused("noise_tunnel", noise(5, 1.0).with_baselines(baselines.clone()));
+    refused("curve", plain().with_baselines(baselines.clone()).with_curve(true));
+    refused("tolerance", refine.with_baselines(baselines));
 }
 
 #[test]
 fn baselines_outside_their_range_are_refused() {
-    let with = |baselines| IntegratedGradientsParams { baselines, ..plain() };
+    let with = |baselines| plain().with_baselines(baselines);
     for bad in [f64::NAN, f64::INFINITY] {
         refused("baselines", with(Baselines::Constant(bad)));
         refused("baselines", with(Baselines::Row(vec![0.0, bad])));
@@ -151,11 +122,9 @@ fn impossible_targets_are_refused() {
         assert_eq!(probe.rows(), if result.is_err() { 2 } else { 2 + 50 });
         result.map(|_| ())
     };
-    let target = |target| IntegratedGradientsParams { target: Some(target), ..plain() };
-    let shaped = |shape: &[usize], own: Option<Target>| IntegratedGradientsParams {
-        output_shape: Some(shape.to_vec()),
-        target: own,
-        ..plain()
+    let target = |target| plain().with_target(Some(target));
+    let shaped = |shape: &[usize], own: Option<Target>| {
+        plain().with_output_shape(Some(shape.to_vec())).with_target(own)
     };
     let check = |params: IntegratedGradientsParams, one: bool, expected: &str| {
         assert_eq!(message(params, one).unwrap_err().to_string(), expected);
@@ -176,12 +145,7 @@ fn impossible_targets_are_refused() {
         true,
         "parameter `target` must be 0 or 1 for a model with one output, got Index(2)",
     );
-    let argmax = IntegratedGradientsParams { target_fn: Some(TargetFunction::Argmax), ..plain() };
-    check(
-        argmax.clone(),
-        true,
-        "parameter `target_fn` must be left out for a model with one output, which is always the largest, got Some(Argmax)",
-    );
+    let predicted = target(Target::Predicted);
     check(
         shaped(&[2, 2], Some(Target::Position(vec![0, 1]))),
         false,
@@ -200,22 +164,18 @@ fn impossible_targets_are_refused() {
         target(Target::Index(2)),
         target(Target::Position(vec![2])),
         shaped(&[3, 1], Some(Target::Position(vec![2, 0]))),
-        argmax.clone(),
+        predicted.clone(),
     ] {
         message(params, false).unwrap();
     }
-    // The reference takes the first of one.
-    let reference = IntegratedGradientsParams { semantics: Semantics::Reference, ..argmax };
-    message(reference, true).unwrap();
+    // The class that a probability predicts; the reference takes the first of one.
+    message(predicted.clone(), true).unwrap();
+    message(predicted.with_semantics(Semantics::Reference), true).unwrap();
 }
 
 #[test]
 fn the_largest_output_is_found_on_several_axes() {
-    let params = IntegratedGradientsParams {
-        output_shape: Some(vec![3, 1]),
-        target_fn: Some(TargetFunction::Argmax),
-        ..plain()
-    };
+    let params = plain().with_output_shape(Some(vec![3, 1])).with_target(Some(Target::Predicted));
     let model = Linear::outputs(array![[1.0], [3.0], [2.0]], array![0.0, 0.0, 0.0]);
     let explainer = params.build(Features::unnamed(1).unwrap()).unwrap();
     let data = explainer.explain(&model, &array![1.0], Run::seeded(0)).unwrap().data;
@@ -228,12 +188,10 @@ fn layers_that_do_not_exist_or_fit_are_refused() {
     let model = network("iris_mlp");
     let x = array![0.1, 0.2, 0.3, 0.4];
     let error = |layer: &str, shape: &[usize]| {
-        let params = IntegratedGradientsParams {
-            layer: Some(layer.to_owned()),
-            layer_tensors: vec![InputTensor::new("hidden", shape)],
-            target: Some(Target::Index(0)),
-            ..plain()
-        };
+        let params = plain()
+            .with_layer(Some(layer.to_owned()))
+            .with_layer_tensors(vec![InputTensor::new("hidden", shape)])
+            .with_target(Some(Target::Index(0)));
         let probe = Probe::new(&model);
         let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
         (explainer.explain(&probe, &x, Run::seeded(0)).unwrap_err(), probe.calls())
@@ -251,7 +209,7 @@ fn layers_that_do_not_exist_or_fit_are_refused() {
 #[test]
 fn inputs_must_fit_the_columns() {
     let inputs = vec![InputTensor::new("a", &[2, 2])];
-    let params = IntegratedGradientsParams { inputs, ..plain() };
+    let params = plain().with_inputs(inputs);
     assert!(params.clone().build(Features::unnamed(4).unwrap()).is_ok());
     assert!(params.clone().build_inputs().is_ok());
     assert!(matches!(params.build(Features::unnamed(5).unwrap()), Err(Error::Shape { .. })));
@@ -264,16 +222,24 @@ fn inputs_must_fit_the_columns() {
 fn settings_are_read_from_json() {
     let read = |value| serde_json::from_value::<IntegratedGradientsParams>(value);
     let params = read(json!({
-        "method": "riemann_trapezoid", "n_steps": 20, "internal_batch_size": null, "target": [0, 1],
+        "method": "riemann-trapezoid", "n_steps": 20, "internal_batch_size": null, "target": [0, 1],
         "baselines": 0, "inputs": [{ "name": "a", "shape": [2] }, { "name": "m", "shape": [1], "attributed": false }],
         "output_shape": [2, 2], "noise_tunnel": { "type": "vargrad" }, "semantics": "reference"
     }))
     .unwrap();
     assert_eq!(params.target, Some(Target::Position(vec![0, 1])));
     assert_eq!(params.baselines, Baselines::Constant(0.0));
+    for (text, expected) in [
+        (json!("predicted"), Target::Predicted),
+        (json!("malignant"), Target::Class("malignant".to_owned())),
+        (json!(2), Target::Index(2)),
+    ] {
+        assert_eq!(serde_json::from_value::<Target>(text.clone()).unwrap(), expected);
+        assert_eq!(serde_json::to_value(expected).unwrap(), text);
+    }
     let again = serde_json::to_value(&params).unwrap();
     assert_eq!(read(again).unwrap(), params);
-    assert_eq!(serde_json::to_value(plain()).unwrap()["method"], "gausslegendre");
+    assert_eq!(serde_json::to_value(plain()).unwrap()["method"], "gauss-legendre");
     for wrong in [
         json!({ "steps": 5 }),
         json!({ "target": -1 }),
@@ -288,7 +254,7 @@ fn settings_are_read_from_json() {
 /// Whole numbers and fractions mix: the path of a whole instance starts at a fraction.
 #[test]
 fn baselines_of_whole_instances_keep_their_fractions() {
-    let params = IntegratedGradientsParams { baselines: Baselines::Constant(0.5), ..plain() };
+    let params = plain().with_baselines(Baselines::Constant(0.5));
     let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
     let model = Linear::new(&[1.0, 1.0], 0.0);
     let data = explainer.explain(&model, &array![1.0, 3.0], Run::seeded(0)).unwrap().data;
@@ -305,16 +271,19 @@ fn figures_show_columns_as_bars_and_pixels_as_maps() {
     let model = Linear::new(&[1.0, -4.0, 2.0], 0.0);
     let explainer = plain().build(features.unwrap()).unwrap();
     let data = explainer.explain(&model, &array![3.0, 1.0, 0.0], Run::seeded(0)).unwrap().data;
-    let figure = data.figure();
+    let figure = data.figure(&OutputNames::default());
     let [Panel::Table(table), Panel::Bars(bars)] = &figure.panels[..] else { panic!("{figure:?}") };
     assert_eq!(table.rows[0], ["output", "-1.0000", "0.0000", "-1.0000", "-1.0000"]);
+    let named = data.figure(&OutputNames::new(["price"]));
+    let [Panel::Table(table), _] = &named.panels[..] else { panic!("{named:?}") };
+    assert_eq!(table.rows[0][0], "price");
     let labels: Vec<(&str, &str)> =
         bars.bars.iter().map(|bar| (&*bar.label, &*bar.detail)).collect();
     assert_eq!(labels, [("job=clerk", "1"), ("age", "3"), ("job=nurse", "0")]);
 
     let map = |shape: &[usize]| {
         let inputs = vec![InputTensor::new("image", shape)];
-        let params = IntegratedGradientsParams { inputs, ..plain() };
+        let params = plain().with_inputs(inputs);
         let n = shape.iter().product::<usize>();
         let weights: Vec<f64> = (0..n).map(|i| i as f64).collect();
         let explainer = params.build_inputs().unwrap();
@@ -323,7 +292,7 @@ fn figures_show_columns_as_bars_and_pixels_as_maps() {
             .explain(&Linear::new(&weights, 0.0), &x, Run::seeded(0))
             .unwrap()
             .data
-            .figure()
+            .figure(&OutputNames::default())
             .panels
             .remove(1)
     };

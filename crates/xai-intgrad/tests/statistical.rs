@@ -48,14 +48,11 @@ fn central(power: i32, centre: f64) -> f64 {
 fn expected_gradients_are_the_mean_over_baselines() {
     let n = 20_000;
     let rows = Array2::from_shape_vec((3, 1), STARTS.to_vec()).unwrap();
-    let params = IntegratedGradientsParams {
-        baselines: Baselines::distribution(rows.clone(), n),
-        internal_batch_size: Some(1000),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_baselines(Baselines::distribution(rows.clone(), n))
+        .with_internal_batch_size(Some(1000));
     let data = explain(&params, &square(), &array![X], 5);
-    let several =
-        IntegratedGradientsParams { baselines: Baselines::several(rows), ..Default::default() };
+    let several = IntegratedGradientsParams::default().with_baselines(Baselines::several(rows));
     let exact = explain(&several, &square(), &array![X], 0).attributions[0][[0]];
     let closed = 2.0 * (X * X - STARTS.iter().map(|b| b * b).sum::<f64>() / 3.0);
     assert!((exact - closed).abs() < 1e-12);
@@ -80,11 +77,9 @@ fn baselines_are_drawn_by_weight() {
     let baselines = serde_json::json!({
         "distribution": [[-1.0], [0.5], [2.0]], "weights": [0.0, 3.0, 1.0], "n_samples": 20_000
     });
-    let params = IntegratedGradientsParams {
-        baselines: serde_json::from_value(baselines).unwrap(),
-        internal_batch_size: None,
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_baselines(serde_json::from_value(baselines).unwrap())
+        .with_internal_batch_size(None);
     // A linear model: a draw is 2 (x - b), of mean 2 (x - 0.875) and variance 4 * 0.75 * 0.25 * 1.5^2.
     let data = explain(&params, &Linear::new(&[2.0], 0.0), &array![X], 1);
     let error = (4.0 * 0.1875 * 2.25 / 20_000.0_f64).sqrt();
@@ -97,10 +92,8 @@ fn baselines_are_drawn_by_weight() {
 #[test]
 fn standard_errors_are_calibrated() {
     let rows = Array2::from_shape_vec((3, 1), STARTS.to_vec()).unwrap();
-    let params = IntegratedGradientsParams {
-        baselines: Baselines::distribution(rows, 100),
-        ..Default::default()
-    };
+    let params =
+        IntegratedGradientsParams::default().with_baselines(Baselines::distribution(rows, 100));
     let closed = 2.0 * (X * X - STARTS.iter().map(|b| b * b).sum::<f64>() / 3.0);
     let squares = (0..400).map(|seed| {
         let data = explain(&params, &square(), &array![X], seed);
@@ -120,12 +113,12 @@ fn noise_tunnels_have_the_moments_they_should() {
     let model = Linear::new(&w, 1.0);
     let (x, b) = (array![1.0, 2.0, 3.0], 0.5);
     let data = |kind| {
-        let params = IntegratedGradientsParams {
-            noise_tunnel: Some(NoiseTunnel { kind, n_samples: n, stdev: sigma }),
-            baselines: Baselines::Constant(b),
-            n_steps: 2,
-            ..Default::default()
-        };
+        let params = IntegratedGradientsParams::default()
+            .with_noise_tunnel(Some(
+                NoiseTunnel::default().with_kind(kind).with_n_samples(n).with_stdev(sigma),
+            ))
+            .with_baselines(Baselines::Constant(b))
+            .with_n_steps(2);
         explain(&params, &model, &x, 9)
     };
     let n = n as f64;
@@ -167,10 +160,8 @@ fn noise_tunnels_have_the_moments_they_should() {
 fn the_noise_of_a_distribution_adds_to_the_error() {
     let n = 20_000;
     let baselines = serde_json::json!({ "distribution": [[0.5]], "n_samples": n, "stdev": 0.3 });
-    let params = IntegratedGradientsParams {
-        baselines: serde_json::from_value(baselines).unwrap(),
-        ..Default::default()
-    };
+    let params = IntegratedGradientsParams::default()
+        .with_baselines(serde_json::from_value(baselines).unwrap());
     let data = explain(&params, &Linear::new(&[2.0], 0.0), &array![X], 2);
     let error = 2.0 * 0.3 / f64::from(n).sqrt();
     assert!((data.attributions[0][[0]] - 2.0).abs() < 5.0 * error);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xai_core::{
     BlackBox, Error, Event, Explainer, Explanation, Input, Inputs, ParamError, Params, Result, Row,
-    Rows, Run, RunConfig, Stop,
+    Rows, Run, RunConfig, Stop, WhiteBox,
 };
 
 use crate::probe::{Broken, Fault, Probe, ProbeBatch};
@@ -558,4 +558,10 @@ pub fn refused<P: Params + Debug>(name: &str, params: P) {
 #[must_use]
 pub fn black_box<'p, X: ProbeBatch + ?Sized>(probe: &'p Probe<'p, X>) -> BlackBox<'p, X> {
     BlackBox::from(probe)
+}
+
+/// The view of a probe for explainers that need gradients.
+#[must_use]
+pub fn white_box<'p>(probe: &'p Probe<'p>) -> WhiteBox<'p> {
+    WhiteBox::from(probe)
 }

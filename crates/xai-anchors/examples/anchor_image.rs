@@ -9,9 +9,9 @@ use std::io::Write;
 
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
+use xai_anchors::AnchorImageData;
 use xai_anchors::image::{AnchorImageParams, Felzenszwalb, Segmentation};
-use xai_anchors::{AnchorImageData, Status};
-use xai_core::{BoxError, Explainer, Explanation, Rows, Run};
+use xai_core::{BoxError, Explainer, Explanation, Rows, Run, Status};
 
 /// Digits of eight by eight pixels in sixteenths, and the mean of each of the ten over 600 others.
 ///
@@ -41,24 +41,21 @@ fn explanation() -> Result<Explanation<AnchorImageData>, Box<dyn Error>> {
 
     // What is perturbed takes the pixels of another digit.
     let background = images.slice_axis(Axis(0), ndarray::Slice::from(5..));
-    let explainer = AnchorImageParams {
-        image_shape: (8, 8, 1),
-        segmentation_fn: Segmentation::Felzenszwalb(Felzenszwalb {
+    let explainer = AnchorImageParams::default()
+        .with_segmentation_fn(Segmentation::Felzenszwalb(Felzenszwalb {
             scale: 100.0,
             sigma: 0.3,
             min_size: 5,
-        }),
-        ..Default::default()
-    }
-    .build(Some(&background))?;
+        }))
+        .build((8, 8, 1), Some(&background))?;
 
     let x = images.row(4);
     let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
     let data = &explanation.data;
-    assert_eq!(data.status, Status::Found);
+    assert_eq!(data.result.status, Status::Found);
     let png: Vec<u8> = data.overlay_png();
     // ANCHOR_END: explain
-    assert_eq!(data.raw.prediction, [digits.labels[4] as f64]);
+    assert_eq!(data.result.decision, digits.labels[4] as f64);
     assert!(png.starts_with(b"\x89PNG"));
     Ok(explanation)
 }
@@ -72,9 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn the_picture_is_what_the_example_writes() -> Result<(), Box<dyn Error>> {
     let data = explanation()?.data;
     assert!(data.overlay_png() == include_bytes!("anchor_image.png"));
-    assert_eq!(data.raw.feature, [4, 2]);
-    assert_eq!(data.coverage, 0.25);
-    let certificate = data.certificate.ok_or("fresh samples were asked for")?;
+    assert_eq!(data.features(None).unwrap(), [4, 2]);
+    assert_eq!(data.result.coverage, 0.25);
+    let certificate = data.result.certificate.ok_or("fresh samples were asked for")?;
     assert!(0.95 < certificate.lower_bound);
     Ok(())
 }

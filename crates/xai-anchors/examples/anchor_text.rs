@@ -7,10 +7,10 @@ use std::error::Error;
 
 use ndarray::{Array2, array};
 use xai_anchors::{
-    AnchorTextParams, EnglishAnalyzer, RuleTokenizer, SamplingStrategy, Status, TextAnalyzer,
+    AnchorTextParams, EnglishAnalyzer, RuleTokenizer, SamplingStrategy, TextAnalyzer,
     TextResources, WordVectors,
 };
-use xai_core::{BoxError, Explainer, Run, RunConfig};
+use xai_core::{BoxError, Explainer, Run, RunConfig, Status};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: model
@@ -35,11 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let explanation = explainer.explain(&model, text, Run::seeded(0))?;
     let data = &explanation.data;
     // `good` and `dull` cancel out, and the review is bad; with `dull` held no other word makes it good.
-    assert_eq!((data.status, data.raw.prediction[0]), (Status::Found, 0.0));
+    assert_eq!((data.result.status, data.result.decision), (Status::Found, 0.0));
     assert_eq!(data.anchor, ["dull"]);
-    let [start, end] = data.byte_spans[0];
+    let [start, end] = data.byte_spans()[0];
     assert_eq!(&text[start..end], "dull");
-    assert!(data.certificate.as_ref().is_some_and(|own| own.precision == 1.0));
+    assert!(data.result.certificate.as_ref().is_some_and(|own| own.precision == 1.0));
     // ANCHOR_END: unknown
 
     // ANCHOR: similarity
@@ -48,11 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let vectors = array![[1.0, 0.5], [1.0, 0.6], [0.9, -0.4], [0.8, -0.6], [0.1, 1.0], [0.2, 1.0]];
     let vectors = WordVectors::new(words.to_vec(), &vectors)?;
     let analyzer = EnglishAnalyzer::new();
-    let params = AnchorTextParams {
-        sampling_strategy: SamplingStrategy::Similarity,
-        use_proba: true,
-        ..Default::default()
-    };
+    let params = AnchorTextParams::default()
+        .with_sampling_strategy(SamplingStrategy::Similarity)
+        .with_use_proba(true);
     let resources = TextResources::new(&analyzer).with_vectors(&vectors);
     let explainer = params.build(resources)?;
     let explanation = explainer.explain(&model, "A great story.", Run::seeded(0))?;
@@ -70,12 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for result in explainer.explain_many(&model, &texts, &RunConfig::seeded(0)) {
         let data = result?.data;
         let corpus = data.corpus_coverage.as_ref().map_or(0.0, |own| own.coverage);
-        println!(
-            "{}: {:?}, in {:.0} % of the texts",
-            data.raw.instance,
-            data.anchor,
-            100.0 * corpus
-        );
+        println!("{}: {:?}, in {:.0} % of the texts", data.instance, data.anchor, 100.0 * corpus);
     }
     // ANCHOR_END: many
     Ok(())

@@ -8,9 +8,9 @@
 use std::error::Error;
 
 use ndarray::{Array2, Axis, array};
-use xai_anchors::{AnchorTabularData, AnchorTabularParams, Status};
+use xai_anchors::{AnchorTabularData, AnchorTabularParams};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Explanation, Rows, Run, RunConfig, Seed};
+use xai_core::{BoxError, Explainer, Explanation, Rows, Run, RunConfig, Seed, Status};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: model
@@ -33,18 +33,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         1 => [1.5, 2.5, 3.5, 4.5][row / 5 % 4],
         _ => [0.0, 1.0][row / 20],
     });
-    let params = AnchorTabularParams { n_covered_ex: 1, ..Default::default() };
+    let params = AnchorTabularParams::default().with_n_covered_ex(1);
     let explainer = params.fit(&training, features.clone())?;
 
     let x = array![26.0, 3.5, 0.0];
     let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
     let data = &explanation.data;
-    assert_eq!(data.status, Status::Found);
+    assert_eq!(data.result.status, Status::Found);
     assert_eq!(data.anchor, ["home = rented", "age <= 26.00"]);
     // Two ages of five, one home of two.
-    assert_eq!(data.coverage, 0.2);
+    assert_eq!(data.result.coverage, 0.2);
     // None of 1,000 fresh perturbations was decided otherwise.
-    let certificate = data.certificate.as_ref().ok_or("fresh samples were asked for")?;
+    let certificate = data.result.certificate.as_ref().ok_or("fresh samples were asked for")?;
     assert_eq!(certificate.precision, 1.0);
     assert!(0.997 < certificate.lower_bound);
     // ANCHOR_END: explain
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params: AnchorTabularParams = serde_json::from_value(read.meta.params)?;
     let seed: Seed = read.meta.seed.parse()?;
     let explainer = params.fit(&training, features)?;
-    let again = explainer.explain(&model, &read.data.raw.instance, Run::seeded(seed))?;
+    let again = explainer.explain(&model, &read.data.instance, Run::seeded(seed))?;
     assert_eq!(again.to_json()?, explanation.to_json()?);
     // ANCHOR_END: read
     assert_eq!(serde_json::to_string_pretty(&explanation)?, text.trim_end());

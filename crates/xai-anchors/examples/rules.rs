@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use ndarray::{Array2, Axis, array, s};
-use xai_anchors::{AnchorTabularParams, Rule, Status, class_balanced_weights, submodular_pick};
+use xai_anchors::{AnchorTabularParams, Rule, class_balanced_weights, submodular_pick};
 use xai_core::tabular::discretizer::{DECILES, Edges};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Rows, Run, RunConfig};
+use xai_core::{BoxError, Explainer, Rows, Run, RunConfig, Status};
 
 /// Ages from 20 to 80, incomes from 1 to 6, and a home that is rented or owned, all independent.
 fn people(n: usize) -> Array2<f64> {
@@ -46,24 +46,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = quartiles.explain(&model, &x, Run::seeded(0))?.data;
     println!(
         "quartiles: {:?}, {:.3} of {}",
-        data.status,
-        data.precision,
+        data.result.status,
+        data.result.precision,
         data.anchor.join(" AND ")
     );
 
-    let params = AnchorTabularParams { disc_perc: DECILES.to_vec(), ..Default::default() };
+    let params = AnchorTabularParams::default().with_disc_perc(DECILES.to_vec());
     let data = params.fit(&training, features.clone())?.explain(&model, &x, Run::seeded(0))?.data;
-    println!("deciles: {:?}, {}", data.status, data.anchor.join(" AND "));
+    println!("deciles: {:?}, {}", data.result.status, data.anchor.join(" AND "));
 
     // Cuts that somebody knows: here those of the model itself.
     let edges = BTreeMap::from([
         ("age".to_owned(), Edges::new(vec![30.0])?),
         ("income".to_owned(), Edges::new(vec![1.5])?),
     ]);
-    let params = AnchorTabularParams { edges, ..Default::default() };
+    let params = AnchorTabularParams::default().with_edges(edges);
     let explainer = params.clone().fit(&training, features.clone())?;
     let data = explainer.explain(&model, &x, Run::seeded(0))?.data;
-    println!("edges: {:?}, {}", data.status, data.anchor.join(" AND "));
+    println!("edges: {:?}, {}", data.result.status, data.anchor.join(" AND "));
     assert_eq!(data.anchor, ["age <= 30.00", "home = rented"]);
     // ANCHOR_END: bins
 
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rules: Vec<Rule> = Vec::new();
     for result in explainer.explain_many(&model, &some, &RunConfig::seeded(0)) {
         let data = result?.data;
-        if data.raw.success {
+        if data.result.valid {
             rules.push(data.rule);
         }
     }
@@ -102,14 +102,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // ANCHOR: strict
     // Returned as found only when fresh samples prove the threshold.
-    let params = AnchorTabularParams { strict: true, ..params };
+    let params = params.with_strict(true);
     let explainer = params.clone().fit(&training, features.clone())?;
     let data = explainer.explain(&model, &x, Run::seeded(0))?.data;
-    let certificate = data.certificate.as_ref().ok_or("a strict search has a certificate")?;
-    assert!(data.status != Status::Found || certificate.clears_threshold);
+    let certificate =
+        data.result.certificate.as_ref().ok_or("a strict search has a certificate")?;
+    assert!(data.result.status != Status::Found || certificate.clears_threshold);
     println!(
         "strict: {:?}, at least {:.3} with probability {:.3}",
-        data.status, certificate.lower_bound, certificate.confidence
+        data.result.status, certificate.lower_bound, certificate.confidence
     );
     // ANCHOR_END: strict
 
@@ -123,10 +124,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let granted = array![40.0, 4.0, 1.0];
     let base_rate = |params: AnchorTabularParams| -> xai_core::Result<f64> {
         let explainer = params.fit(&training, features.clone())?;
-        Ok(explainer.explain(&model, &granted, Run::seeded(0))?.data.base_rate.mean)
+        Ok(explainer.explain(&model, &granted, Run::seeded(0))?.data.result.base_rate.mean)
     };
     let plain = base_rate(params.clone())?;
-    let balanced = base_rate(AnchorTabularParams { row_weights, ..params })?;
+    let balanced = base_rate(params.with_row_weights(row_weights))?;
     println!("granted, whatever is held: {plain:.2}, balanced: {balanced:.2}");
     // ANCHOR_END: balanced
     Ok(())

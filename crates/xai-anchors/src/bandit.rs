@@ -69,6 +69,7 @@ pub fn exploration_rate(n_arms: usize, step: u64, delta: f64) -> f64 {
 /// How wide confidence bounds are while arms compete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Exploration {
     /// `ln((1 + ln step) / delta)`: what Garivier & Kaufmann 2016, "Optimal best arm identification with fixed
     /// confidence", section 6, use in place of their proved rates. No theorem covers it, and it is wrong less often than
@@ -150,7 +151,7 @@ pub trait Arms {
     /// Those of the arms.
     fn pull(&mut self, arms: &[usize], n_samples: usize) -> Result<ControlFlow<()>, Self::Error>;
 
-    /// Is told of each step. The default does nothing.
+    /// Receives each step. The default does nothing.
     fn step(&mut self, step: &Step) {
         let _ = step;
     }
@@ -184,12 +185,12 @@ pub struct BestArms {
     pub exploration: Exploration,
     /// Samples of an arm in each step, `1..`.
     pub batch_size: usize,
-    /// Whether arms of equal mean are told apart by their weight; otherwise by their place alone, the later the better.
+    /// Whether arms of equal mean are ordered by their weight; otherwise by their position alone, the later the better.
     pub by_weight: bool,
 }
 
 impl BestArms {
-    /// The best arms by mean, ascending, and whether the search came to its own end.
+    /// The best arms by mean, ascending, and whether the search was complete.
     ///
     /// # Errors
     /// Those of [`Arms::pull`].
@@ -238,9 +239,9 @@ impl BestArms {
             // The bound is never above Pinsker's, which costs no logarithms.
             let highest = counts.mean() + (beta / counts.n_samples as f64 / 2.0).sqrt();
             if most.is_none_or(|(_, bound)| bound < highest) {
-                let own = counts.upper_bound(beta);
-                if most.is_none_or(|(_, bound)| bound < own) {
-                    most = Some((arm, own));
+                let upper_bound = counts.upper_bound(beta);
+                if most.is_none_or(|(_, bound)| bound < upper_bound) {
+                    most = Some((arm, upper_bound));
                 }
             }
         }
@@ -250,7 +251,7 @@ impl BestArms {
     /// The arm of smallest lower bound, the first of equals, and that bound.
     fn least_certain<A: Arms>(&self, arms: &A, of: &[usize], beta: f64) -> Option<(usize, f64)> {
         let bounds = of.iter().map(|&arm| (arm, arms.counts(arm).lower_bound(beta)));
-        bounds.reduce(|least, own| if own.1 < least.1 { own } else { least })
+        bounds.reduce(|least, other| if other.1 < least.1 { other } else { least })
     }
 
     /// All arms by mean, ascending.

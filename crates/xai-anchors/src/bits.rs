@@ -89,7 +89,7 @@ impl Bits {
 
     /// Keeps the numbers that are also in another set of the same length.
     pub(crate) fn retain(&mut self, other: &Bits) {
-        self.words.iter_mut().zip(&other.words).for_each(|(own, word)| *own &= word);
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
     }
 
     /// Changes which numbers may be in the set: those below `len`.
@@ -208,14 +208,14 @@ mod tests {
             prop_assert_eq!((both, all), (of(&common).count(), of(&common).count()));
             let negated: Vec<bool> = a.iter().map(|flag| !flag).collect();
             prop_assert_eq!(set.not(), of(&negated));
-            let mut behind = set.clone();
-            behind.insert_shifted(&other, a.len());
-            prop_assert_eq!(&behind, &of(&[a.clone(), b.clone()].concat()));
+            let mut appended = set.clone();
+            appended.insert_shifted(&other, a.len());
+            prop_assert_eq!(&appended, &of(&[a.clone(), b.clone()].concat()));
             // The order of insertions is nothing, and the gap between them is empty.
             let mut gap = Bits::none(0);
             gap.insert_shifted(&other, a.len());
             gap.insert_shifted(&set, 0);
-            prop_assert_eq!(gap, behind);
+            prop_assert_eq!(gap, appended);
             prop_assert_eq!(Bits::all(a.len()), of(&vec![true; a.len()]));
             let (ranks, count) = set.ranks();
             prop_assert_eq!(count, numbers.len());

@@ -1,4 +1,4 @@
-//! The precision of an anchor, told from samples that the search has not seen.
+//! The precision of an anchor, estimated from samples that the search has not seen.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,10 @@ use crate::interval;
 
 /// The precision of the returned anchor on fresh samples.
 ///
-/// The search's own estimate is the mean of samples that made it choose the anchor, and so too large on average; these
+/// The estimate of the search is the mean of samples that made it choose the anchor, and so too large on average; these
 /// samples were drawn afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Certificate {
     /// Fresh samples; the model was asked for each of them.
     pub n_samples: u64,

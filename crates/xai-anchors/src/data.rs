@@ -3,29 +3,93 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::Table;
+use xai_core::{Output, OutputNames, ParamError, Status, Stop, require};
 
 use crate::bandit::{Counts, Step};
 use crate::certificate::Certificate;
+pub(crate) use crate::decision::Decision;
 use crate::interval::Interval;
 use crate::search::Candidate;
 
-/// How a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// The empty anchor holds: the model decides alike for nearly all perturbations, whatever is held fixed.
-    Empty,
-    /// An anchor holds.
-    Found,
-    /// No anchor that was considered is precise enough; the most precise one is returned.
-    NotFound,
-    /// The search was stopped by a budget, the clock or the observer; what is returned is the best so far.
-    BudgetExhausted,
+/// What the explanations of rows, texts and images share; in JSON its keys stand beside those of the method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct AnchorResult {
+    /// The share of perturbations for which the model decides as for the instance, as the search estimated it: too large
+    /// on average, since the anchor was chosen for it. `certificate` has an estimate without that bias.
+    pub precision: f64,
+    /// The share that the anchor covers: of training rows for a table, of perturbations for texts and images.
+    pub coverage: f64,
+    /// How the search ended: `found`, `empty` (the anchor without conditions is valid), `not-found` (no anchor that was
+    /// considered is precise enough; the most precise one is returned) or `stopped` (the best so far is returned).
+    pub status: Status,
+    /// What the status means, in a sentence.
+    pub reason: String,
+    /// What ended the search early; `converged` when nothing did.
+    pub stop: Stop,
+    /// Whether the returned anchor passed the test of validity, and in a strict search its certificate.
+    pub valid: bool,
+    /// The model's decision for the instance: a class, a label, the number of a bin, or a quantity.
+    pub decision: f64,
+    /// What the model's outputs were read as; never `auto`.
+    pub output: Output,
+    /// The precision on fresh samples; `null` without `final_samples`, and when the budget left none.
+    pub certificate: Option<Certificate>,
+    /// The coverage, with its counts and its interval.
+    pub coverage_of: Coverage,
+    /// The precision of the empty anchor: how often the model decides as for the instance when nothing is fixed.
+    pub base_rate: Estimate,
+    /// The highest precision that a chosen anchor of each size had, from one predicate on.
+    pub best_of_size: Vec<Estimate>,
+    /// What the model was asked.
+    pub queries: Queries,
+    /// The steps of the bandit, with `verbose`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<TraceStep>,
+}
+
+impl AnchorResult {
+    /// The title of a figure: the decision by name, and the conditions of its anchor.
+    pub(crate) fn title(&self, names: &OutputNames, conditions: &str) -> String {
+        let conditions = if conditions.is_empty() { "no condition needed" } else { conditions };
+        format!("Anchor for {}: {conditions}", self.decision_name(names))
+    }
+
+    fn decision_name(&self, names: &OutputNames) -> String {
+        match &self.output {
+            Output::Within { tolerance, .. } => format!("{} ± {tolerance}", self.decision),
+            Output::Label if self.decision < 0.0 => format!("label {}", self.decision),
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the other decisions are whole numbers of at least 0"
+            )]
+            output => names.class_of(self.decision as usize, output),
+        }
+    }
+}
+
+/// The number of predicates of a partial anchor: `size`, or all of them for `None`.
+///
+/// # Errors
+/// [`ParamError`] named `size` when the anchor has fewer.
+pub(crate) fn partial_size(size: Option<usize>, n_predicates: usize) -> Result<usize, ParamError> {
+    let size = size.unwrap_or(n_predicates);
+    let rule = format!("at most the anchor's {n_predicates} predicates");
+    require(size <= n_predicates, "size", rule, size)?;
+    Ok(size)
+}
+
+/// As [`partial_size`], for an anchor of at least one predicate.
+pub(crate) fn nonempty_size(size: Option<usize>, n_predicates: usize) -> Result<usize, ParamError> {
+    let size = partial_size(size, n_predicates)?;
+    require(0 < size, "size", "at least 1", size)?;
+    Ok(size)
 }
 
 /// A share that was estimated from samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Estimate {
     /// Samples.
     pub n_samples: u64,
@@ -33,8 +97,8 @@ pub struct Estimate {
     pub positives: u64,
     /// Their share; 0 without samples.
     pub mean: f64,
-    /// The exact two-sided interval at `1 - delta`. It takes the number of samples as given, while the search goes on
-    /// sampling what looks good: the certificate does not have this flaw.
+    /// The exact two-sided interval at `1 - delta`. It takes the number of samples as given, although the search samples
+    /// promising anchors more often; the certificate does not have this bias.
     pub interval: Interval,
 }
 
@@ -51,7 +115,7 @@ impl Estimate {
 
 /// The share of the coverage set that an anchor covers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Coverage {
     /// Rows of the coverage set.
     pub n_rows: usize,
@@ -59,10 +123,10 @@ pub struct Coverage {
     pub n_covered: usize,
     /// Their share.
     pub coverage: f64,
-    /// Whether the coverage set is all there is, such as all training rows, so that the share is exact; otherwise it
-    /// is a sample.
+    /// Whether the share is exact, for instance because the coverage set is all training rows; otherwise the set is a
+    /// sample.
     pub exact: bool,
-    /// The exact two-sided interval at `1 - delta` around the share of all; `null` where that is known.
+    /// The exact two-sided interval at `1 - delta` around the share; `null` for an exact one.
     pub interval: Option<Interval>,
 }
 
@@ -81,7 +145,7 @@ impl Coverage {
 
 /// Rows that the model was asked for, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Queries {
     /// The instance itself.
     pub instance: u64,
@@ -93,43 +157,53 @@ pub struct Queries {
     pub search_requests: u64,
 }
 
-/// An anchor as a table: precision and coverage from the base rate through each predicate, then what is certain.
-pub(crate) struct Held<'d> {
-    pub reason: &'d str,
-    pub base_rate: &'d Estimate,
-    /// Each predicate in words, with the precision and the coverage of the anchor up to it.
-    pub held: Vec<(String, Estimate, f64)>,
-    pub certificate: Option<&'d Certificate>,
+/// One line of an [`AnchorTable`]: a partial anchor.
+pub(crate) struct TableRow {
+    /// The predicate that it ends with, in words.
+    pub predicate: String,
+    pub precision: Estimate,
+    pub coverage: f64,
 }
 
-impl Held<'_> {
+/// An anchor as a table: precision and coverage from the base rate through each predicate, then the certificate.
+pub(crate) struct AnchorTable<'d> {
+    pub result: &'d AnchorResult,
+    pub rows: Vec<TableRow>,
+}
+
+impl AnchorTable<'_> {
     pub(crate) fn table(&self) -> Table {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-        let row = |held: &str, of: &Estimate, coverage: f64| {
-            let [lower, upper] = [of.interval.lower, of.interval.upper].map(percent);
-            let precision = format!("{} ({lower} to {upper})", percent(of.mean));
-            vec![held.to_owned(), precision, of.n_samples.to_string(), percent(coverage)]
+        let row = |predicate: &str, precision: &Estimate, coverage: f64| {
+            let Interval { lower, upper } = precision.interval;
+            let share = percent(precision.mean);
+            vec![
+                predicate.to_owned(),
+                format!("{share} ({} to {})", percent(lower), percent(upper)),
+                precision.n_samples.to_string(),
+                percent(coverage),
+            ]
         };
-        let mut rows = vec![row("anything", self.base_rate, 1.0)];
-        rows.extend(self.held.iter().map(|(held, of, coverage)| row(held, of, *coverage)));
-        if let Some(own) = self.certificate {
-            let coverage = self.held.last().map_or(1.0, |(_, _, coverage)| *coverage);
+        let mut rows = vec![row("no condition", &self.result.base_rate, 1.0)];
+        rows.extend(self.rows.iter().map(|r| row(&r.predicate, &r.precision, r.coverage)));
+        if let Some(certificate) = &self.result.certificate {
+            let Certificate { precision, lower_bound, n_samples, .. } = certificate;
             rows.push(vec![
                 "on fresh samples".to_owned(),
-                format!("{} (at least {})", percent(own.precision), percent(own.lower_bound)),
-                own.n_samples.to_string(),
-                percent(coverage),
+                format!("{} (at least {})", percent(*precision), percent(*lower_bound)),
+                n_samples.to_string(),
+                percent(self.rows.last().map_or(1.0, |last| last.coverage)),
             ]);
         }
-        let columns = ["held so far", "precision", "samples", "coverage"];
+        let columns = ["conditions so far", "precision", "samples", "coverage"];
         let columns = columns.map(str::to_owned).to_vec();
-        Table { title: self.reason.to_owned(), columns, rows }
+        Table { title: self.result.reason.clone(), columns, rows }
     }
 }
 
 /// One step of the bandit, as `verbose` asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TraceStep {
     /// The number of predicates of the anchors that compete.
     pub size: usize,

@@ -8,7 +8,6 @@ use crate::bandit::Counts;
 
 /// Two bounds between which a share lies with a stated probability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Interval {
     /// The lower bound, in `[0, 1]`.
     pub lower: f64,

@@ -11,10 +11,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array1, Array2, Axis};
-use xai_anchors::{AnchorTabular, AnchorTabularData, AnchorTabularParams, Status};
+use xai_anchors::{AnchorTabular, AnchorTabularData, AnchorTabularParams};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{
-    BoxError, Budget, Error, Event, Explainer, Explanation, Predictor, Result, Rows, Run, Stop,
+    BoxError, Budget, Error, Event, Explainer, Explanation, Predictor, Result, Rows, Run, Status,
+    Stop,
 };
 
 type P = AnchorTabularParams;
@@ -95,14 +96,18 @@ fn alike(row: &[f64]) -> f64 {
 fn a_constant_model_costs_what_the_settings_say() {
     let model = Counted::new(|_: &[f64]| 1.0);
     for (min_samples_start, final_samples) in [(100, 1000), (45, 0), (300, 250)] {
-        let explainer = fitted(P { min_samples_start, final_samples, ..P::default() });
+        let explainer = fitted(
+            P::default()
+                .with_min_samples_start(min_samples_start)
+                .with_final_samples(final_samples),
+        );
         let explanation = explain(&explainer, &model, &X, Run::seeded(0)).unwrap();
-        let queries = explanation.data.queries;
+        let queries = explanation.data.result.queries;
         assert_eq!((queries.instance, queries.search_requests), (1, 1));
         assert_eq!(queries.search, min_samples_start as u64);
         assert_eq!(queries.certificate, final_samples as u64);
         assert_eq!(explanation.meta.queries, 1 + (min_samples_start + final_samples) as u64);
-        assert_eq!(explanation.data.certificate.is_some(), 0 < final_samples);
+        assert_eq!(explanation.data.result.certificate.is_some(), 0 < final_samples);
         let mut calls = vec![1, min_samples_start, final_samples];
         calls.retain(|&n| 0 < n);
         assert_eq!(model.calls(), calls);
@@ -114,14 +119,14 @@ fn a_constant_model_costs_what_the_settings_say() {
 fn queries_are_counted_in_full() {
     for strict in [false, true] {
         for beam_size in [1, 4] {
-            let explainer = fitted(P { strict, beam_size, ..P::default() });
+            let explainer = fitted(P::default().with_strict(strict).with_beam_size(beam_size));
             for seed in 0..10 {
                 let model = Counted::new(pair);
                 let explanation = explain(&explainer, &model, &X, Run::seeded(seed)).unwrap();
-                let queries = explanation.data.queries;
+                let queries = explanation.data.result.queries;
                 let sum = queries.instance + queries.search + queries.certificate;
                 assert_eq!((sum, model.rows()), (explanation.meta.queries, sum));
-                assert_eq!(explanation.data.raw.num_preds, queries.search);
+                assert_eq!(explanation.data.result.queries.search, queries.search);
                 assert!(queries.certificate.is_multiple_of(1000));
                 let certificates = queries.certificate / 1000;
                 let calls = model.calls().len() as u64;
@@ -136,8 +141,11 @@ fn queries_are_counted_in_full() {
 #[test]
 fn a_step_of_the_bandit_is_one_call_of_two_batches() {
     for batch_size in [100, 30] {
-        let params =
-            P { batch_size, verbose: true, coverage_sweep: false, tau: 0.1, ..P::default() };
+        let params = P::default()
+            .with_batch_size(batch_size)
+            .with_verbose(true)
+            .with_coverage_sweep(false)
+            .with_tau(0.1);
         let explainer = fitted(params);
         for seed in 0..10 {
             let model = Counted::new(alike);
@@ -146,8 +154,9 @@ fn a_step_of_the_bandit_is_one_call_of_two_batches() {
             let calls = model.calls();
             assert_eq!(calls[..2], [1, 100]);
             // The last step of each size ends the bandit and asks for nothing.
-            let last = |place: usize| data.trace.get(place + 1).is_none_or(|next| next.step == 1);
-            let steps = (0..data.trace.len()).filter(|&place| !last(place)).count();
+            let last =
+                |place: usize| data.result.trace.get(place + 1).is_none_or(|next| next.step == 1);
+            let steps = (0..data.result.trace.len()).filter(|&place| !last(place)).count();
             assert!(0 < steps, "the bandit took steps");
             let doubles = calls.iter().filter(|&&n| n == 2 * batch_size).count();
             assert_eq!(doubles, steps, "{calls:?}");
@@ -162,10 +171,11 @@ fn a_step_of_the_bandit_is_one_call_of_two_batches() {
 #[test]
 fn the_trace_keeps_every_so_manieth_step() {
     let of = |verbose_every: usize| {
-        let params = P { verbose: true, verbose_every, tau: 0.1, ..P::default() };
+        let params =
+            P::default().with_verbose(true).with_verbose_every(verbose_every).with_tau(0.1);
         let model = Counted::new(alike);
         let x = [2.0, 2.0, 2.0, 0.0];
-        explain(&fitted(params), &model, &x, Run::seeded(1)).unwrap().data.trace
+        explain(&fitted(params), &model, &x, Run::seeded(1)).unwrap().data.result.trace
     };
     let all = of(1);
     assert!(5 < all.len(), "{}", all.len());
@@ -186,15 +196,19 @@ fn the_trace_keeps_every_so_manieth_step() {
 #[test]
 fn a_search_that_cannot_decide_ends_at_max_samples() {
     for max_samples in [5000, 777, 300, 100] {
-        let explainer = fitted(P { tau: 1e-9, max_samples, ..P::default() });
+        let explainer = fitted(P::default().with_tau(1e-9).with_max_samples(max_samples));
         let model = Counted::new(|row: &[f64]| f64::from(row[0] == row[1]));
         let explanation = explain(&explainer, &model, &X, Run::seeded(0)).unwrap();
         let data = explanation.data;
-        assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget));
-        assert!(data.queries.search <= max_samples, "{}", data.queries.search);
+        assert_eq!((data.result.status, data.result.stop), (Status::Stopped, Stop::Budget));
+        assert!(data.result.queries.search <= max_samples, "{}", data.result.queries.search);
         // Within one request, of two batches.
-        assert!(max_samples < data.queries.search + 200, "{}", data.queries.search);
-        assert!(!data.raw.success && data.reason.contains("ended early"), "{}", data.reason);
+        assert!(max_samples < data.result.queries.search + 200, "{}", data.result.queries.search);
+        assert!(
+            !data.result.valid && data.result.reason.contains("ended early"),
+            "{}",
+            data.result.reason
+        );
     }
 }
 
@@ -203,7 +217,7 @@ fn a_search_that_cannot_decide_ends_at_max_samples() {
 #[test]
 fn every_budget_is_kept() {
     let explainer =
-        fitted(P { min_samples_start: 20, batch_size: 10, final_samples: 100, ..P::default() });
+        fitted(P::default().with_min_samples_start(20).with_batch_size(10).with_final_samples(100));
     let model = Counted::new(pair);
     let full = explain(&explainer, &model, &X, Run::seeded(4)).unwrap();
     let (mut exhausted, mut cut_certificates) = (0, 0);
@@ -218,14 +232,17 @@ fn every_budget_is_kept() {
                 if full.meta.queries <= limit {
                     assert_eq!(explanation.to_json().unwrap(), full.to_json().unwrap());
                 }
-                if data.status == Status::BudgetExhausted {
+                if data.result.status == Status::Stopped {
                     exhausted += 1;
-                    assert_eq!(data.stop, Stop::Budget);
+                    assert_eq!(data.result.stop, Stop::Budget);
                 } else {
                     // The search came to its end; only the certificate may have fewer samples, or be missing.
-                    assert_eq!((data.status, &data.anchor), (Status::Found, &full.data.anchor));
-                    let left = limit - 1 - data.queries.search;
-                    let n = data.certificate.as_ref().map_or(0, |one| one.n_samples);
+                    assert_eq!(
+                        (data.result.status, &data.anchor),
+                        (Status::Found, &full.data.anchor)
+                    );
+                    let left = limit - 1 - data.result.queries.search;
+                    let n = data.result.certificate.as_ref().map_or(0, |one| one.n_samples);
                     assert_eq!(n, left.min(100));
                     cut_certificates += u64::from(n < 100);
                 }
@@ -244,23 +261,29 @@ fn every_budget_is_kept() {
 /// A strict search needs a certificate: without the queries for it nothing is called found.
 #[test]
 fn a_strict_search_finds_nothing_without_a_certificate() {
-    let explainer = fitted(P { strict: true, ..P::default() });
+    let explainer = fitted(P::default().with_strict(true));
     let model = Counted::new(pair);
     let full = explain(&explainer, &model, &X, Run::seeded(4)).unwrap();
-    assert_eq!(full.data.status, Status::Found);
+    assert_eq!(full.data.result.status, Status::Found);
     for limit in [101, 400, full.meta.queries - 1000] {
         let budget = Budget::queries(limit);
         let data =
             explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
         // It was the budget that said no, not the anchor; what is left tells the precision of the best so far.
-        assert!(data.certificate.is_none_or(|own| own.n_samples < 100) && !data.raw.success);
-        assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget), "{limit}");
+        assert!(
+            data.result.certificate.is_none_or(|own| own.n_samples < 100) && !data.result.valid
+        );
+        assert_eq!(
+            (data.result.status, data.result.stop),
+            (Status::Stopped, Stop::Budget),
+            "{limit}"
+        );
     }
     // With ten queries for the certificate it does not clear the threshold: 0.05^(1/10) = 0.74.
     let limit = full.meta.queries - 990;
     let budget = Budget::queries(limit);
     let data = explain(&explainer, &model, &X, Run::seeded(4).with_budget(budget)).unwrap().data;
-    assert_eq!((data.status, data.raw.success), (Status::BudgetExhausted, false));
+    assert_eq!((data.result.status, data.result.valid), (Status::Stopped, false));
 }
 
 /// A clock that runs out before, at and after each report of the search.
@@ -276,15 +299,25 @@ fn a_deadline_ends_the_search_with_what_it_has() {
         match explain(&explainer, &model, &X, Run::seeded(0).with_budget(budget)) {
             Ok(explanation) => {
                 let data = explanation.data;
-                if data.status == Status::BudgetExhausted {
-                    assert_eq!((data.stop, &data.certificate), (Stop::Deadline, &None));
-                    assert!(data.reason.contains("the time was up"), "{}", data.reason);
+                if data.result.status == Status::Stopped {
+                    assert_eq!(
+                        (data.result.stop, &data.result.certificate),
+                        (Stop::Deadline, &None)
+                    );
+                    assert!(
+                        data.result.reason.contains("the time was up"),
+                        "{}",
+                        data.result.reason
+                    );
                     stopped[1] += 1;
-                } else if data.certificate.is_none() {
+                } else if data.result.certificate.is_none() {
                     // The time was up between the search and its certificate.
-                    assert_eq!(data.stop, Stop::Deadline);
+                    assert_eq!(data.result.stop, Stop::Deadline);
                 } else {
-                    assert_eq!((data.status, data.stop), (Status::Found, Stop::Converged));
+                    assert_eq!(
+                        (data.result.status, data.result.stop),
+                        (Status::Found, Stop::Converged)
+                    );
                 }
             }
             Err(Error::Stopped(Stop::Deadline)) => stopped[0] += 1,
@@ -312,7 +345,7 @@ fn an_observer_sees_the_samples_and_may_end_the_search() {
     let full = explain(&explainer, &model, &X, Run::seeded(0).with_observer(&mut watch)).unwrap();
     assert_eq!(events[..3], ["started AnchorTabular", "0 None", "100 None"]);
     assert_eq!(events[events.len() - 1], format!("finished {}", full.meta.queries));
-    assert_eq!(events[events.len() - 2], format!("{} None", full.data.queries.search));
+    assert_eq!(events[events.len() - 2], format!("{} None", full.data.result.queries.search));
     let mut stopped = 0;
     for allowed in 0..events.len() {
         let mut left = allowed;
@@ -325,8 +358,8 @@ fn an_observer_sees_the_samples_and_may_end_the_search() {
         };
         match explain(&explainer, &model, &X, Run::seeded(0).with_observer(&mut watch)) {
             Ok(explanation) => {
-                stopped += usize::from(explanation.data.stop == Stop::Observer);
-                assert!(explanation.data.status != Status::NotFound);
+                stopped += usize::from(explanation.data.result.stop == Stop::Observer);
+                assert!(explanation.data.result.status != Status::NotFound);
             }
             Err(error) => assert!(allowed < 2 && matches!(error, Error::Stopped(Stop::Observer))),
         }

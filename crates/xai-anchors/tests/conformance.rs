@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::{Array2, array};
-use xai_anchors::{AnchorTabularParams, Output};
+use xai_anchors::AnchorTabularParams;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Params, Semantics};
+use xai_core::{Output, Params, Semantics};
 use xai_testkit::conformance::black_box;
 use xai_testkit::{Logistic, Suite, refused};
 
@@ -49,7 +49,7 @@ fn conforms(params: AnchorTabularParams) {
 
 fn quick() -> AnchorTabularParams {
     let output = Output::Bins { edges: vec![0.5], target: 0 };
-    AnchorTabularParams { output, final_samples: 300, ..Default::default() }
+    AnchorTabularParams::default().with_output(output).with_final_samples(300)
 }
 
 #[test]
@@ -59,18 +59,40 @@ fn defaults_conform() {
 
 #[test]
 fn a_strict_beam_conforms() {
-    conforms(AnchorTabularParams {
-        beam_size: 3,
-        strict: true,
-        top_k: 4,
-        verbose: true,
-        ..quick()
-    });
+    conforms(quick().with_beam_size(3).with_strict(true).with_top_k(4).with_verbose(true));
 }
 
 #[test]
 fn reference_semantics_conform() {
-    conforms(AnchorTabularParams { semantics: Semantics::Reference, ..quick() });
+    conforms(quick().with_semantics(Semantics::Reference));
+}
+
+/// The keys of the search stand beside those of the method, and a wrong key is refused by name, whichever part it would
+/// belong to. The schema has the same keys and the method's defaults.
+#[test]
+fn settings_are_flat_and_closed() {
+    type P = AnchorTabularParams;
+    let text = r#"{"threshold": 0.9, "disc_perc": [50.0], "semantics": "reference"}"#;
+    let params: P = serde_json::from_str(text).unwrap();
+    let expected = P::default()
+        .with_threshold(0.9)
+        .with_disc_perc(vec![50.0])
+        .with_semantics(Semantics::Reference);
+    assert_eq!(params, expected);
+    let written = serde_json::to_value(&params).unwrap();
+    assert_eq!(serde_json::from_value::<P>(written.clone()).unwrap(), params);
+    for wrong in ["treshold", "binary_cache_size", "cache_margin", "search", "with_delta"] {
+        let error = serde_json::from_str::<P>(&format!(r#"{{"{wrong}": 1}}"#)).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(&format!("unknown field `{wrong}`")), "{error}");
+        assert!(error.contains("`disc_perc`") && error.contains("`threshold`"), "{error}");
+    }
+    let twice = serde_json::from_str::<P>(r#"{"tau": 0.1, "tau": 0.2}"#).unwrap_err();
+    assert!(twice.to_string().contains("duplicate field `tau`"), "{twice}");
+    let schema = serde_json::to_value(schemars::schema_for!(P)).unwrap();
+    let properties = schema["properties"].as_object().unwrap();
+    assert!(properties.keys().eq(written.as_object().unwrap().keys()), "{schema}");
+    assert_eq!(schema["additionalProperties"], false);
 }
 
 #[test]
@@ -78,34 +100,33 @@ fn settings_out_of_range_are_refused_by_name() {
     type P = AnchorTabularParams;
     let nan = f64::NAN;
     for threshold in [0.0, -0.1, 1.1, nan] {
-        refused("threshold", P { threshold, ..P::default() });
+        refused("threshold", P::default().with_threshold(threshold));
     }
     for delta in [0.0, 1.0, -0.1, nan] {
-        refused("delta", P { delta, ..P::default() });
+        refused("delta", P::default().with_delta(delta));
     }
     for tau in [0.0, 1.5, nan] {
-        refused("tau", P { tau, ..P::default() });
+        refused("tau", P::default().with_tau(tau));
     }
     for epsilon_stop in [0.0, 0.96, nan] {
-        refused("epsilon_stop", P { epsilon_stop, ..P::default() });
+        refused("epsilon_stop", P::default().with_epsilon_stop(epsilon_stop));
     }
     for coverage_gain in [-0.1, nan, f64::INFINITY] {
-        refused("coverage_gain", P { coverage_gain, ..P::default() });
+        refused("coverage_gain", P::default().with_coverage_gain(coverage_gain));
     }
-    refused("batch_size", P { batch_size: 0, ..P::default() });
-    refused("coverage_samples", P { coverage_samples: 0, ..P::default() });
-    refused("beam_size", P { beam_size: 0, ..P::default() });
-    refused("max_anchor_size", P { max_anchor_size: Some(0), ..P::default() });
-    refused("min_samples_start", P { min_samples_start: 0, ..P::default() });
-    refused("binary_cache_size", P { binary_cache_size: 0, ..P::default() });
-    refused("verbose_every", P { verbose_every: 0, ..P::default() });
-    refused("max_samples", P { max_samples: 99, ..P::default() });
-    refused("final_samples", P { final_samples: 0, strict: true, ..P::default() });
+    refused("batch_size", P::default().with_batch_size(0));
+    refused("coverage_samples", P::default().with_coverage_samples(0));
+    refused("beam_size", P::default().with_beam_size(0));
+    refused("max_anchor_size", P::default().with_max_anchor_size(Some(0)));
+    refused("min_samples_start", P::default().with_min_samples_start(0));
+    refused("verbose_every", P::default().with_verbose_every(0));
+    refused("max_samples", P::default().with_max_samples(99));
+    refused("final_samples", P::default().with_final_samples(0).with_strict(true));
     for disc_perc in [vec![], vec![-1.0], vec![100.5], vec![nan]] {
-        refused("disc_perc", P { disc_perc, ..P::default() });
+        refused("disc_perc", P::default().with_disc_perc(disc_perc));
     }
     for weights in [vec![0.0, 0.0], vec![-1.0, 2.0], vec![nan], vec![f64::INFINITY]] {
-        refused("row_weights", P { row_weights: Some(weights), ..P::default() });
+        refused("row_weights", P::default().with_row_weights(Some(weights)));
     }
     for output in [
         Output::Bins { edges: vec![], target: 0 },
@@ -114,7 +135,7 @@ fn settings_out_of_range_are_refused_by_name() {
         Output::Within { tolerance: -1.0, target: 0 },
         Output::Within { tolerance: nan, target: 0 },
     ] {
-        refused("output", P { output, ..P::default() });
+        refused("output", P::default().with_output(output));
     }
-    assert!(P::default().check().is_ok() && P::distributed().check().is_ok());
+    assert!(P::default().check().is_ok());
 }

@@ -5,11 +5,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, Axis};
-use xai_anchors::{
-    AnchorTabular, AnchorTabularParams, CoverageSet, DistributedAnchorTabular, Output, Sampling,
-};
+use xai_anchors::{AnchorTabular, AnchorTabularParams, CoverageSet, Sampling};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Predictor, Rows, Run, RunConfig, Seed, Semantics};
+use xai_core::{BoxError, Explainer, Output, Predictor, Rows, Run, RunConfig, Seed, Semantics};
 use xai_testkit::Logistic;
 
 type P = AnchorTabularParams;
@@ -44,16 +42,16 @@ fn model() -> Logistic {
 
 fn base() -> P {
     let output = Output::Bins { edges: vec![0.5], target: 0 };
-    P { output, final_samples: 200, ..P::default() }
+    P::default().with_output(output).with_final_samples(200)
 }
 
 fn settings() -> Vec<P> {
     vec![
         base(),
-        P { beam_size: 3, strict: true, top_k: 5, verbose: true, ..base() },
-        P { sampling: Sampling::Conditional, coverage: CoverageSet::Sampled, ..base() },
-        P { row_weights: Some((0..300).map(f64::from).collect()), batch_size: 37, ..base() },
-        P { semantics: Semantics::Reference, beam_size: 2, ..base() },
+        base().with_beam_size(3).with_strict(true).with_top_k(5).with_verbose(true),
+        base().with_sampling(Sampling::Conditional).with_coverage(CoverageSet::Sampled),
+        base().with_row_weights(Some((0..300).map(f64::from).collect())).with_batch_size(37),
+        base().with_semantics(Semantics::Reference).with_beam_size(2),
     ]
 }
 
@@ -95,17 +93,6 @@ fn threads_order_and_neighbours_change_nothing() {
         // Another seed draws other perturbations.
         assert!(bytes(&explainer, &x, 10) != expected);
     }
-}
-
-/// The class for several processes is this class with another default.
-#[test]
-fn distributed_is_serial_with_one_sample_to_start_with() {
-    let distributed: DistributedAnchorTabular =
-        P { output: base().output, ..P::distributed() }.fit(&rows(300, 1), features()).unwrap();
-    let serial = fitted(P { min_samples_start: 1, output: base().output, ..P::default() });
-    let x = rows(10, 3);
-    assert!(distributed == serial && bytes(&distributed, &x, 0) == bytes(&serial, &x, 0));
-    assert!(bytes(&serial, &x, 0) != bytes(&fitted(base()), &x, 0));
 }
 
 /// Counts the rows that it is really asked for.

@@ -9,10 +9,10 @@
 use std::sync::Mutex;
 
 use ndarray::{Array1, Array2, array};
-use xai_anchors::{AnchorTabular, AnchorTabularParams, Missing, Operator, Output, Status};
+use xai_anchors::{AnchorTabular, AnchorTabularParams, Missing, Operator};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Error, Explainer, Predictor, Rows, Run};
+use xai_core::{BoxError, Error, Explainer, Output, Predictor, Rows, Run, Status};
 use xai_testkit::{Elementwise, Fault, Linear, Probe};
 
 type P = AnchorTabularParams;
@@ -107,7 +107,7 @@ fn training_rows_that_do_not_fit_are_refused() {
             unfit(P::default(), &with(7, 0, value), features(), &["training rows", "[7, 0]"]);
         assert!(matches!(error, Error::NotFinite { at, .. } if at == [7, 0]));
     }
-    let own_bin = P { missing: Missing::OwnBin, ..P::default() };
+    let own_bin = P::default().with_missing(Missing::OwnBin);
     let error = unfit(own_bin.clone(), &with(7, 0, INFINITY), features(), &["training rows"]);
     assert!(matches!(error, Error::NotFinite { .. }));
     assert!(own_bin.clone().fit(&with(7, 0, NAN), features()).is_ok());
@@ -142,7 +142,7 @@ fn training_rows_that_do_not_fit_are_refused() {
 fn settings_that_do_not_fit_the_table_are_refused() {
     let edges = |name: &str| {
         let edges = [(name.to_owned(), Edges::new(vec![1.0]).unwrap())].into();
-        P { edges, ..P::default() }
+        P::default().with_edges(edges)
     };
     // An unknown name, and one of a category, which has no edges.
     for name in ["aeg", "home"] {
@@ -150,12 +150,12 @@ fn settings_that_do_not_fit_the_table_are_refused() {
         assert!(matches!(error, Error::Param(error) if error.name == "edges"));
     }
     for n in [1, 59, 61] {
-        let params = P { row_weights: Some(vec![1.0; n]), ..P::default() };
+        let params = P::default().with_row_weights(Some(vec![1.0; n]));
         let error = unfit(params, &training(), features(), &["60", &n.to_string()]);
         assert!(matches!(error, Error::Param(error) if error.name == "row_weights"));
     }
     // Every setting out of range is refused by `fit` as well as by `check`.
-    let error = unfit(P { delta: 0.0, ..P::default() }, &training(), features(), &["delta", "0"]);
+    let error = unfit(P::default().with_delta(0.0), &training(), features(), &["delta", "0"]);
     assert!(matches!(error, Error::Param(error) if error.name == "delta"));
     // Names that tell nothing apart never reach the method.
     let twice = vec![Feature::numeric("a"), Feature::numeric("a")];
@@ -171,7 +171,7 @@ fn an_unknown_setting_is_refused() {
     let error = serde_json::from_str::<P>(r#"{"treshold": 0.9}"#).unwrap_err();
     assert!(error.to_string().contains("treshold"), "{error}");
     let params: P = serde_json::from_str(r#"{"threshold": 0.9, "missing": "own-bin"}"#).unwrap();
-    assert_eq!(params, P { threshold: 0.9, missing: Missing::OwnBin, ..P::default() });
+    assert_eq!(params, P::default().with_threshold(0.9).with_missing(Missing::OwnBin));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn rows_that_do_not_fit_are_refused_before_the_model_is_asked() {
         let error = refused(P::default(), &[value, 1.0, 1.0, 0.0], &["the input", "[0]"]);
         assert!(matches!(error, Error::NotFinite { at, .. } if at == [0]));
     }
-    let own_bin = || P { missing: Missing::OwnBin, ..P::default() };
+    let own_bin = || P::default().with_missing(Missing::OwnBin);
     refused(own_bin(), &[INFINITY, 1.0, 1.0, 0.0], &["the input", "inf"]);
     for code in [3.0, -1.0, 1.5] {
         let words = ["feature `home`", "an integer code below 3"];
@@ -254,10 +254,12 @@ fn outputs_that_are_no_decisions_are_refused() {
 #[test]
 fn outputs_of_another_kind_are_refused_with_the_choices() {
     // A score or a quantity is no label: nearly no two rows would agree.
-    let score = Elementwise(|_: &[f64]| 0.25);
-    for output in [Output::Auto, Output::Label] {
-        let words = ["output", "`bins` or `within`", "0.25"];
-        let (error, asked) = unreadable(P { output, ..P::default() }, &score, &words);
+    let score = Elementwise(|_: &[f64]| 3.7);
+    for (output, words) in [
+        (Output::Auto, ["`output`", "`bins` or `within`", "`score`"]),
+        (Output::Label, ["`output`", "no whole number", "3.7"]),
+    ] {
+        let (error, asked) = unreadable(P::default().with_output(output), &score, &words);
         assert!(matches!(error, Error::Param(error) if error.name == "output") && asked == 1);
     }
     // Whole for the row itself, not for a perturbation.
@@ -265,18 +267,18 @@ fn outputs_of_another_kind_are_refused_with_the_choices() {
     let (error, asked) = unreadable(P::default(), &score, &["output", "`bins` or `within`"]);
     assert!(matches!(error, Error::Param(_)) && asked == 101);
 
-    let proba = P { output: Output::Proba, ..P::default() };
-    let (_, asked) = unreadable(proba, &score, &["output", "`label`, `bins` or `within`"]);
+    let classes = P::default().with_output(Output::Classes);
+    let (_, asked) = unreadable(classes, &score, &["output", "`bins` or `within`"]);
     assert_eq!(asked, 1);
     let pair = Linear::outputs(Array2::zeros((2, 4)), array![0.2, 0.8]);
-    let label = P { output: Output::Label, ..P::default() };
-    let (_, asked) = unreadable(label, &pair, &["output", "`proba`"]);
+    let label = P::default().with_output(Output::Label);
+    let (_, asked) = unreadable(label, &pair, &["output", "`classes`"]);
     assert_eq!(asked, 1);
     for output in
         [Output::Bins { edges: vec![0.5], target: 2 }, Output::Within { tolerance: 0.5, target: 2 }]
     {
         let (error, asked) =
-            unreadable(P { output, ..P::default() }, &pair, &["2 outputs", "target"]);
+            unreadable(P::default().with_output(output), &pair, &["2 outputs", "target"]);
         assert!(matches!(error, Error::Param(error) if error.name == "output") && asked == 1);
     }
 }
@@ -313,7 +315,7 @@ fn missing_values_are_a_bin_of_their_own() {
         Feature::categorical("sex", ["f", "m"], Encoding::Ordinal),
     ])
     .unwrap();
-    let params = P { missing: Missing::OwnBin, top_k: 20, ..P::default() };
+    let params = P::default().with_missing(Missing::OwnBin).with_top_k(20);
     let explainer = params.fit(&rows, features).unwrap();
     // Percentiles of the numbers 0 to 39, each twice.
     assert_eq!(explainer.edges(0), [9.75, 19.5, 29.25]);
@@ -328,59 +330,62 @@ fn missing_values_are_a_bin_of_their_own() {
         };
         *missing.lock().unwrap() = 0;
         let data = explain(&model, [NAN, 0.0]);
-        assert_eq!((data.anchor, data.status), (vec!["age is missing".to_owned()], Status::Found));
-        assert_eq!((data.precision, data.coverage), (1.0, 1.0 / 3.0));
+        assert_eq!(
+            (data.anchor, data.result.status),
+            (vec!["age is missing".to_owned()], Status::Found)
+        );
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 1.0 / 3.0));
         let predicate = &data.predicates[0];
         assert_eq!((predicate.op, predicate.value), (Operator::Missing, None));
         assert_eq!(data.rule.conditions[0].missing, Some(true));
         // The row, the perturbations of the anchor, the certificate.
         assert!(1000 + predicate.precision.n_samples < *missing.lock().unwrap());
-        let examples = &data.raw.examples[0];
+        let examples = &data.examples[0];
         assert!(examples.covered_true.column(0).iter().all(|age| age.is_nan()));
-        assert!(data.raw.instance[0].is_nan());
+        assert!(data.instance[0].is_nan());
 
         let data = explain(&model, [12.0, 0.0]);
         assert_eq!(data.anchor, ["age is not missing"]);
-        assert_eq!((data.precision, data.coverage), (1.0, 2.0 / 3.0));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 2.0 / 3.0));
         assert_eq!(data.predicates[0].op, Operator::Present);
         let condition = &data.rule.conditions[0];
         assert_eq!(
             (condition.missing, condition.lower, condition.upper),
             (Some(false), None, None)
         );
-        let examples = &data.raw.examples[0];
+        let examples = &data.examples[0];
         assert!(examples.covered_true.column(0).iter().all(|age| !age.is_nan()));
 
         // A range says that there is a number: NaN is in none of them.
         let model = Elementwise(|row: &[f64]| f64::from(row[0] <= 19.5));
         let data = explain(&model, [12.0, 0.0]);
         assert_eq!(data.anchor, ["age <= 19.50"]);
-        assert_eq!((data.precision, data.coverage), (1.0, 40.0 / 120.0));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 40.0 / 120.0));
         let model = Elementwise(|row: &[f64]| f64::from(19.5 < row[0]));
         let data = explain(&model, [25.0, 1.0]);
-        assert_eq!((data.anchor[0].as_str(), data.precision), ("age > 19.50", 1.0));
-        assert_eq!(data.coverage, 40.0 / 120.0);
+        assert_eq!((data.anchor[0].as_str(), data.result.precision), ("age > 19.50", 1.0));
+        assert_eq!(data.result.coverage, 40.0 / 120.0);
     }
 }
 
 /// Where all training numbers are there, a missing one is a value that no training row has; it is held.
 #[test]
 fn a_missing_value_that_no_training_row_has_is_held() {
-    let explainer = fitted(P { missing: Missing::OwnBin, ..P::default() });
+    let explainer = fitted(P::default().with_missing(Missing::OwnBin));
     let model = Elementwise(|row: &[f64]| f64::from(row[0].is_nan()));
     let x = array![NAN, 1.0, 1.0, 0.0];
     let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
     let data = explanation.data;
-    assert_eq!((data.anchor, data.precision), (vec!["age is missing".to_owned()], 1.0));
-    assert_eq!((data.coverage, data.status), (0.0, Status::Found));
+    assert_eq!((data.anchor, data.result.precision), (vec!["age is missing".to_owned()], 1.0));
+    assert_eq!((data.result.coverage, data.result.status), (0.0, Status::Found));
     assert_eq!(explanation.meta.warnings[0].code, "anchors.unseen_value");
     // A column of nothing but missing values has neither edges nor predicates but that.
     let mut rows = training();
     rows.column_mut(0).fill(NAN);
-    let explainer = P { missing: Missing::OwnBin, ..P::default() }.fit(&rows, features()).unwrap();
+    let explainer = P::default().with_missing(Missing::OwnBin).fit(&rows, features()).unwrap();
     assert!(explainer.edges(0).is_empty());
     let model = Elementwise(|row: &[f64]| f64::from(!row[0].is_nan()));
     let x = array![3.0, 1.0, 1.0, 0.0];
     let data = explainer.explain(&model, &x, Run::seeded(0)).unwrap().data;
-    assert_eq!((data.anchor, data.precision), (vec!["age is not missing".to_owned()], 1.0));
+    assert_eq!((data.anchor, data.result.precision), (vec!["age is not missing".to_owned()], 1.0));
 }

@@ -15,24 +15,20 @@ use xai_anchors::image::{
     overlay_mask,
 };
 use xai_core::figure::Panel;
-use xai_core::{BoxError, Explainer, Figure, Rows, Run};
+use xai_core::{BoxError, Explainer, Figure, OutputNames, Rows, Run};
 
 /// The anchor of an image of four by eight whose left half decides.
 fn explained(channels: usize) -> AnchorImageData {
     let image = Array3::from_shape_fn((4, 8, channels), |(y, x, c)| (8 * y + x + c) as f64);
     let labels = (0..4).map(|_| (0..8).map(|x| x / 4).collect()).collect();
-    let params = AnchorImageParams {
-        image_shape: (4, 8, channels),
-        segmentation_fn: Segmentation::Custom(labels),
-        ..Default::default()
-    };
+    let params = AnchorImageParams::default().with_segmentation_fn(Segmentation::Custom(labels));
     let model = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
         let label = |row: ndarray::ArrayView1<'_, f64>| f64::from(u8::from(row[0] == 0.0));
         Ok(batch.map_axis(Axis(1), label).insert_axis(Axis(1)))
     };
-    let explainer = params.build(None).unwrap();
+    let explainer = params.build((4, 8, channels), None).unwrap();
     let data = explainer.explain(&model, &image.flatten(), Run::seeded(0)).unwrap().data;
-    assert_eq!(data.raw.feature, [0]);
+    assert_eq!(data.features(None).unwrap(), [0]);
     data
 }
 
@@ -61,8 +57,8 @@ fn the_overlay_is_enlarged_dimmed_and_outlined() {
 #[test]
 fn the_figure_carries_the_picture() {
     let data = explained(3);
-    let figure = data.figure();
-    assert_eq!(figure.title, "Anchor: superpixel 0");
+    let figure = data.figure(&OutputNames::default());
+    assert_eq!(figure.title, "Anchor for class 1: superpixel 0");
     let [Panel::Image(picture), Panel::Table(table)] = figure.panels.as_slice() else {
         panic!("a picture and a table")
     };

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView1, Axis};
-use xai_anchors::{AnchorTabular, AnchorTabularParams, Operator, Status};
+use xai_anchors::{AnchorTabular, AnchorTabularParams, Operator};
 use xai_core::tabular::Features;
-use xai_core::{Explainer, Predictor, RunConfig};
+use xai_core::{Explainer, Predictor, RunConfig, Status};
 use xai_testkit::Fixture;
 
 type P = AnchorTabularParams;
@@ -145,7 +145,7 @@ impl<'a> Oracle<'a> {
 fn compare(name: &str, params: P, exhaustive: bool, n_rows: usize) -> [usize; 4] {
     let fixture = Fixture::load(name);
     let training = &fixture.x_train;
-    let params = P { batch_size: BATCH, n_covered_ex: 0, final_samples: 0, ..params };
+    let params = params.with_batch_size(BATCH).with_n_covered_ex(0).with_final_samples(0);
     let features = Features::numeric(fixture.feature_names.iter().cloned()).unwrap();
     let explainer = params.fit(training, features).unwrap();
     let x = fixture.x_test.slice(ndarray::s![..n_rows, ..]).to_owned();
@@ -169,13 +169,13 @@ fn compare(name: &str, params: P, exhaustive: bool, n_rows: usize) -> [usize; 4]
                 .iter()
                 .map(|own| (own.feature, own.op == Operator::Gt, own.value.unwrap()))
                 .collect();
-            assert!((data.coverage - oracle.coverage(&anchor)).abs() < 1e-12);
-            if data.status == Status::Found {
+            assert!((data.result.coverage - oracle.coverage(&anchor)).abs() < 1e-12);
+            if data.result.status == Status::Found {
                 found += 1;
                 let precision = oracle.precision(&anchor);
                 imprecise += usize::from(precision.is_some_and(|own| own < THRESHOLD - 0.05));
             }
-            let is_narrower = widest.is_some_and(|widest| data.coverage < widest - 1e-12);
+            let is_narrower = widest.is_some_and(|widest| data.result.coverage < widest - 1e-12);
             narrower += usize::from(is_narrower);
         }
     }
@@ -198,7 +198,7 @@ fn iris_anchors_cover_as_much_as_the_best_path() {
 
 #[test]
 fn iris_anchors_of_a_beam_cover_as_much_as_any_pair() {
-    keeps_its_promises(compare("iris_mlp", P { beam_size: 12, ..P::default() }, true, 5));
+    keeps_its_promises(compare("iris_mlp", P::default().with_beam_size(12), true, 5));
 }
 
 #[test]

@@ -9,11 +9,11 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use ndarray::{Array1, Array2, array};
-use xai_anchors::{AnchorTabular, AnchorTabularData, AnchorTabularParams, Operator, Status};
+use ndarray::{Array1, Array2, Axis, array};
+use xai_anchors::{AnchorTabular, AnchorTabularData, AnchorTabularParams, Operator};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Explanation, Predictor, Rows, Run};
+use xai_core::{BoxError, Explainer, Explanation, Predictor, Rows, Run, Status};
 use xai_testkit::Elementwise;
 
 type P = AnchorTabularParams;
@@ -70,17 +70,20 @@ fn near(share: f64, expected: f64, n: u64) {
 #[test]
 fn a_constant_model_needs_no_anchor() {
     let model = Elementwise(|_: &[f64]| 4.0);
-    for (params, num_preds) in [(P::default(), 100), (P::distributed(), 101)] {
+    for (params, num_preds) in [(P::default(), 100), (P::default().with_min_samples_start(1), 101)]
+    {
         let explainer = params.fit(&grid(3, 3), categorical(3, 3, Encoding::Ordinal)).unwrap();
         let data = explain(&explainer, &model, &[0.0, 1.0, 2.0], 3).data;
-        assert_eq!((data.status, data.raw.success), (Status::Empty, true));
-        assert_eq!((data.precision, data.coverage), (1.0, 1.0));
-        assert_eq!((data.raw.num_preds, data.raw.all_precision), (num_preds, 1.0));
-        assert_eq!(data.raw.prediction, [4.0]);
+        assert_eq!((data.result.status, data.result.valid), (Status::Empty, true));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 1.0));
+        assert_eq!((data.result.queries.search, data.result.base_rate.mean), (num_preds, 1.0));
+        assert_eq!(data.result.decision, 4.0);
         assert!(
-            data.anchor.is_empty() && data.predicates.is_empty() && data.raw.feature.is_empty()
+            data.anchor.is_empty()
+                && data.predicates.is_empty()
+                && data.features(None).unwrap().is_empty()
         );
-        assert!(data.raw.examples.is_empty() && data.rule.conditions.is_empty());
+        assert!(data.examples.is_empty() && data.rule.conditions.is_empty());
     }
 }
 
@@ -91,9 +94,11 @@ fn the_empty_anchor_needs_no_more_samples_than_any_other() {
     for (min_samples_start, batch_size, num_preds) in
         [(44, 100, 44), (45, 100, 45), (22, 1, 22), (21, 1, 22), (1, 7, 22)]
     {
-        let explainer = hundred_with(P { min_samples_start, batch_size, ..P::default() });
+        let explainer = hundred_with(
+            P::default().with_min_samples_start(min_samples_start).with_batch_size(batch_size),
+        );
         let data = explain(&explainer, &model, &[60.0], 0).data;
-        assert_eq!((data.status, data.raw.num_preds), (Status::Empty, num_preds));
+        assert_eq!((data.result.status, data.result.queries.search), (Status::Empty, num_preds));
     }
 }
 
@@ -105,25 +110,26 @@ fn a_conjunction_is_found_with_exact_coverage() {
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[1.0, 0.0, 2.0, 0.0, 0.0], seed).data;
         assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f2 = c"]), "seed {seed}");
-        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
-        assert_eq!((data.coverage, data.coverage_of.n_covered), (27.0 / 243.0, 27));
-        assert!(data.coverage_of.exact && data.coverage_of.interval.is_none());
+        assert_eq!((data.result.status, data.result.precision), (Status::Found, 1.0));
+        assert_eq!((data.result.coverage, data.result.coverage_of.n_covered), (27.0 / 243.0, 27));
+        assert!(data.result.coverage_of.exact && data.result.coverage_of.interval.is_none());
         let first = &data.predicates[0];
         near(first.precision.mean, 1.0 / 3.0, first.precision.n_samples);
-        near(data.base_rate.mean, 1.0 / 9.0, data.base_rate.n_samples);
-        assert_eq!(data.raw.coverage, [81.0 / 243.0, 27.0 / 243.0]);
-        assert_eq!(data.raw.precision, [first.precision.mean, 1.0]);
-        assert_eq!(first.gain, first.precision.mean - data.base_rate.mean);
-        let certificate = data.certificate.unwrap();
+        near(data.result.base_rate.mean, 1.0 / 9.0, data.result.base_rate.n_samples);
+        let coverages: Vec<f64> = data.predicates.iter().map(|one| one.coverage.coverage).collect();
+        assert_eq!(coverages, [81.0 / 243.0, 27.0 / 243.0]);
+        assert_eq!((data.predicates.len(), data.predicates[1].precision.mean), (2, 1.0));
+        assert_eq!(first.gain, first.precision.mean - data.result.base_rate.mean);
+        let certificate = data.result.certificate.as_ref().unwrap();
         assert_eq!((certificate.n_samples, certificate.positives), (1000, 1000));
         // Every example of the whole anchor satisfies it, and none of them disagrees.
-        let examples = &data.raw.examples[1];
+        let examples = &data.examples[1];
         assert_eq!((examples.covered_true.dim(), examples.covered_false.nrows()), ((10, 5), 0));
         for row in examples.covered_true.rows() {
             assert_eq!((row[0], row[2]), (1.0, 2.0));
         }
-        let held = data.raw.feature[0];
-        let partial = &data.raw.examples[0];
+        let held = data.features(None).unwrap()[0];
+        let partial = &data.examples[0];
         assert_eq!((partial.covered_true.nrows(), partial.covered_false.nrows()), (10, 10));
         for (rows, label) in [(&partial.covered_true, true), (&partial.covered_false, false)] {
             for row in rows.rows() {
@@ -143,13 +149,13 @@ fn one_failing_condition_is_enough() {
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[0.0; 5], seed).data;
         assert_eq!(data.anchor, ["f0 = a"], "seed {seed}");
-        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
-        assert_eq!((data.coverage, data.coverage_of.n_covered), (1.0 / 3.0, 81));
-        near(data.base_rate.mean, 8.0 / 9.0, data.base_rate.n_samples);
+        assert_eq!((data.result.status, data.result.precision), (Status::Found, 1.0));
+        assert_eq!((data.result.coverage, data.result.coverage_of.n_covered), (1.0 / 3.0, 81));
+        near(data.result.base_rate.mean, 8.0 / 9.0, data.result.base_rate.n_samples);
         // Where x0 fits, only x2 can keep it failing.
         let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
         assert_eq!(data.anchor, ["f2 = a"], "seed {seed}");
-        assert_eq!((data.precision, data.coverage), (1.0, 81.0 / 243.0));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 81.0 / 243.0));
     }
 }
 
@@ -164,13 +170,16 @@ fn a_threshold_at_an_edge_is_found() {
         for x in [60.0, 80.0, 1e6] {
             let data = explain(&explainer, &model, &[x], seed).data;
             assert_eq!(data.anchor, ["v > 49.50"], "seed {seed}");
-            assert_eq!((data.status, data.precision, data.coverage), (Status::Found, 1.0, 0.5));
+            assert_eq!(
+                (data.result.status, data.result.precision, data.result.coverage),
+                (Status::Found, 1.0, 0.5)
+            );
             let predicate = &data.predicates[0];
             assert_eq!((predicate.op, predicate.value), (Operator::Gt, Some(49.5)));
             assert_eq!(predicate.edge_index, Some(1));
         }
         let data = explain(&explainer, &model, &[10.0], seed).data;
-        assert_eq!((data.anchor, data.coverage), (vec!["v <= 49.50".to_owned()], 0.5));
+        assert_eq!((data.anchor, data.result.coverage), (vec!["v <= 49.50".to_owned()], 0.5));
     }
 }
 
@@ -182,11 +191,11 @@ fn a_range_is_one_condition_of_two_predicates() {
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[60.0], seed).data;
         assert_eq!(data.anchor, ["24.75 < v <= 74.25"], "seed {seed}");
-        assert_eq!((data.status, data.coverage), (Status::Found, 0.5));
-        assert_eq!((data.raw.feature, data.predicates.len()), (vec![0], 2));
-        assert_eq!((data.raw.precision[1], data.raw.precision.len()), (1.0, 2));
+        assert_eq!((data.result.status, data.result.coverage), (Status::Found, 0.5));
+        assert_eq!((data.features(None).unwrap(), data.predicates.len()), (vec![0], 2));
+        assert_eq!((data.predicates[1].precision.mean, data.predicates.len()), (1.0, 2));
         // 50 of the 75 rows on the first predicate's side are in the range.
-        near(data.raw.precision[0], 2.0 / 3.0, data.predicates[0].precision.n_samples);
+        near(data.predicates[0].precision.mean, 2.0 / 3.0, data.predicates[0].precision.n_samples);
         let condition = &data.rule.conditions[0];
         assert_eq!((condition.lower, condition.upper), (Some(24.75), Some(74.25)));
     }
@@ -196,14 +205,14 @@ fn a_range_is_one_condition_of_two_predicates() {
 #[test]
 fn a_beam_finds_an_exclusive_or() {
     let features = || categorical(5, 2, Encoding::Ordinal);
-    let explainer = P { beam_size: 4, ..P::default() }.fit(&grid(2, 5), features()).unwrap();
+    let explainer = P::default().with_beam_size(4).fit(&grid(2, 5), features()).unwrap();
     let model = Elementwise(|row: &[f64]| f64::from(row[0] != row[1]));
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
         assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f1 = a"]), "seed {seed}");
-        assert_eq!((data.precision, data.coverage), (1.0, 0.25));
-        near(data.raw.precision[0], 0.5, data.predicates[0].precision.n_samples);
-        assert_eq!(data.best_of_size.len(), 2);
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 0.25));
+        near(data.predicates[0].precision.mean, 0.5, data.predicates[0].precision.n_samples);
+        assert_eq!(data.result.best_of_size.len(), 2);
     }
 }
 
@@ -218,8 +227,8 @@ fn predicates_that_an_anchor_can_do_without_are_dropped() {
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed).data;
         assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = b", "f1 = a"]), "seed {seed}");
-        assert_eq!((data.precision, data.coverage), (1.0, 0.25));
-        longer += usize::from(2 < data.best_of_size.len());
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 0.25));
+        longer += usize::from(2 < data.result.best_of_size.len());
     }
     // The search itself went beyond two predicates, or nothing was dropped here.
     assert!(5 < longer, "{longer}");
@@ -240,7 +249,7 @@ fn a_longer_anchor_must_be_worth_it() {
     for (coverage_gain, expected) in
         [(0.2, BTreeSet::from(["f0 = b"])), (0.1, BTreeSet::from(["f1 = b", "f2 = b"]))]
     {
-        let params = P { coverage_gain, ..P::default() };
+        let params = P::default().with_coverage_gain(coverage_gain);
         let explainer = params.fit(&training, features()).unwrap();
         for seed in 0..10 {
             let data = explain(&explainer, &model, &[1.0, 1.0, 1.0], seed).data;
@@ -252,21 +261,25 @@ fn a_longer_anchor_must_be_worth_it() {
 /// With one predicate at most, nothing is precise; the best of what there is comes back, and says so.
 #[test]
 fn where_no_anchor_is_precise_the_answer_is_named_not_found() {
-    let params = P { beam_size: 4, max_anchor_size: Some(1), ..P::default() };
+    let params = P::default().with_beam_size(4).with_max_anchor_size(Some(1));
     let features = categorical(5, 2, Encoding::Ordinal);
     let explainer = params.fit(&grid(2, 5), features).unwrap();
     let model = Elementwise(|row: &[f64]| f64::from(row[0] != row[1]));
     for seed in 0..30 {
         let explanation = explain(&explainer, &model, &[1.0, 0.0, 0.0, 0.0, 0.0], seed);
         let data = &explanation.data;
-        assert_eq!((data.status, data.raw.success), (Status::NotFound, false), "seed {seed}");
-        assert_eq!((data.anchor.len(), data.best_of_size.len()), (1, 1));
-        near(data.precision, 0.5, data.predicates[0].precision.n_samples);
-        near(data.certificate.as_ref().unwrap().precision, 0.5, 1000);
-        assert!(!data.certificate.as_ref().unwrap().clears_threshold);
+        assert_eq!(
+            (data.result.status, data.result.valid),
+            (Status::NotFound, false),
+            "seed {seed}"
+        );
+        assert_eq!((data.anchor.len(), data.result.best_of_size.len()), (1, 1));
+        near(data.result.precision, 0.5, data.predicates[0].precision.n_samples);
+        near(data.result.certificate.as_ref().unwrap().precision, 0.5, 1000);
+        assert!(!data.result.certificate.as_ref().unwrap().clears_threshold);
         let codes: Vec<&str> = explanation.meta.warnings.iter().map(|w| w.code.as_str()).collect();
         assert_eq!(codes, ["anchors.not_found"]);
-        assert!(data.reason.contains("0.95"), "{}", data.reason);
+        assert!(data.result.reason.contains("0.95"), "{}", data.result.reason);
     }
 }
 
@@ -308,7 +321,7 @@ fn one_hot_rows_give_the_same_anchor_as_codes() {
         _ => (row / 3 % 3) as f64,
     });
     let hot_rows = codes.encode(&rows, Encoding::OneHot).unwrap();
-    let params = P { top_k: 5, beam_size: 2, ..P::default() };
+    let params = P::default().with_top_k(5).with_beam_size(2);
     let by_code = params.clone().fit(&rows, codes.clone()).unwrap();
     let by_hot = params.fit(&hot_rows, hot.clone()).unwrap();
     let of_code = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 && row[1] <= 14.5));
@@ -318,17 +331,16 @@ fn one_hot_rows_give_the_same_anchor_as_codes() {
         for row in [1, 4, 100, 269] {
             let a = explain(&by_code, &of_code, &rows.row(row).to_vec(), seed).data;
             let b = explain(&by_hot, &of_hot, &hot_rows.row(row).to_vec(), seed).data;
-            assert_eq!((&a.anchor, a.precision, a.coverage), (&b.anchor, b.precision, b.coverage));
-            assert_eq!((&a.rule, a.status, &a.queries), (&b.rule, b.status, &b.queries));
+            assert_eq!((&a.anchor, &a.result), (&b.anchor, &b.result));
+            assert_eq!(a.rule, b.rule);
             assert_eq!((&a.predicates, &a.candidates), (&b.predicates, &b.candidates));
-            assert_eq!(a.certificate, b.certificate);
-            for (of_code, of_hot) in a.raw.examples.iter().zip(&b.raw.examples) {
+            for (of_code, of_hot) in a.examples.iter().zip(&b.examples) {
                 assert_eq!(of_code.covered_true, decoded(&of_hot.covered_true));
                 assert_eq!(of_code.covered_false, decoded(&of_hot.covered_false));
-                assert_eq!(of_hot.uncovered_true.dim(), (0, 7));
             }
-            assert_eq!(a.raw.instances, decoded(&b.raw.instances));
-            assert_eq!(b.raw.instance, hot_rows.row(row));
+            let row_of = |row: &Array1<f64>| row.clone().insert_axis(Axis(0));
+            assert_eq!(row_of(&a.instance), decoded(&row_of(&b.instance)));
+            assert_eq!(b.instance, hot_rows.row(row));
         }
     }
 }
@@ -365,13 +377,17 @@ impl<F: Fn(&[f64]) -> f64 + Sync> Predictor for Recorded<F> {
 fn a_category_that_no_training_row_has_is_held() {
     let features = || categorical(4, 3, Encoding::Ordinal);
     let explainer = P::default().fit(&grid(2, 4), features()).unwrap();
-    let beam = P { beam_size: 4, ..P::default() }.fit(&grid(2, 4), features()).unwrap();
+    let beam = P::default().with_beam_size(4).fit(&grid(2, 4), features()).unwrap();
     for seed in 0..30 {
         let model = Recorded::new(|row: &[f64]| f64::from(row[0] == 2.0));
         let explanation = explain(&explainer, &model, &[2.0, 0.0, 1.0, 0.0], seed);
         let data = explanation.data;
-        assert_eq!((data.anchor, data.coverage), (vec!["f0 = c".to_owned()], 0.0), "seed {seed}");
-        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+        assert_eq!(
+            (data.anchor, data.result.coverage),
+            (vec!["f0 = c".to_owned()], 0.0),
+            "seed {seed}"
+        );
+        assert_eq!((data.result.status, data.result.precision), (Status::Found, 1.0));
         assert!(model.last(1000).iter().all(|row| row[0] == 2.0));
         assert_eq!(explanation.meta.warnings.len(), 1);
         assert_eq!(explanation.meta.warnings[0].code, "anchors.unseen_value");
@@ -380,9 +396,9 @@ fn a_category_that_no_training_row_has_is_held() {
         let model = Recorded::new(|row: &[f64]| f64::from(row[0] == 2.0 && row[1] == 0.0));
         let data = explain(&explainer, &model, &[2.0, 0.0, 1.0, 0.0], seed).data;
         assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = c", "f1 = a"]), "seed {seed}");
-        assert_eq!((data.precision, data.coverage), (1.0, 0.0));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 0.0));
         assert!(model.last(1000).iter().all(|row| row[0] == 2.0 && row[1] == 0.0));
-        let examples = &data.raw.examples[1].covered_true;
+        let examples = &data.examples[1].covered_true;
         assert!(examples.nrows() == 10 && examples.rows().into_iter().all(|row| row[0] == 2.0));
 
         // Neither one nor two of the three make any perturbation agree, so that the search needs a beam.
@@ -391,7 +407,7 @@ fn a_category_that_no_training_row_has_is_held() {
         let explanation = explain(&beam, &model, &[2.0, 2.0, 2.0, 0.0], seed);
         let data = explanation.data;
         assert_eq!(anchor_set(&data), BTreeSet::from(["f0 = c", "f1 = c", "f2 = c"]));
-        assert_eq!((data.precision, data.status), (1.0, Status::Found));
+        assert_eq!((data.result.precision, data.result.status), (1.0, Status::Found));
         assert!(model.last(1000).iter().all(|row| label(row) == 1.0));
         // The last feature still varies.
         assert!([0.0, 1.0].iter().all(|code| model.last(1000).iter().any(|row| row[3] == *code)));
@@ -412,14 +428,17 @@ fn a_range_that_no_training_row_is_in_is_held() {
         );
     let fit = |params: P, edges: Vec<f64>| {
         let edges = [("v".to_owned(), Edges::new(edges).unwrap())].into();
-        P { edges, ..params }.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap()
+        params.with_edges(edges).fit(&rows, Features::numeric(["v"]).unwrap()).unwrap()
     };
     let explainer = fit(P::default(), vec![12.0, 18.0]);
     for seed in 0..10 {
         let model = Recorded::new(|row: &[f64]| f64::from(12.0 < row[0] && row[0] <= 18.0));
         let data = explain(&explainer, &model, &[15.0], seed).data;
         assert_eq!(data.anchor, ["12.00 < v <= 18.00"]);
-        assert_eq!((data.precision, data.coverage, data.status), (1.0, 0.0, Status::Found));
+        assert_eq!(
+            (data.result.precision, data.result.coverage, data.result.status),
+            (1.0, 0.0, Status::Found)
+        );
         let drawn: Vec<f64> = model.last(1000).iter().map(|row| row[0]).collect();
         assert!(drawn.iter().all(|&value| 12.0 < value && value <= 18.0));
         // Uniform on a range of 6: the standard error of the mean is 6 / sqrt(12 * 1000).
@@ -427,11 +446,11 @@ fn a_range_that_no_training_row_is_in_is_held() {
         assert!((mean - 15.0).abs() < 5.0 * 6.0 / 12_000_f64.sqrt(), "{mean}");
     }
     // The reference keeps an edge above all numbers; in that bin the row's own number is the only one there is.
-    let params = P { semantics: xai_core::Semantics::Reference, ..P::default() };
+    let params = P::default().with_semantics(xai_core::Semantics::Reference);
     let explainer = fit(params, vec![12.0, 40.0]);
     let model = Recorded::new(|row: &[f64]| f64::from(40.0 < row[0]));
     let data = explain(&explainer, &model, &[55.5], 0).data;
-    assert_eq!((data.anchor, data.precision), (vec!["v > 40.00".to_owned()], 1.0));
+    assert_eq!((data.anchor, data.result.precision), (vec!["v > 40.00".to_owned()], 1.0));
     assert!(model.last(1000).iter().all(|row| row[0] == 55.5));
 }
 
@@ -447,13 +466,16 @@ fn numbers_between_training_rows_satisfy_what_they_satisfy() {
             },
         );
     let edges = [("v".to_owned(), Edges::new(vec![12.0, 14.0, 16.0, 18.0]).unwrap())].into();
-    let params = P { edges, semantics: xai_core::Semantics::Reference, ..P::default() };
+    let params = P::default().with_edges(edges).with_semantics(xai_core::Semantics::Reference);
     let explainer = params.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
     let model = Elementwise(|row: &[f64]| f64::from(14.0 < row[0] && row[0] <= 16.0));
     let mut longer = 0;
     for seed in 0..30 {
         let data = explain(&explainer, &model, &[15.0], seed).data;
-        assert_eq!((data.anchor, data.precision), (vec!["14.00 < v <= 16.00".to_owned()], 1.0));
+        assert_eq!(
+            (data.anchor, data.result.precision),
+            (vec!["14.00 < v <= 16.00".to_owned()], 1.0)
+        );
         longer += usize::from(2 < data.predicates.len());
     }
     assert!(0 < longer, "no wider range came before the anchor");
@@ -469,22 +491,20 @@ fn small_support(n: usize, seed: u64) -> (bool, Vec<(f64, f64)>) {
         1 => b[row],
         _ => 100.0 * row as f64,
     });
-    let params = P {
-        batch_size: n,
-        final_samples: n,
-        disc_perc: vec![57.2],
-        max_samples: 1 << 20,
-        ..P::default()
-    };
+    let params = P::default()
+        .with_batch_size(n)
+        .with_final_samples(n)
+        .with_disc_perc(vec![57.2])
+        .with_max_samples(1 << 20);
     let explainer = params.fit(&rows, Features::numeric(["a", "b", "c"]).unwrap()).unwrap();
     let model = Recorded::new(|row: &[f64]| f64::from(row[0] <= 5.5 && row[1] <= 15.5));
     let data = explain(&explainer, &model, &[1.0, 11.0, 0.0], seed).data;
     assert_eq!(anchor_set(&data), BTreeSet::from(["a <= 5.00", "b <= 15.00"]));
-    assert_eq!(data.coverage, 0.25);
+    assert_eq!(data.result.coverage, 0.25);
     let drawn = model.last(n);
     // The third feature is that of some training row.
     assert!(drawn.iter().all(|row| rows.column(2).iter().any(|&c| c == row[2])));
-    let a_first = data.raw.feature == [0, 1];
+    let a_first = data.features(None).unwrap() == [0, 1];
     (a_first, drawn.into_iter().map(|row| (row[0], row[1])).collect())
 }
 
@@ -544,16 +564,18 @@ fn as_few_perturbations_as_rows_come_from_full_matches() {
 /// Requests of more rows than are written at once, two in one call: each answer stays with its perturbation.
 #[test]
 fn large_batches_keep_rows_and_answers_together() {
-    let params =
-        P { batch_size: 9001, min_samples_start: 20_000, n_covered_ex: 1 << 20, ..P::default() };
+    let params = P::default()
+        .with_batch_size(9001)
+        .with_min_samples_start(20_000)
+        .with_n_covered_ex(1 << 20);
     let explainer = params.fit(&grid(3, 5), categorical(5, 3, Encoding::Ordinal)).unwrap();
     let class = |row: &[f64]| f64::from(row[0] == 1.0 && (row[2] == 2.0 || row[3] == 2.0));
     let data = explain(&explainer, &Elementwise(class), &[1.0, 0.0, 2.0, 2.0, 0.0], 0).data;
-    assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+    assert_eq!((data.result.status, data.result.precision), (Status::Found, 1.0));
     // 1 - (2/3)^2 with f0 held, 1/3 of that without.
-    near(data.base_rate.mean, 5.0 / 27.0, 20_000);
+    near(data.result.base_rate.mean, 5.0 / 27.0, 20_000);
     let mut shown = 0;
-    for (predicate, examples) in data.predicates.iter().zip(&data.raw.examples) {
+    for (predicate, examples) in data.predicates.iter().zip(&data.examples) {
         for (rows, label) in [(&examples.covered_true, 1.0), (&examples.covered_false, 0.0)] {
             for row in rows.rows() {
                 assert_eq!(class(&row.to_vec()), label);
@@ -575,14 +597,22 @@ fn a_constant_column_has_no_predicate() {
     let model = Elementwise(|row: &[f64]| f64::from(49.5 < row[1]));
     for c in [7.0, 8.0, -1e300] {
         let data = explain(&explainer, &model, &[c, 60.0], 0).data;
-        assert_eq!((data.anchor, data.raw.feature), (vec!["v > 49.50".to_owned()], vec![1]));
+        assert_eq!(data.features(None).unwrap(), [1]);
+        assert_eq!(data.anchor, ["v > 49.50"]);
     }
     // Nothing at all to hold: the precision of the empty anchor is told, and why there is no other.
     let rows = array![[7.0], [7.0], [7.0]];
     let explainer = P::default().fit(&rows, Features::numeric(["c"]).unwrap()).unwrap();
     let model = Elementwise(|row: &[f64]| f64::from(row[0] == 7.0));
     let data = explain(&explainer, &model, &[8.0], 0).data;
-    assert_eq!((data.status, data.precision, data.coverage), (Status::NotFound, 0.0, 1.0));
-    assert!(data.anchor.is_empty() && data.reason.contains("nothing to hold"), "{}", data.reason);
-    assert_eq!(explain(&explainer, &model, &[7.0], 0).data.status, Status::Empty);
+    assert_eq!(
+        (data.result.status, data.result.precision, data.result.coverage),
+        (Status::NotFound, 0.0, 1.0)
+    );
+    assert!(
+        data.anchor.is_empty() && data.result.reason.contains("no conditions to choose from"),
+        "{}",
+        data.result.reason
+    );
+    assert_eq!(explain(&explainer, &model, &[7.0], 0).data.result.status, Status::Empty);
 }

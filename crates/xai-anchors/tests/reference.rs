@@ -8,17 +8,17 @@
 
 use ndarray::{Array1, Array2};
 use xai_anchors::{
-    AnchorTabular, AnchorTabularData, AnchorTabularParams, CoverageSet, Exploration, Status,
+    AnchorTabular, AnchorTabularData, AnchorTabularParams, CoverageSet, Exploration,
 };
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Explainer, Predictor, Run, Semantics};
+use xai_core::{Explainer, Predictor, Run, Semantics, Status};
 use xai_testkit::Elementwise;
 
 type P = AnchorTabularParams;
 
 fn reference() -> P {
-    P { semantics: Semantics::Reference, ..P::default() }
+    P::default().with_semantics(Semantics::Reference)
 }
 
 fn features(n: usize) -> Features {
@@ -56,29 +56,31 @@ fn explain(
 fn coverage_comes_from_a_sample() {
     let model = Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 && row[2] == 2.0));
     let x = [1.0, 0.0, 2.0, 0.0];
-    let sampled = P { coverage: CoverageSet::Sampled, ..P::default() };
+    let sampled = P::default().with_coverage(CoverageSet::Sampled);
     for params in [reference(), sampled] {
         let explainer = params.clone().fit(&grid(4), features(4)).unwrap();
         let data = explain(&explainer, &model, &x, 0);
-        assert_eq!(data.precision, 1.0);
-        let of = &data.coverage_of;
+        assert_eq!(data.result.precision, 1.0);
+        let of = &data.result.coverage_of;
         assert_eq!((of.exact, of.n_rows), (false, 10_000));
-        assert_eq!(data.coverage, of.n_covered as f64 / 10_000.0);
+        assert_eq!(data.result.coverage, of.n_covered as f64 / 10_000.0);
         // A ninth, within five standard errors of 10,000 draws.
         let truth = 1.0 / 9.0;
-        assert!((data.coverage - truth).abs() <= 5.0 * f64::sqrt(truth * (1.0 - truth) / 1e4));
+        assert!(
+            (data.result.coverage - truth).abs() <= 5.0 * f64::sqrt(truth * (1.0 - truth) / 1e4)
+        );
         let interval = of.interval.unwrap();
-        assert!(interval.lower < data.coverage && data.coverage < interval.upper);
+        assert!(interval.lower < data.result.coverage && data.result.coverage < interval.upper);
         assert!(interval.upper - interval.lower < 0.02);
-        assert_eq!(explain(&explainer, &model, &x, 1).coverage, data.coverage);
+        assert_eq!(explain(&explainer, &model, &x, 1).result.coverage, data.result.coverage);
     }
     // On request the sample gives way to all rows, under both semantics.
-    let exact = P { coverage: CoverageSet::Exact, ..reference() };
+    let exact = reference().with_coverage(CoverageSet::Exact);
     let data = explain(&exact.fit(&grid(4), features(4)).unwrap(), &model, &x, 0);
-    assert_eq!((data.coverage, data.coverage_of.exact), (9.0 / 81.0, true));
-    let few = P { coverage_samples: 7, ..reference() };
+    assert_eq!((data.result.coverage, data.result.coverage_of.exact), (9.0 / 81.0, true));
+    let few = reference().with_coverage_samples(7);
     let data = explain(&few.fit(&grid(4), features(4)).unwrap(), &model, &x, 0);
-    assert_eq!(data.coverage_of.n_rows, 7);
+    assert_eq!(data.result.coverage_of.n_rows, 7);
 }
 
 /// Of 44 perfect samples the bound is 0.94904, not above 0.95, and above 0.95 - tau so that no more are drawn: the
@@ -87,24 +89,27 @@ fn coverage_comes_from_a_sample() {
 fn the_empty_anchor_needs_a_bound_above_the_threshold() {
     let model = Elementwise(|_: &[f64]| 1.0);
     for seed in 0..10 {
-        let data =
-            explain(&hundred(P { min_samples_start: 44, ..reference() }), &model, &[60.0], seed);
-        assert_eq!((data.status, data.predicates.len()), (Status::Found, 1));
-        assert_eq!((data.base_rate.n_samples, data.precision), (44, 1.0));
-        let data =
-            explain(&hundred(P { min_samples_start: 45, ..reference() }), &model, &[60.0], seed);
-        assert_eq!((data.status, data.raw.num_preds), (Status::Empty, 45));
-        assert_eq!((data.precision, data.coverage), (1.0, 1.0));
+        let data = explain(&hundred(reference().with_min_samples_start(44)), &model, &[60.0], seed);
+        assert_eq!((data.result.status, data.predicates.len()), (Status::Found, 1));
+        assert_eq!((data.result.base_rate.n_samples, data.result.precision), (44, 1.0));
+        let data = explain(&hundred(reference().with_min_samples_start(45)), &model, &[60.0], seed);
+        assert_eq!((data.result.status, data.result.queries.search), (Status::Empty, 45));
+        assert_eq!((data.result.precision, data.result.coverage), (1.0, 1.0));
     }
     // Below 0.95 - tau = 0.8 a batch follows: of 10 perfect samples the bound is 0.794, of 11 it is 0.811.
     for (min_samples_start, n_samples) in [(10, 110), (11, 11), (15, 15)] {
-        let data = explain(&hundred(P { min_samples_start, ..reference() }), &model, &[60.0], 0);
-        assert_eq!(data.base_rate.n_samples, n_samples);
+        let data = explain(
+            &hundred(reference().with_min_samples_start(min_samples_start)),
+            &model,
+            &[60.0],
+            0,
+        );
+        assert_eq!(data.result.base_rate.n_samples, n_samples);
     }
     // One that agrees alike for all but is only just above the threshold.
-    let distributed = P { semantics: Semantics::Reference, ..P::distributed() };
+    let distributed = reference().with_min_samples_start(1);
     let data = explain(&hundred(distributed), &model, &[60.0], 0);
-    assert_eq!((data.status, data.raw.num_preds), (Status::Empty, 101));
+    assert_eq!((data.result.status, data.result.queries.search), (Status::Empty, 101));
 }
 
 /// Equal precisions are told apart by place alone, the last wins: `v > 74.25` with a quarter of the rows, where
@@ -115,7 +120,7 @@ fn of_equal_precision_the_last_candidate_wins() {
     for seed in 0..30 {
         let data = explain(&hundred(reference()), &model, &[80.0], seed);
         assert_eq!(data.anchor, ["v > 74.25"]);
-        assert!((data.coverage - 0.25).abs() < 5.0 * f64::sqrt(0.25 * 0.75 / 1e4));
+        assert!((data.result.coverage - 0.25).abs() < 5.0 * f64::sqrt(0.25 * 0.75 / 1e4));
     }
 }
 
@@ -125,15 +130,14 @@ fn of_equal_precision_the_last_candidate_wins() {
 fn settings_that_the_reference_does_not_know_change_nothing() {
     let model = Elementwise(|row: &[f64]| f64::from(row[0] + row[1] + row[2] <= 3.0));
     let fit = |params: P| params.fit(&grid(4), features(4)).unwrap();
-    let base = P { beam_size: 3, threshold: 0.9, ..reference() };
+    let base = reference().with_beam_size(3).with_threshold(0.9);
     for seed in 0..5 {
         let x = [0.0, 0.0, 1.0, 0.0];
         let expected = explain(&fit(base.clone()), &model, &x, seed);
         for params in [
-            P { stop_on_first: true, ..base.clone() },
-            P { coverage_sweep: false, ..base.clone() },
-            P { exploration: Exploration::Proved, ..base.clone() },
-            P { binary_cache_size: 1, cache_margin: 0, ..base.clone() },
+            base.clone().with_stop_on_first(true),
+            base.clone().with_coverage_sweep(false),
+            base.clone().with_exploration(Exploration::Proved),
         ] {
             assert_eq!(explain(&fit(params), &model, &x, seed), expected);
         }
@@ -159,13 +163,13 @@ fn stop_on_first_is_honoured_natively() {
         Elementwise(|row: &[f64]| f64::from(row[0] == 1.0 || (row[1] == 1.0 && row[2] == 1.0)));
     for seed in 0..10 {
         let of = |stop_on_first| {
-            let params = P { stop_on_first, beam_size: 3, ..P::default() };
+            let params = P::default().with_stop_on_first(stop_on_first).with_beam_size(3);
             explain(&params.fit(&rows, features()).unwrap(), &model, &[1.0; 3], seed)
         };
         let (first, all) = (of(true), of(false));
-        assert_eq!((first.anchor, first.coverage), (vec!["f0 = b".to_owned()], 0.05));
-        assert_eq!((all.anchor.len(), all.coverage), (2, 0.25), "{:?}", all.anchor);
-        assert!(first.queries.search < all.queries.search);
+        assert_eq!((first.anchor, first.result.coverage), (vec!["f0 = b".to_owned()], 0.05));
+        assert_eq!((all.anchor.len(), all.result.coverage), (2, 0.25), "{:?}", all.anchor);
+        assert!(first.result.queries.search < all.result.queries.search);
     }
 }
 
@@ -179,16 +183,16 @@ fn examples_are_the_first() {
     for seed in 0..10 {
         let of = |params: P| explain(&params.fit(&grid(4), features(4)).unwrap(), &model, &x, seed);
         // More examples than there are: then all are shown.
-        let all = of(P { n_covered_ex: 1000, ..reference() });
+        let all = of(reference().with_n_covered_ex(1000));
         let ten = of(reference());
-        for (all, ten) in all.raw.examples.iter().zip(&ten.raw.examples) {
+        for (all, ten) in all.examples.iter().zip(&ten.examples) {
             let first = all.covered_true.slice(ndarray::s![..ten.covered_true.nrows(), ..]);
             assert_eq!(first, ten.covered_true);
             assert!(ten.covered_true.nrows() == 10.min(all.covered_true.nrows()));
         }
-        let native = of(P { n_covered_ex: 1000, ..P::default() });
+        let native = of(P::default().with_n_covered_ex(1000));
         for data in [&all, &native] {
-            for (predicate, examples) in data.predicates.iter().zip(&data.raw.examples) {
+            for (predicate, examples) in data.predicates.iter().zip(&data.examples) {
                 for (rows, label) in
                     [(&examples.covered_true, true), (&examples.covered_false, false)]
                 {
@@ -199,10 +203,10 @@ fn examples_are_the_first() {
                 }
             }
         }
-        let none = of(P { n_covered_ex: 0, ..reference() });
-        assert!(none.raw.examples.iter().all(|own| own.covered_true.dim() == (0, 4)));
+        let none = of(reference().with_n_covered_ex(0));
+        assert!(none.examples.iter().all(|own| own.covered_true.dim() == (0, 4)));
         let few = of(P::default());
-        differ += usize::from(few.raw.examples[1].covered_true != ten.raw.examples[1].covered_true);
+        differ += usize::from(few.examples[1].covered_true != ten.examples[1].covered_true);
     }
     assert!(0 < differ);
 }
@@ -222,9 +226,9 @@ fn examples_of_several_requests() {
             let edges = [("n".to_owned(), Edges::new(Vec::new()).unwrap())].into();
             let c = Feature::categorical("c", ["a", "b"], Encoding::Ordinal);
             let features = Features::new(vec![Feature::numeric("n"), c]).unwrap();
-            let params = P { n_covered_ex: 10_000, epsilon_stop: 0.02, edges, ..params };
+            let params = params.with_n_covered_ex(10_000).with_epsilon_stop(0.02).with_edges(edges);
             let data = explain(&params.fit(&rows, features).unwrap(), &model, &[0.0; 2], seed);
-            let examples = &data.raw.examples[0];
+            let examples = &data.examples[0];
             let shown = examples.covered_true.nrows() + examples.covered_false.nrows();
             (data.predicates[0].precision.n_samples, shown as u64)
         };
@@ -247,7 +251,8 @@ fn examples_of_several_requests() {
 fn redundant_predicates_are_tried_by_the_reference_only() {
     let model = Elementwise(|row: &[f64]| f64::from(74.25 < row[0] && row[0] % 2.0 == 0.0));
     for seed in 0..10 {
-        let sizes = |params: P| explain(&hundred(params), &model, &[90.0], seed).best_of_size.len();
+        let sizes =
+            |params: P| explain(&hundred(params), &model, &[90.0], seed).result.best_of_size.len();
         assert_eq!((sizes(reference()), sizes(P::default())), (3, 1));
     }
 }
@@ -256,7 +261,7 @@ fn redundant_predicates_are_tried_by_the_reference_only() {
 #[test]
 fn edges_that_cut_nothing_are_kept_by_the_reference_only() {
     let edges = |params: P| {
-        let params = P { disc_perc: vec![50.0, 100.0], ..params };
+        let params = params.with_disc_perc(vec![50.0, 100.0]);
         hundred(params).edges(0).to_vec()
     };
     assert_eq!(edges(reference()), [49.5, 99.0]);

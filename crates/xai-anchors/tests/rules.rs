@@ -9,12 +9,15 @@
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 use xai_anchors::{
-    AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Output, Rule, RuleCondition,
-    Status, class_balanced_weights, submodular_pick,
+    AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Rule, RuleCondition,
+    class_balanced_weights, submodular_pick,
 };
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Error, Explainer, Explanation, Predictor, Run, Seed, Semantics, Stream};
+use xai_core::{
+    Error, Explainer, Explanation, Output, OutputNames, Predictor, Run, Seed, Semantics, Status,
+    Stream,
+};
 use xai_testkit::Elementwise;
 
 type P = AnchorTabularParams;
@@ -90,30 +93,24 @@ impl Conditions {
 
     fn rule(&self, decision: f64) -> Rule {
         let mut conditions = Vec::new();
-        let blank = |feature| RuleCondition {
-            feature,
-            text: String::new(),
-            code: None,
-            lower: None,
-            upper: None,
-            missing: None,
-        };
+        let blank = |feature| RuleCondition::new(feature, "");
         if let Some((lower, upper)) = self.age {
-            conditions.push(RuleCondition { lower, upper, missing: Some(false), ..blank(0) });
+            conditions.push(blank(0).with_lower(lower).with_upper(upper).with_missing(Some(false)));
         }
         match self.income {
             Some(Some((lower, upper))) => {
-                conditions.push(RuleCondition { lower, upper, missing: Some(false), ..blank(1) });
+                conditions
+                    .push(blank(1).with_lower(lower).with_upper(upper).with_missing(Some(false)));
             }
-            Some(None) => conditions.push(RuleCondition { missing: Some(true), ..blank(1) }),
+            Some(None) => conditions.push(blank(1).with_missing(Some(true))),
             None => {}
         }
         for (feature, code) in [(2, self.home), (3, self.job)] {
             if code.is_some() {
-                conditions.push(RuleCondition { code, ..blank(feature) });
+                conditions.push(blank(feature).with_code(code));
             }
         }
-        Rule { conditions, decision, output: Output::Auto }
+        Rule::new(conditions, decision, Output::Auto)
     }
 }
 
@@ -216,7 +213,7 @@ fn bad_arguments_are_refused() {
     assert_eq!(class_balanced_weights(&[]).unwrap_err().name, "classes");
     let (features, mut stream) = (features(), Seed::new(0).stream());
     let rows = rows(5, &mut stream);
-    let rule = Rule { conditions: Vec::new(), decision: 0.0, output: Output::Auto };
+    let rule = Rule::new(Vec::new(), 0.0, Output::Auto);
     let error = submodular_pick(std::slice::from_ref(&rule), &features, &rows, 0).unwrap_err();
     assert!(matches!(error, Error::Param(error) if error.name == "k"));
     assert!(submodular_pick(&[], &features, &rows, 3).unwrap().is_empty());
@@ -233,15 +230,8 @@ fn bad_arguments_are_refused() {
         assert!(matches!(error, Error::Param(error) if error.name == "delta"));
     }
     // A rule of another table: a feature that this one has not is not satisfied.
-    let condition = RuleCondition {
-        feature: 9,
-        text: String::new(),
-        code: Some(0),
-        lower: None,
-        upper: None,
-        missing: None,
-    };
-    let rule = Rule { conditions: vec![condition], ..rule };
+    let condition = RuleCondition::new(9, "").with_code(Some(0));
+    let rule = Rule::new(vec![condition], rule.decision, rule.output);
     assert!(rule.covered(&features, &rows).unwrap().is_empty());
     // No rows at all: no coverage and no precision, rather than a division by zero.
     let none = Array2::zeros((0, 6));
@@ -255,7 +245,7 @@ fn fitted(params: P) -> AnchorTabular {
 }
 
 fn params() -> P {
-    P { missing: Missing::OwnBin, beam_size: 3, top_k: 1000, verbose: true, ..P::default() }
+    P::default().with_missing(Missing::OwnBin).with_beam_size(3).with_top_k(1000).with_verbose(true)
 }
 
 /// Refused are the young without much income, and those without a home of their own or a job.
@@ -273,7 +263,7 @@ fn explain(params: P, seed: u64) -> Explanation<AnchorTabularData> {
 /// Written and read, an explanation is the same, NaN among its examples and `null` where there is nothing.
 #[test]
 fn an_explanation_survives_json() {
-    for (seed, params) in [(0, params()), (1, P { final_samples: 0, ..params() })] {
+    for (seed, params) in [(0, params()), (1, params().with_final_samples(0))] {
         let explanation = explain(params, seed);
         let text = explanation.to_json().unwrap();
         let read: Explanation<AnchorTabularData> = Explanation::from_json(&text).unwrap();
@@ -281,14 +271,14 @@ fn an_explanation_survives_json() {
         assert_eq!(read.data.rule, explanation.data.rule);
         assert_eq!(read.data.predicates, explanation.data.predicates);
         let params: P = serde_json::from_value(read.meta.params).unwrap();
-        assert_eq!(params.top_k, 1000);
+        assert_eq!(params.search.top_k, 1000);
     }
     // A missing value in the row itself.
     let x = array![4.0, f64::NAN, 0.0, 1.0, 0.0, 0.0];
     let explanation = fitted(params()).explain(&model(), &x, Run::seeded(0)).unwrap();
     let text = explanation.to_json().unwrap();
     let read: Explanation<AnchorTabularData> = Explanation::from_json(&text).unwrap();
-    assert!(read.data.raw.instance[1].is_nan() && read.to_json().unwrap() == text);
+    assert!(read.data.instance[1].is_nan() && read.to_json().unwrap() == text);
 }
 
 /// An explainer with missing values in its training rows is read back as it was.
@@ -322,15 +312,18 @@ fn the_rule_of_an_anchor_is_the_anchor() {
         let data = explainer.explain(&model(), &x, Run::seeded(3)).unwrap().data;
         assert!(data.rule.matches(&features, &x).unwrap());
         let covered = data.rule.covered(&features, &training).unwrap().len();
-        assert_eq!((data.coverage, data.coverage_of.n_covered), (covered as f64 / 300.0, covered));
-        assert_eq!(data.rule.decision, data.raw.prediction[0]);
+        assert_eq!(
+            (data.result.coverage, data.result.coverage_of.n_covered),
+            (covered as f64 / 300.0, covered)
+        );
+        assert_eq!(data.rule.decision, data.result.decision);
         let texts: Vec<&String> = data.rule.conditions.iter().map(|one| &one.text).collect();
         assert_eq!(texts, data.anchor.iter().collect::<Vec<_>>());
         for candidate in &data.candidates {
             let covered = candidate.rule.covered(&features, &training).unwrap().len();
             assert_eq!(candidate.coverage.n_covered, covered, "{:?}", candidate.anchor);
         }
-        if let Some(examples) = data.raw.examples.last() {
+        if let Some(examples) = data.examples.last() {
             for examples in [&examples.covered_true, &examples.covered_false] {
                 assert_eq!(data.rule.covered(&features, examples).unwrap().len(), examples.nrows());
             }
@@ -358,8 +351,8 @@ fn candidates_are_ranked() {
         }
         // The returned anchor is the widest valid one.
         assert_eq!(
-            (data.status, all[0].coverage.n_covered),
-            (Status::Found, data.coverage_of.n_covered)
+            (data.result.status, all[0].coverage.n_covered),
+            (Status::Found, data.result.coverage_of.n_covered)
         );
         // As rules of conditions in any order, each once.
         let mut texts: Vec<Vec<String>> = all.iter().map(|one| one.anchor.clone()).collect();
@@ -369,9 +362,9 @@ fn candidates_are_ranked() {
         texts.dedup();
         assert_eq!(texts.len(), n, "an anchor twice");
         // The first `top_k` of them.
-        let two = explain(P { top_k: 2, ..params() }, seed).data.candidates;
+        let two = explain(params().with_top_k(2), seed).data.candidates;
         assert_eq!(two, all[..2]);
-        assert!(explain(P { top_k: 0, ..params() }, seed).data.candidates.is_empty());
+        assert!(explain(params().with_top_k(0), seed).data.candidates.is_empty());
     }
 }
 
@@ -386,15 +379,13 @@ fn candidates_that_say_the_same_are_shown_once() {
     for semantics in [Semantics::Native, Semantics::Reference] {
         for seed in 0..10 {
             let edges = [("n".to_owned(), Edges::new(Vec::new()).unwrap())].into();
-            let params = P {
-                edges,
-                semantics,
-                strict: true,
-                beam_size: 2,
-                top_k: 100,
-                final_samples: 200,
-                ..P::default()
-            };
+            let params = P::default()
+                .with_edges(edges)
+                .with_semantics(semantics)
+                .with_strict(true)
+                .with_beam_size(2)
+                .with_top_k(100)
+                .with_final_samples(200);
             let explainer = params.fit(&rows, Features::numeric(["v", "n"]).unwrap()).unwrap();
             let data =
                 explainer.explain(&model, &array![90.0, 0.0], Run::seeded(seed)).unwrap().data;
@@ -410,26 +401,27 @@ fn candidates_that_say_the_same_are_shown_once() {
 /// Partial anchors of any size, from none to all predicates.
 #[test]
 fn parts_of_an_anchor_are_told_by_size() {
-    let data = explain(P { threshold: 0.99, beam_size: 1, ..params() }, 0).data;
+    let data = explain(params().with_threshold(0.99).with_beam_size(1), 0).data;
     let n = data.predicates.len();
     assert!(1 < n, "{:?}", data.anchor);
     assert_eq!(data.features(Some(0)).unwrap(), Vec::<usize>::new());
-    assert_eq!(data.precision(Some(0)).unwrap(), data.base_rate.mean);
+    assert_eq!(data.precision(Some(0)).unwrap(), data.result.base_rate.mean);
     assert_eq!(data.coverage(Some(0)).unwrap(), 1.0);
     for size in 1..=n {
         let mut held: Vec<usize> = data.predicates[..size].iter().map(|one| one.feature).collect();
         held.dedup();
         assert!(held.iter().all(|one| data.features(Some(size)).unwrap().contains(one)));
-        assert_eq!(data.precision(Some(size)).unwrap(), data.raw.precision[size - 1]);
-        assert_eq!(data.coverage(Some(size)).unwrap(), data.raw.coverage[size - 1]);
+        assert_eq!(data.precision(Some(size)).unwrap(), data.predicates[size - 1].precision.mean);
+        assert_eq!(data.coverage(Some(size)).unwrap(), data.predicates[size - 1].coverage.coverage);
         // As text, since missing values are not equal to themselves.
         let shown = format!("{:?}", data.examples(Some(size)).unwrap().covered_true);
-        assert_eq!(shown, format!("{:?}", data.raw.examples[size - 1].covered_true));
+        assert_eq!(shown, format!("{:?}", data.examples[size - 1].covered_true));
     }
-    assert_eq!(data.features(None).unwrap(), data.raw.feature);
+    let of_rule: Vec<usize> = data.rule.conditions.iter().map(|one| one.feature).collect();
+    assert_eq!(data.features(None).unwrap(), of_rule);
     assert_eq!(
         (data.precision(None).unwrap(), data.coverage(None).unwrap()),
-        (data.precision, data.coverage)
+        (data.result.precision, data.result.coverage)
     );
     assert_eq!(data.features(Some(n + 1)).unwrap_err().name, "size");
     assert_eq!(data.precision(Some(n + 1)).unwrap_err().name, "size");
@@ -438,7 +430,7 @@ fn parts_of_an_anchor_are_told_by_size() {
     assert_eq!(data.examples(Some(n + 1)).unwrap_err().name, "size");
     // The gains add up to what the anchor adds to the base rate.
     let gains: f64 = data.predicates.iter().map(|one| one.gain).sum();
-    assert!((data.base_rate.mean + gains - data.precision).abs() < 1e-12);
+    assert!((data.result.base_rate.mean + gains - data.result.precision).abs() < 1e-12);
 
     // The empty anchor: its precision is the base rate, its coverage 1.
     let model = Elementwise(|_: &[f64]| 1.0);
@@ -446,15 +438,16 @@ fn parts_of_an_anchor_are_told_by_size() {
     let data = fitted(params()).explain(&model, &x, Run::seeded(0)).unwrap().data;
     assert_eq!((data.precision(None).unwrap(), data.coverage(None).unwrap()), (1.0, 1.0));
     assert!(data.features(None).unwrap().is_empty() && data.examples(None).is_err());
-    assert_eq!(data.figure().title, "Anchor: none needed");
+    let names = OutputNames::new(["no", "yes"]);
+    assert_eq!(data.figure(&names).title, "Anchor for yes: no condition needed");
 }
 
 /// A table of what was held: the base rate, each predicate, the certificate.
 #[test]
 fn the_figure_shows_each_step() {
     let data = explain(params(), 0).data;
-    let figure = data.figure();
-    assert_eq!(figure.title, format!("Anchor: {}", data.anchor.join(" AND ")));
+    let figure = data.figure(&OutputNames::default());
+    assert_eq!(figure.title, format!("Anchor for class 1: {}", data.anchor.join(" AND ")));
     let [xai_core::figure::Panel::Table(table)] = &figure.panels[..] else { panic!("one table") };
     assert_eq!(table.rows.len(), data.predicates.len() + 2);
     assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
@@ -483,13 +476,16 @@ fn names_survive_signs_of_comparison_and_close_edges() {
     let model = Elementwise(|row: &[f64]| f64::from(24.75 < row[1] && row[1] <= 74.25));
     let data = explain(&explainer, &model, &[0.0, 60.0]);
     assert_eq!(data.anchor, ["24.75 < a < b <= 74.25"]);
-    assert_eq!((data.rule.conditions[0].lower, data.raw.feature), (Some(24.75), vec![1]));
+    assert_eq!(
+        (data.rule.conditions[0].lower, data.features(None).unwrap()),
+        (Some(24.75), vec![1])
+    );
 
     // 0.001 and 0.004 would both print as 0.00.
     let rows = Array2::from_shape_fn((100, 1), |(row, _)| row as f64 / 10_000.0);
     let edges = [("v".to_owned(), Edges::new(vec![0.001, 0.004]).unwrap())].into();
     let explainer =
-        P { edges, ..P::default() }.fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
+        P::default().with_edges(edges).fit(&rows, Features::numeric(["v"]).unwrap()).unwrap();
     let model = Elementwise(|row: &[f64]| f64::from(0.001 < row[0] && row[0] <= 0.004));
     let data = explain(&explainer, &model, &[0.002]);
     assert_eq!(data.anchor, ["0.001 < v <= 0.004"]);

@@ -10,11 +10,11 @@ use std::sync::Mutex;
 
 use ndarray::{Array1, Array2, Axis};
 use xai_anchors::{
-    AnchorTabular, AnchorTabularData, AnchorTabularParams, Sampling, Status, class_balanced_weights,
+    AnchorTabular, AnchorTabularData, AnchorTabularParams, Sampling, class_balanced_weights,
 };
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Explainer, Predictor, Rows, Run};
+use xai_core::{BoxError, Explainer, Predictor, Rows, Run, Status};
 use xai_testkit::Elementwise;
 
 type P = AnchorTabularParams;
@@ -35,7 +35,7 @@ fn lottery(params: P, n_rows: usize, n_categories: usize) -> AnchorTabular {
         _ => (row >> (column - 1) & 1) as f64,
     });
     let edges = [("number".to_owned(), Edges::new(Vec::new()).unwrap())].into();
-    P { edges, ..params }.fit(&rows, Features::new(features).unwrap()).unwrap()
+    params.with_edges(edges).fit(&rows, Features::new(features).unwrap()).unwrap()
 }
 
 fn explain(
@@ -78,7 +78,7 @@ fn near(count: u64, probability: f64, n: u64) {
 #[test]
 fn the_certificate_is_wrong_as_rarely_as_it_says() {
     for (successes, delta) in [(970, 0.1), (900, 0.1), (600, 0.3)] {
-        let explainer = lottery(P { delta, final_samples: 200, ..P::default() }, 1000, 1);
+        let explainer = lottery(P::default().with_delta(delta).with_final_samples(200), 1000, 1);
         let p = f64::from(successes) / 1000.0;
         // Agreement needs the category of the row as well.
         let model = Elementwise(|row: &[f64]| f64::from(row[0] < 1000.0 * p && row[1] == 0.0));
@@ -86,7 +86,7 @@ fn the_certificate_is_wrong_as_rarely_as_it_says() {
         for seed in 0..RUNS {
             let data = explain(&explainer, &model, &[0.0, 0.0], seed);
             assert_eq!(data.anchor, ["f0 = a"]);
-            let certificate = data.certificate.unwrap();
+            let certificate = data.result.certificate.unwrap();
             assert_eq!((certificate.n_samples, certificate.confidence), (200, 1.0 - delta));
             assert_eq!(certificate.precision, certificate.positives as f64 / 200.0);
             assert_eq!(certificate.clears_threshold, 0.95 <= certificate.lower_bound);
@@ -106,11 +106,11 @@ fn the_certificate_is_wrong_as_rarely_as_it_says() {
 #[test]
 fn intervals_of_the_base_rate_hold() {
     let explainer =
-        lottery(P { final_samples: 0, max_anchor_size: Some(1), ..P::default() }, 1000, 1);
+        lottery(P::default().with_final_samples(0).with_max_anchor_size(Some(1)), 1000, 1);
     let model = Elementwise(|row: &[f64]| f64::from(row[0] < 300.0));
     let mut missed = 0;
     for seed in 0..RUNS {
-        let base = explain(&explainer, &model, &[0.0, 0.0], seed).base_rate;
+        let base = explain(&explainer, &model, &[0.0, 0.0], seed).result.base_rate;
         assert_eq!(base.n_samples, 100);
         missed += u64::from(base.interval.upper < 0.3 || 0.3 < base.interval.lower);
     }
@@ -124,10 +124,10 @@ fn wrongly_found(params: P, below: f64) -> u64 {
     let model = Elementwise(|row: &[f64]| f64::from(row[0] < 1000.0 * below));
     let found = (0..RUNS).filter(|&seed| {
         let data = explain(&explainer, &model, &[0.0; 6], seed);
-        let found = matches!(data.status, Status::Found | Status::Empty);
-        assert_eq!(found, data.raw.success);
-        if explainer.params().strict && found {
-            assert!(data.certificate.unwrap().clears_threshold);
+        let found = matches!(data.result.status, Status::Found | Status::Empty);
+        assert_eq!(found, data.result.valid);
+        if explainer.params().search.strict && found {
+            assert!(data.result.certificate.unwrap().clears_threshold);
         }
         found
     });
@@ -138,12 +138,12 @@ fn wrongly_found(params: P, below: f64) -> u64 {
 /// with a beam that tries many anchors; the test of validity alone breaks that promise.
 #[test]
 fn a_strict_search_calls_no_imprecise_anchor_found() {
-    let strict = P { strict: true, final_samples: 300, beam_size: 2, ..P::default() };
+    let strict = P::default().with_strict(true).with_final_samples(300).with_beam_size(2);
     for below in [0.949, 0.94, 0.92] {
         let found = wrongly_found(strict.clone(), below);
         assert!(found as f64 <= 0.1 * RUNS as f64, "{found} at {below}");
     }
-    let lax = P { final_samples: 0, beam_size: 2, ..P::default() };
+    let lax = P::default().with_final_samples(0).with_beam_size(2);
     let found = wrongly_found(lax, 0.94);
     assert!(0.1 * (RUNS as f64) < found as f64, "{found}");
 }
@@ -151,7 +151,7 @@ fn a_strict_search_calls_no_imprecise_anchor_found() {
 /// Where the precision is above the threshold, a strict search finds the anchor.
 #[test]
 fn a_strict_search_finds_what_is_precise() {
-    let strict = P { strict: true, ..P::default() };
+    let strict = P::default().with_strict(true);
     assert!(0.95 * RUNS as f64 <= wrongly_found(strict, 0.99) as f64);
 }
 
@@ -159,7 +159,8 @@ fn a_strict_search_finds_what_is_precise() {
 /// 0.945, with `f1` 1. `f2` looks better than `f1` alone, but adds nothing to `f0`.
 #[test]
 fn an_anchor_that_fails_its_certificate_is_extended() {
-    let params = P { strict: true, max_anchor_size: Some(2), final_samples: 300, ..P::default() };
+    let params =
+        P::default().with_strict(true).with_max_anchor_size(Some(2)).with_final_samples(300);
     let explainer = lottery(params, 1000, 3);
     let model = Elementwise(|row: &[f64]| {
         let agrees = if row[1] == 0.0 {
@@ -174,8 +175,8 @@ fn an_anchor_that_fails_its_certificate_is_extended() {
         let data = explain(&explainer, &model, &[0.0; 4], seed);
         let mut anchor = data.anchor.clone();
         anchor.sort();
-        pairs += usize::from(data.status == Status::Found && anchor == ["f0 = a", "f1 = a"]);
-        failed += usize::from(300 < data.queries.certificate);
+        pairs += usize::from(data.result.status == Status::Found && anchor == ["f0 = a", "f1 = a"]);
+        failed += usize::from(300 < data.result.queries.certificate);
     }
     assert!(36 <= pairs, "{pairs} of 40");
     assert!(4 < failed, "some were valid and failed their certificate");
@@ -184,11 +185,11 @@ fn an_anchor_that_fails_its_certificate_is_extended() {
 /// A margin as large as the threshold leaves the mean alone to decide, and that needs samples too.
 #[test]
 fn the_widest_margin_still_needs_samples() {
-    let params = P { epsilon_stop: 0.95, ..P::default() };
+    let params = P::default().with_epsilon_stop(0.95);
     let explainer = lottery(params, 1000, 1);
     let model = Elementwise(|row: &[f64]| f64::from(row[1] == 0.0));
     let data = explain(&explainer, &model, &[0.0, 0.0], 0);
-    assert_eq!((data.status, data.anchor), (Status::Found, vec!["f0 = a".to_owned()]));
+    assert_eq!((data.result.status, data.anchor), (Status::Found, vec!["f0 = a".to_owned()]));
 }
 
 /// Labels by a function of the row, and every row that was asked for.
@@ -231,7 +232,7 @@ fn draws(params: P, with_category: bool) -> (Array2<f64>, Vec<Vec<f64>>) {
     let (rows, features) = table();
     let edges = |edges: &[f64]| Edges::new(edges.to_vec()).unwrap();
     let edges = [("v".to_owned(), edges(&[1.0, 6.0])), ("row".to_owned(), edges(&[]))].into();
-    let params = P { edges, final_samples: DRAWS, ..params };
+    let params = params.with_edges(edges).with_final_samples(DRAWS);
     let explainer = params.fit(&rows, features).unwrap();
     let label = move |row: &[f64]| {
         f64::from(1.0 < row[0] && row[0] <= 6.0 && (!with_category || row[2] == 1.0))
@@ -299,7 +300,7 @@ fn in_range(row: &[f64]) -> bool {
 #[test]
 fn perturbations_are_distributed_as_training_rows() {
     for batch_size in [40, 100, 400] {
-        let (rows, drawn) = draws(P { batch_size, ..P::default() }, false);
+        let (rows, drawn) = draws(P::default().with_batch_size(batch_size), false);
         assert!(drawn.iter().all(|row| in_range(row)));
         if batch_size < 100 {
             follows(&counts(&drawn, 0, 16), &weights(&rows, 0, 16, in_range));
@@ -330,7 +331,7 @@ fn perturbations_are_distributed_as_training_rows() {
 /// With a category held too, the number comes from rows that satisfy both.
 #[test]
 fn held_features_come_together_from_one_row() {
-    let (rows, drawn) = draws(P { batch_size: 30, ..P::default() }, true);
+    let (rows, drawn) = draws(P::default().with_batch_size(30), true);
     assert!(drawn.iter().all(|row| in_range(row) && row[2] == 1.0));
     let both = |row: &[f64]| in_range(row) && row[2] == 1.0;
     follows(&counts(&drawn, 0, 16), &weights(&rows, 0, 16, both));
@@ -347,7 +348,8 @@ fn row_weights_are_those_of_base_rows() {
     let balanced = class_balanced_weights(&classes).unwrap();
     for weights in [by_place, few, balanced] {
         let row_weights = Some(weights.clone());
-        let (_, drawn) = draws(P { row_weights, batch_size: 40, ..P::default() }, false);
+        let (_, drawn) =
+            draws(P::default().with_row_weights(row_weights).with_batch_size(40), false);
         follows(&counts(&drawn, 1, N), &weights);
         // The class of a tenth of the rows has half of the draws.
         if weights[0] == 1.0 / 24.0 {
@@ -360,7 +362,7 @@ fn row_weights_are_those_of_base_rows() {
 /// All features come from one training row that satisfies the anchor, each such row as likely as any other.
 #[test]
 fn conditional_perturbations_are_training_rows() {
-    let params = P { sampling: Sampling::Conditional, batch_size: 30, ..P::default() };
+    let params = P::default().with_sampling(Sampling::Conditional).with_batch_size(30);
     for with_category in [false, true] {
         let (rows, drawn) = draws(params.clone(), with_category);
         let accepts = |row: &[f64]| in_range(row) && (!with_category || row[2] == 1.0);

@@ -51,19 +51,17 @@ fn vectors() -> WordVectors {
 }
 
 fn settings() -> Vec<P> {
-    let base = P { final_samples: 200, ..P::default() };
+    let base = P::default().with_final_samples(200);
     vec![
         base.clone(),
-        P {
-            mask_string: None,
-            beam_size: 3,
-            strict: true,
-            top_k: 5,
-            verbose: true,
-            ..base.clone()
-        },
-        P { sampling_strategy: SamplingStrategy::Similarity, use_proba: true, ..base.clone() },
-        P { semantics: Semantics::Reference, batch_size: 37, stop_on_first: false, ..base },
+        base.clone()
+            .with_mask_string(None)
+            .with_beam_size(3)
+            .with_strict(true)
+            .with_top_k(5)
+            .with_verbose(true),
+        base.clone().with_sampling_strategy(SamplingStrategy::Similarity).with_use_proba(true),
+        base.with_semantics(Semantics::Reference).with_batch_size(37).with_stop_on_first(false),
     ]
 }
 
@@ -110,9 +108,9 @@ fn documents_are_complete() {
         assert_eq!(read.to_json().unwrap(), json);
         let params: P = serde_json::from_value(read.meta.params.clone()).unwrap();
         let again = params.build(resources).unwrap();
-        assert_eq!(alone(&again, &read.data.raw.instance, 1), json);
+        assert_eq!(alone(&again, &read.data.instance, 1), json);
         assert_eq!(read.meta.queries, {
-            let own = &read.data.queries;
+            let own = &read.data.result.queries;
             own.instance + own.search + own.certificate
         });
     }
@@ -121,7 +119,7 @@ fn documents_are_complete() {
 /// Settings of other strategies change nothing.
 #[test]
 fn foreign_settings_have_no_effect() {
-    let other = P { filling: Filling::Autoregressive, top_n: 3, ..P::default() };
+    let other = P::default().with_filling(Filling::Autoregressive).with_top_n(3);
     let of = |params: P| {
         let explainer = params.build(TextResources::default()).unwrap();
         explainer.explain(&model, &texts()[0], Run::seeded(0)).unwrap().data

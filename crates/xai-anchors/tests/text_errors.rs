@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, array};
 use xai_anchors::{
-    AnchorTextParams, EnglishAnalyzer, Output, RuleTokenizer, SamplingStrategy, Status,
-    TextAnalyzer, TextResources, Token, WordVectors,
+    AnchorTextParams, EnglishAnalyzer, RuleTokenizer, SamplingStrategy, TextAnalyzer,
+    TextResources, Token, WordVectors,
 };
 use xai_core::{
-    BoxError, Budget, Error, Event, Explainer, Params, Predictor, Run, RunConfig, Stop,
+    BoxError, Budget, Error, Event, Explainer, Output, Params, Predictor, Run, RunConfig, Status,
+    Stop,
 };
 use xai_testkit::refused;
 
@@ -22,23 +23,22 @@ type P = AnchorTextParams;
 fn settings_out_of_range_are_refused_by_name() {
     let nan = f64::NAN;
     for sample_proba in [0.0, -0.1, 1.1, nan] {
-        refused("sample_proba", P { sample_proba, ..P::default() });
+        refused("sample_proba", P::default().with_sample_proba(sample_proba));
     }
     for temperature in [0.0, -1.0, nan, f64::INFINITY] {
-        refused("temperature", P { temperature, ..P::default() });
+        refused("temperature", P::default().with_temperature(temperature));
     }
     for frac_mask_templates in [-0.1, 1.1, nan] {
-        refused("frac_mask_templates", P { frac_mask_templates, ..P::default() });
+        refused("frac_mask_templates", P::default().with_frac_mask_templates(frac_mask_templates));
     }
-    refused("top_n", P { top_n: 0, ..P::default() });
-    refused("n_nearest", P { n_nearest: 0, ..P::default() });
-    refused("batch_size_lm", P { batch_size_lm: 0, ..P::default() });
-    refused("min_log_probability", P { min_log_probability: nan, ..P::default() });
-    refused("coverage_samples", P { coverage_samples: 0, ..P::default() });
-    refused("binary_cache_size", P { binary_cache_size: 0, ..P::default() });
-    refused("threshold", P { threshold: 1.1, ..P::default() });
-    refused("max_anchor_size", P { max_anchor_size: Some(0), ..P::default() });
-    refused("output", P { output: Output::Bins { edges: vec![], target: 0 }, ..P::default() });
+    refused("top_n", P::default().with_top_n(0));
+    refused("n_nearest", P::default().with_n_nearest(0));
+    refused("batch_size_lm", P::default().with_batch_size_lm(0));
+    refused("min_log_probability", P::default().with_min_log_probability(nan));
+    refused("coverage_samples", P::default().with_coverage_samples(0));
+    refused("threshold", P::default().with_threshold(1.1));
+    refused("max_anchor_size", P::default().with_max_anchor_size(Some(0)));
+    refused("output", P::default().with_output(Output::Bins { edges: vec![], target: 0 }));
     assert!(P::default().check().is_ok());
     let unknown = r#"{"sampling_strategy": "unkown"}"#;
     assert!(serde_json::from_str::<P>(unknown).is_err());
@@ -48,7 +48,7 @@ fn settings_out_of_range_are_refused_by_name() {
 
 #[test]
 fn missing_resources_are_refused() {
-    let similarity = P { sampling_strategy: SamplingStrategy::Similarity, ..P::default() };
+    let similarity = P::default().with_sampling_strategy(SamplingStrategy::Similarity);
     let vectors = WordVectors::new(vec!["good".to_owned()], &array![[1.0]]).unwrap();
     let refusal = |params: &P, resources: TextResources<'_>| {
         params.clone().build(resources).err().map(|error| error.to_string()).unwrap()
@@ -62,11 +62,11 @@ fn missing_resources_are_refused() {
     let message = refusal(&similarity, rules);
     assert!(message.contains("tags"), "{message}");
     // Without a look at tags no tags are needed.
-    let untagged = P { same_tag: false, perturbed_pos: Vec::new(), ..similarity.clone() };
+    let untagged = similarity.clone().with_same_tag(false).with_perturbed_pos(Vec::new());
     assert!(untagged.build(rules).is_ok());
     let analyzer = EnglishAnalyzer::new();
     assert!(similarity.build(TextResources::new(&analyzer).with_vectors(&vectors)).is_ok());
-    let language = P { sampling_strategy: SamplingStrategy::LanguageModel, ..P::default() };
+    let language = P::default().with_sampling_strategy(SamplingStrategy::LanguageModel);
     let message = refusal(&language, TextResources::default());
     assert!(message.contains("language model"), "{message}");
 }
@@ -190,7 +190,7 @@ fn budgets_hold() {
             Ok(explanation) => {
                 assert_eq!(explanation.meta.queries, model.0.load(Ordering::Relaxed));
                 if full <= queries {
-                    assert_eq!(explanation.data.status, Status::Found);
+                    assert_eq!(explanation.data.result.status, Status::Found);
                 }
             }
             Err(Error::Stopped(Stop::Budget)) => assert!(queries < full),
@@ -198,16 +198,19 @@ fn budgets_hold() {
         }
         assert!(model.0.load(Ordering::Relaxed) <= queries);
     }
-    let few =
-        P { max_samples: 5000, tau: 1e-9, threshold: 1.0, epsilon_stop: 1e-6, ..P::default() };
+    let few = P::default()
+        .with_max_samples(5000)
+        .with_tau(1e-9)
+        .with_threshold(1.0)
+        .with_epsilon_stop(1e-6);
     let hard = |texts: &[String]| -> Result<Array2<f64>, BoxError> {
         let label = |text: &String| f64::from(text.matches("UNK").count().is_multiple_of(2));
         Ok(Array2::from_shape_vec((texts.len(), 1), texts.iter().map(label).collect())?)
     };
     let data = few.build(TextResources::default()).unwrap();
     let data = data.explain(&hard, text, Run::seeded(0)).unwrap().data;
-    assert_eq!((data.status, data.stop), (Status::BudgetExhausted, Stop::Budget));
-    assert!(data.queries.search <= 5000);
+    assert_eq!((data.result.status, data.result.stop), (Status::Stopped, Stop::Budget));
+    assert!(data.result.queries.search <= 5000);
 }
 
 /// An observer may stop the search at any event; what it has by then is a document.
@@ -241,7 +244,7 @@ fn a_text_of_masks_has_the_empty_anchor() {
     let explainer = P::default().build(TextResources::default()).unwrap();
     let model = Counting::default();
     let data = explainer.explain(&model, "UNK UNK", Run::seeded(0)).unwrap().data;
-    assert_eq!(data.status, Status::Empty);
+    assert_eq!(data.result.status, Status::Empty);
     assert!(data.anchor.is_empty());
     assert_eq!(model.0.load(Ordering::Relaxed), 1);
 }

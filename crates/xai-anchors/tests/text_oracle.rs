@@ -9,9 +9,9 @@ use std::sync::Mutex;
 
 use ndarray::Array2;
 use xai_anchors::{
-    AnchorTextData, AnchorTextParams, Join, RuleTokenizer, Status, TextAnalyzer, TextResources,
+    AnchorTextData, AnchorTextParams, Join, RuleTokenizer, TextAnalyzer, TextResources,
 };
-use xai_core::{BoxError, Explainer, Predictor, Run, Semantics};
+use xai_core::{BoxError, Explainer, Predictor, Run, Semantics, Status};
 
 type P = AnchorTextParams;
 type Answer = Result<Array2<f64>, BoxError>;
@@ -39,36 +39,39 @@ fn near(share: f64, probability: f64, n: f64) -> bool {
 #[test]
 fn one_word_decides() {
     let model = labels(|words| words.contains(&"good"));
-    let data = explain(P { top_k: 9, ..P::default() }, &model, "This is a good book .");
-    assert_eq!((data.status, data.anchor.as_slice()), (Status::Found, &["good".to_owned()][..]));
-    assert_eq!((data.raw.positions.as_slice(), data.precision), (&[10][..], 1.0));
-    assert_eq!((data.spans[0], data.byte_spans[0]), ([10, 14], [10, 14]));
-    assert!((data.coverage - 0.5).abs() < 0.015, "{}", data.coverage);
-    let base = &data.base_rate;
+    let data = explain(P::default().with_top_k(9), &model, "This is a good book .");
+    assert_eq!(
+        (data.result.status, data.anchor.as_slice()),
+        (Status::Found, &["good".to_owned()][..])
+    );
+    assert_eq!((data.predicates[0].first_token, data.result.precision), (None, 1.0));
+    assert_eq!((data.spans()[0], data.byte_spans()[0]), ([10, 14], [10, 14]));
+    assert!((data.result.coverage - 0.5).abs() < 0.015, "{}", data.result.coverage);
+    let base = &data.result.base_rate;
     assert!(near(base.mean, 0.5, base.n_samples as f64), "{base:?}");
     for other in data.candidates.iter().filter(|own| own.anchor != ["good"]) {
         let own = &other.precision;
         assert!(near(own.mean, 0.5, own.n_samples as f64), "{other:?}");
     }
     // Six words have 64 masks; each text is asked once.
-    assert!(data.queries.search + data.queries.certificate <= 64);
-    assert_eq!(data.certificate.unwrap().precision, 1.0);
+    assert!(data.result.queries.search + data.result.queries.certificate <= 64);
+    assert_eq!(data.result.certificate.unwrap().precision, 1.0);
 }
 
 #[test]
 fn two_words_decide_together() {
     let model = labels(|words| words.contains(&"not") && words.contains(&"bad"));
     for semantics in [Semantics::Native, Semantics::Reference] {
-        let params = P { semantics, ..P::default() };
+        let params = P::default().with_semantics(semantics);
         let data = explain(params, &model, "the film is not bad at all");
-        assert_eq!((data.status, data.precision), (Status::Found, 1.0));
+        assert_eq!((data.result.status, data.result.precision), (Status::Found, 1.0));
         let words: BTreeSet<&str> = data.anchor.iter().map(String::as_str).collect();
         assert_eq!(words, BTreeSet::from(["not", "bad"]));
-        let spans: BTreeSet<[usize; 2]> = data.spans.iter().copied().collect();
+        let spans: BTreeSet<[usize; 2]> = data.spans().iter().copied().collect();
         assert_eq!(spans, BTreeSet::from([[12, 15], [16, 19]]));
-        assert!(near(data.coverage, 0.25, 10_000.0), "{}", data.coverage);
+        assert!(near(data.result.coverage, 0.25, 10_000.0), "{}", data.result.coverage);
         assert!((data.predicates[0].precision.mean - 0.5).abs() < 0.2);
-        assert_eq!(data.predicates[1].precision.mean, data.precision);
+        assert_eq!(data.predicates[1].precision.mean, data.result.precision);
     }
 }
 
@@ -83,14 +86,14 @@ fn a_text_that_is_held_is_the_text() {
             let label = |own: &String| f64::from(*own == expected);
             Ok(Array2::from_shape_vec((texts.len(), 1), texts.iter().map(label).collect())?)
         };
-        let data = explain(P { join, ..P::default() }, &same, text);
+        let data = explain(P::default().with_join(join), &same, text);
         // Without one word the precision is a half.
-        assert_eq!((data.status, data.anchor.len()), (Status::Found, tokens.len()));
-        assert_eq!(data.raw.prediction, [1.0]);
+        assert_eq!((data.result.status, data.anchor.len()), (Status::Found, tokens.len()));
+        assert_eq!(data.result.decision, 1.0);
         let examples = data.examples(None).unwrap();
         assert!(!examples.covered_true.is_empty() && examples.covered_false.is_empty());
         assert!(examples.covered_true.iter().all(|own| *own == expected));
-        for (span, byte_span) in data.spans.iter().zip(&data.byte_spans) {
+        for (span, byte_span) in data.spans().iter().zip(&data.byte_spans()) {
             let word = &text[byte_span[0]..byte_span[1]];
             let before = text[..byte_span[0]].chars().count();
             assert_eq!(*span, [before, before + word.chars().count()]);
@@ -117,7 +120,7 @@ fn long_texts_are_whole() {
         Ok(Array2::ones((texts.len(), 1)))
     };
     let data = explain(P::default(), &model, &words.join(" "));
-    assert_eq!((data.status, data.coverage), (Status::Empty, 1.0));
+    assert_eq!((data.result.status, data.result.coverage), (Status::Empty, 1.0));
     assert_eq!(seen.into_inner().unwrap(), 1 + 100 + 1000);
 }
 
@@ -188,19 +191,24 @@ fn certificates_hold_the_exact_precision() {
         ] {
             let mask_string = mask.map(str::to_owned);
             let stop_on_first = semantics == Semantics::Native;
-            let params = P { sample_proba, mask_string, semantics, stop_on_first, ..P::default() };
+            let params = P::default()
+                .with_sample_proba(sample_proba)
+                .with_mask_string(mask_string)
+                .with_semantics(semantics)
+                .with_stop_on_first(stop_on_first);
             let data = explain(params, &model, text);
             assert!(
-                matches!(data.status, Status::Found | Status::Empty),
+                matches!(data.result.status, Status::Found | Status::Empty),
                 "{text}: {}",
-                data.reason
+                data.result.reason
             );
             // Deleted words weigh nothing, as words that the model does not know.
             let exact = |size: usize| {
-                let held = &data.raw.feature[..size];
-                exact_precision(&model, text, held, sample_proba, mask.unwrap_or(""))
+                let held: Vec<usize> =
+                    data.predicates[..size].iter().map(|one| one.feature).collect();
+                exact_precision(&model, text, &held, sample_proba, mask.unwrap_or(""))
             };
-            let own = data.certificate.as_ref().unwrap();
+            let own = data.result.certificate.as_ref().unwrap();
             let n = own.n_samples as f64;
             assert_eq!(own.n_samples, 1000);
             let precision = exact(data.anchor.len());
@@ -208,12 +216,16 @@ fn certificates_hold_the_exact_precision() {
             assert!(own.lower_bound <= precision, "{text}: {own:?} {precision}");
             // The last bound of the search is not about a lucky few.
             assert!(0.85 < precision, "{text}: {precision}");
-            let base = &data.base_rate;
+            let base = &data.result.base_rate;
             assert!(near(base.mean, exact(0), base.n_samples as f64), "{text}: {base:?}");
             let kept = (1.0 - sample_proba).powi(i32::try_from(data.anchor.len()).unwrap());
-            assert!(near(data.coverage, kept, 10_000.0), "{text}: {} {kept}", data.coverage);
+            assert!(
+                near(data.result.coverage, kept, 10_000.0),
+                "{text}: {} {kept}",
+                data.result.coverage
+            );
             let n_masks = 1 << text.split(' ').count();
-            assert!(data.queries.search + data.queries.certificate < n_masks);
+            assert!(data.result.queries.search + data.result.queries.certificate < n_masks);
         }
     }
 }
@@ -240,5 +252,5 @@ fn corpus_coverage_is_counted() {
     assert_eq!((coverage.coverage, coverage.interval), (0.5, None));
     // The empty anchor holds for all texts.
     let data = explain("fine");
-    assert_eq!((data.status, data.corpus_coverage.unwrap().n_covered), (Status::Empty, 6));
+    assert_eq!((data.result.status, data.corpus_coverage.unwrap().n_covered), (Status::Empty, 6));
 }

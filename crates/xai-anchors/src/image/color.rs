@@ -1,8 +1,8 @@
 //! Colours as they look: from sRGB to CIE Lab.
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, Axis, concatenate};
 
-use super::Image;
+use super::pixels::Image;
 
 /// The colour space in which equal distances look alike, shape of the image.
 ///
@@ -45,6 +45,15 @@ fn lab_of(rgb: [f64; 3]) -> [f64; 3] {
     }
     let [x, y, z] = lightness;
     [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+}
+
+/// One channel three times; other images as they are.
+pub(super) fn in_three_channels(image: &Image) -> Array3<f64> {
+    match image.len_of(Axis(2)) {
+        1 => concatenate(Axis(2), &[image.view(), image.view(), image.view()])
+            .expect("three times the same shape"),
+        _ => image.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::{ParamError, Params, Result, require};
 
-use super::Image;
-use super::segmentation::{check_image, check_sigma};
+use super::checks::{check_image, check_sigma};
+use super::pixels::Image;
 use super::smoothing::smooth;
 
 /// Settings of [`felzenszwalb`], named as in scikit-image.

@@ -1,4 +1,4 @@
-//! How an image is perturbed, and what the model says of it.
+//! How an image is perturbed, and the model's decisions for it.
 //!
 //! A perturbation is the image with some of its superpixels replaced.
 //! What is drawn for a request depends on the seed of the image and on the request alone.
@@ -6,18 +6,15 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView1, Axis};
-use xai_core::{Error, Predictor, Result, Row, Run, Seed, Semantics, Stream};
+use xai_core::{Error, Output, Predictor, Result, Row, Run, Seed, Stream};
 
 use super::superpixels::Superpixel;
 use crate::bits::Bits;
-use crate::output::Output;
+use crate::decision::Decision;
 use crate::search::{Neighborhood, Purpose, Request, SampleId};
 
 /// The label of the seed of perturbations.
 const PERTURBATIONS: u64 = 0x7065_7274_7572_6261;
-
-/// The label of the seed of the coverage set.
-const COVERAGE: u64 = 0x636f_7665_7261_6765;
 
 /// Perturbations drawn from one stream; a constant, so that their order never depends on threads or batches.
 const CHUNK: usize = 128;
@@ -49,11 +46,10 @@ pub(crate) struct Source<'a> {
     /// Where pixels of perturbed superpixels come from.
     pub replacements: &'a Array2<f64>,
     /// The superpixels of the predicates.
-    pub held: &'a [&'a Superpixel],
+    pub changeable: &'a [&'a Superpixel],
     pub p_sample: f64,
     pub coverage_samples: usize,
     pub output: &'a Output,
-    pub semantics: Semantics,
 }
 
 /// The neighbourhood of one image.
@@ -61,35 +57,28 @@ pub(crate) struct Perturbations<'a> {
     source: Source<'a>,
     model: &'a dyn Predictor,
     /// The decision for the image, once the model was asked.
-    decision: Option<f64>,
+    decision: Option<Decision>,
     seed: Seed,
     /// Whether the model decides alike, by perturbation: those of few superpixels repeat.
     answers: BTreeMap<Mask, bool>,
-    covered: Vec<Bits>,
+    /// The set of masks that no predicate covers: coverage is known, so that none is drawn.
+    no_masks: Bits,
 }
 
 impl<'a> Perturbations<'a> {
     pub(crate) fn new(source: Source<'a>, model: &'a dyn Predictor, seed: Seed) -> Self {
-        let n = source.held.len();
+        let n = source.changeable.len();
         let untouched = Mask { perturbed: vec![0; n.div_ceil(64)], replacement: 0 };
-        let mut stream = seed.child(COVERAGE).stream();
-        let n_coverage = source.coverage_samples;
-        let covered = match source.semantics {
-            Semantics::Native => vec![Bits::none(n_coverage); n.min(1)],
-            // The reference draws its coverage set with probability 0.5, whatever the probability is.
-            Semantics::Reference => {
-                (0..n).map(|_| Bits::from_fn(n_coverage, |_| stream.uniform() < 0.5)).collect()
-            }
-        };
+        let no_masks = Bits::none(source.coverage_samples);
         let answers = BTreeMap::from([(untouched, true)]);
-        Perturbations { source, model, decision: None, seed, answers, covered }
+        Perturbations { source, model, decision: None, seed, answers, no_masks }
     }
 
     /// Asks the model for the image itself, before anything else.
     ///
     /// # Errors
     /// [`Error::Budget`] when there are too few queries for this and the first `n_samples` perturbations.
-    pub(crate) fn decide(&mut self, n_samples: usize, run: &mut Run<'_>) -> Result<f64> {
+    pub(crate) fn decide(&mut self, n_samples: usize, run: &mut Run<'_>) -> Result<()> {
         let first = Request { order: &[], purpose: Purpose::Search, batch: 0, n_samples };
         let needed = 1 + self.price(&[first]);
         if let Some(given) = run.queries_left().filter(|&left| left < needed) {
@@ -97,9 +86,14 @@ impl<'a> Perturbations<'a> {
         }
         let x = ArrayView1::from(self.source.x).insert_axis(Axis(0));
         let outputs = run.predict(self.model, &x)?;
-        let decision = self.source.output.decision(&outputs.row(0))?;
-        self.decision = Some(decision);
-        Ok(decision)
+        let (setting, declared) = (self.source.output, self.model.output());
+        self.decision = Some(Decision::new(setting, declared, &outputs.row(0), run)?);
+        Ok(())
+    }
+
+    /// The decision for the image, after [`decide`](Self::decide).
+    pub(crate) fn decision(&self) -> &Decision {
+        self.decision.as_ref().expect("the model was asked about the image first")
     }
 
     /// The masks among some that the model has not been asked about, each once, and their places.
@@ -140,9 +134,9 @@ impl<'a> Perturbations<'a> {
     }
 
     fn mask(&self, anchor: &[usize], stream: &mut Stream) -> Mask {
-        let Source { held, replacements, p_sample, .. } = self.source;
-        let mut perturbed = vec![0; held.len().div_ceil(64)];
-        for predicate in 0..held.len() {
+        let Source { changeable, replacements, p_sample, .. } = self.source;
+        let mut perturbed = vec![0; changeable.len().div_ceil(64)];
+        for predicate in 0..changeable.len() {
             let is_perturbed = stream.uniform() < p_sample;
             perturbed[predicate / 64] |= u64::from(is_perturbed) << (predicate % 64);
         }
@@ -156,13 +150,13 @@ impl<'a> Perturbations<'a> {
 
     /// Writes a perturbed image.
     fn write(&self, mask: &Mask, image: &mut Row) {
-        let Source { x, replacements, held, .. } = self.source;
+        let Source { x, replacements, changeable, .. } = self.source;
         let image = image.as_slice_mut().expect("rows of a batch are laid out one by one");
         image.copy_from_slice(x);
         let from = replacements.row(mask.replacement);
         let from = from.to_slice().expect("laid out when they were made");
-        for (_, own) in held.iter().enumerate().filter(|(id, _)| !mask.keeps(*id)) {
-            for span in &own.spans {
+        for (_, superpixel) in changeable.iter().enumerate().filter(|(id, _)| !mask.keeps(*id)) {
+            for span in &superpixel.spans {
                 image[span.clone()].copy_from_slice(&from[span.clone()]);
             }
         }
@@ -181,14 +175,11 @@ impl<'a> Perturbations<'a> {
 
 impl Neighborhood for Perturbations<'_> {
     fn n_predicates(&self) -> usize {
-        self.source.held.len()
+        self.source.changeable.len()
     }
 
-    fn covered(&self, predicate: usize) -> &Bits {
-        match self.source.semantics {
-            Semantics::Native => &self.covered[0],
-            Semantics::Reference => &self.covered[predicate],
-        }
+    fn covered(&self, _: usize) -> &Bits {
+        &self.no_masks
     }
 
     fn n_coverage(&self) -> usize {
@@ -196,13 +187,8 @@ impl Neighborhood for Perturbations<'_> {
     }
 
     /// Superpixels are perturbed independently, so that the share which keeps those of an anchor is known.
-    fn n_covered(&self, anchor: &[usize], counted: usize) -> usize {
-        match self.source.semantics {
-            Semantics::Native => {
-                expected_covered(self.source.p_sample, anchor.len(), self.source.coverage_samples)
-            }
-            Semantics::Reference => counted,
-        }
+    fn n_covered(&self, anchor: &[usize], _: usize) -> usize {
+        expected_covered(self.source.p_sample, anchor.len(), self.source.coverage_samples)
     }
 
     fn implied(&self, predicate: usize, anchor: &[usize]) -> bool {
@@ -221,10 +207,9 @@ impl Neighborhood for Perturbations<'_> {
                     self.write(mask, &mut image);
                 }
             },
-            |_, outputs| self.source.output.decisions(outputs, &mut decisions),
+            |_, outputs| self.decision().read(outputs, &mut decisions),
         )?;
-        let of_image = self.decision.expect("the model was asked for the image before");
-        let agrees = |decision: f64| self.source.output.agrees(decision, of_image);
+        let agrees = |decision: f64| self.decision().agrees(decision);
         let draws = masks.iter().map(|masks| {
             Bits::from_fn(masks.len(), |index| match places.get(&masks[index]) {
                 Some(&place) => agrees(decisions[place]),
@@ -233,7 +218,7 @@ impl Neighborhood for Perturbations<'_> {
         });
         let draws = draws.collect();
         let answered: Vec<(Mask, bool)> =
-            unknown.into_iter().cloned().zip(decisions.iter().map(|&own| agrees(own))).collect();
+            unknown.into_iter().cloned().zip(decisions.iter().map(|&one| agrees(one))).collect();
         let room = MOST_ANSWERS.saturating_sub(self.answers.len());
         self.answers.extend(answered.into_iter().take(room));
         Ok(draws)
@@ -246,7 +231,7 @@ impl Neighborhood for Perturbations<'_> {
     fn satisfies(&self, sample: &SampleId) -> Vec<Bits> {
         let masks = self.masks(&sample.order, Purpose::Search, sample.batch, sample.n_samples);
         let of = |id: usize| Bits::from_fn(masks.len(), |index| masks[index].keeps(id));
-        (0..self.source.held.len()).map(of).collect()
+        (0..self.source.changeable.len()).map(of).collect()
     }
 }
 

@@ -3,19 +3,19 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, RgbImage};
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 use xai_core::figure::Picture;
 use xai_core::{Result, require};
 
-use super::params::Dtype;
-use super::{Image, Segments};
+use super::pixels::{Dtype, Image};
+use super::segmentation::Segments;
 
-/// Why the bytes of a file are no image for the model.
+/// Why an image cannot be read from the bytes of a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The bytes are no PNG or JPEG, or a damaged one.
-    #[error("the bytes are no readable PNG or JPEG")]
+    /// The bytes are not a PNG or JPEG, or it is damaged.
+    #[error("the bytes are not a readable PNG or JPEG")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Images have one channel, grey, or three, colours.
     #[error("an image is read with 1 or 3 channels, got {0}")]
@@ -137,7 +137,7 @@ pub(super) struct Overlay {
 
 impl Overlay {
     /// `image` has one channel of grey or three of colour; of others the first is drawn as grey.
-    pub(super) fn new(image: &Image, segments: &[Vec<usize>], mask: &[Vec<bool>]) -> Self {
+    pub(super) fn new(image: &Image, segments: &[Vec<usize>], mask: &Array2<bool>) -> Self {
         let (rows, columns, channels) = image.dim();
         let bright = spread(image, (0.0, 255.0));
         let factor = SIDE.div_ceil(rows.max(columns)).max(1);
@@ -149,7 +149,7 @@ impl Overlay {
             for x in 0..width {
                 let of = |y: usize, x: usize| (y / factor, x / factor);
                 let (row, column) = of(y, x);
-                let light = if mask[row][column] { 1.0 } else { DIM };
+                let light = if mask[[row, column]] { 1.0 } else { DIM };
                 let channel = |k: usize| bright[[row, column, if channels == 3 { k } else { 0 }]];
                 let color = [0, 1, 2].map(|k| byte(light * channel(k)));
                 let below = (y + 1..height).take(1).map(|y| of(y, x));
@@ -162,7 +162,7 @@ impl Overlay {
                     of(y.saturating_sub(reach), x),
                     of(y, x.saturating_sub(reach)),
                 ];
-                let leaves_anchor = near.iter().any(|&(r, c)| mask[r][c] != mask[row][column]);
+                let leaves_anchor = near.iter().any(|&(r, c)| mask[[r, c]] != mask[[row, column]]);
                 rgb.extend(match (leaves_anchor, leaves) {
                     (true, _) => ANCHOR,
                     (false, true) => OUTLINE,
@@ -184,10 +184,9 @@ impl Overlay {
     }
 }
 
-pub(super) fn mask_png(mask: &[Vec<bool>]) -> Vec<u8> {
-    let pixels = mask.iter().flatten().map(|&held| if held { 255 } else { 0 }).collect();
-    let (width, height) = (side(mask[0].len()), side(mask.len()));
-    let picture = GrayImage::from_raw(width, height, pixels);
+pub(super) fn mask_png(mask: &Array2<bool>) -> Vec<u8> {
+    let pixels = mask.iter().map(|&in_anchor| if in_anchor { 255 } else { 0 }).collect();
+    let picture = GrayImage::from_raw(side(mask.ncols()), side(mask.nrows()), pixels);
     encoded(&picture.expect("a byte for each pixel").into())
 }
 

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::{ParamError, Params, Result, parallel, require};
 
-use super::Image;
-use super::color::lab;
-use super::segmentation::{check_image, check_sigma, in_three_channels};
+use super::checks::{check_image, check_sigma};
+use super::color::{in_three_channels, lab};
+use super::pixels::Image;
 use super::smoothing::smooth;
 
 /// Settings of [`quickshift`], named as in scikit-image.
@@ -98,15 +98,15 @@ impl<'a> Neighborhood<'a> {
         let reach = |place: usize, len: usize| {
             place.saturating_sub(self.radius)..(place + self.radius + 1).min(len)
         };
-        let own = &colors[3 * (y * width + x)..][..3];
+        let color = &colors[3 * (y * width + x)..][..3];
         let columns = reach(x, width);
         for row in reach(y, height) {
             let dy = y.abs_diff(row);
             let pixels = &colors[3 * (row * width + columns.start)..][..3 * columns.len()];
             for (column, other) in columns.clone().zip(pixels.chunks_exact(3)) {
                 let mut square = 0.0;
-                for (own, other) in own.iter().zip(other) {
-                    square += (own - other) * (own - other);
+                for (here, other) in color.iter().zip(other) {
+                    square += (here - other) * (here - other);
                 }
                 let dx = x.abs_diff(column);
                 square += (dy * dy) as f64;
@@ -142,9 +142,10 @@ impl<'a> Neighborhood<'a> {
                 let mut parent = (y, x);
                 let mut closest = f64::INFINITY;
                 self.around((y, x), |other, square| {
-                    let (own, theirs) = (densities[[y, x]], densities[other]);
-                    let is_equal = own.total_cmp(&theirs).is_eq();
-                    if square < closest && (own < theirs || (is_equal && other < (y, x))) {
+                    let (density, other_density) = (densities[[y, x]], densities[other]);
+                    let is_equal = density.total_cmp(&other_density).is_eq();
+                    if square < closest && (density < other_density || (is_equal && other < (y, x)))
+                    {
                         (parent, closest) = (other, square);
                     }
                 });

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, Axis, concatenate};
+use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::input::all_finite;
 use xai_core::{ParamError, Params, Result, require, same_shape};
 
-use super::Image;
+use super::checks::check_image;
+use super::color::in_three_channels;
 use super::felzenszwalb::{Felzenszwalb, felzenszwalb};
+use super::pixels::Image;
 use super::quickshift::{Quickshift, quickshift};
 use super::slic::{Slic, slic};
 
 /// How an image is cut into superpixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Segmentation {
     /// Clusters in space and colour, of about equal size.
     Slic(Slic),
@@ -39,7 +41,7 @@ impl Default for Segmentation {
 pub struct Segments {
     /// The superpixel of each pixel, shape `(height, width)`, from 0 without gaps.
     pub labels: Array2<usize>,
-    /// The label that each superpixel had where it came from: that of [`Segmentation::Custom`], or its own number.
+    /// The label of each superpixel in [`Segmentation::Custom`]; its index otherwise.
     pub own_labels: Vec<i64>,
 }
 
@@ -117,26 +119,5 @@ impl Segmentation {
                 Segments::of_custom(rows)
             }
         })
-    }
-}
-
-/// Requires an image to have pixels, all of them finite.
-pub(super) fn check_image(image: &Image) -> Result<()> {
-    let shape = image.dim();
-    require(!image.is_empty(), "image", "of at least one pixel and one channel", shape)?;
-    all_finite("the image", image)
-}
-
-/// The rule for the width of a smoothing Gaussian; a wider one would look beyond any image.
-pub(super) fn check_sigma(sigma: f64) -> Result<(), ParamError> {
-    require((0.0..=1000.0).contains(&sigma), "sigma", "between 0 and 1000", sigma)
-}
-
-/// One channel three times; other images as they are.
-pub(super) fn in_three_channels(image: &Image) -> Array3<f64> {
-    match image.len_of(Axis(2)) {
-        1 => concatenate(Axis(2), &[image.view(), image.view(), image.view()])
-            .expect("three times the same shape"),
-        _ => image.to_owned(),
     }
 }

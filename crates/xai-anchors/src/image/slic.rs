@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::{ParamError, Params, Result, require};
 
-use super::Image;
+use super::checks::{check_image, check_sigma};
 use super::color::lab;
-use super::segmentation::{check_image, check_sigma};
+use super::pixels::Image;
 use super::smoothing::smooth;
 
 /// Settings of [`slic`], named as in scikit-image.

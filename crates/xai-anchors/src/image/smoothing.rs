@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use super::Image;
+use super::pixels::Image;
 
 /// An image smoothed along both axes of space, each channel by itself; the same image for `sigma` 0.
 ///

@@ -5,29 +5,29 @@ use std::ops::Range;
 use ndarray::{Array2, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{Row, Semantics};
+use xai_core::Row;
 
-use super::params::{AnchorImageParams, Dtype};
+use super::pixels::Dtype;
 use super::segmentation::Segments;
 
 /// The smallest rectangle around a superpixel, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BoundingBox {
     /// Its first row.
     pub top: usize,
     /// Its first column.
     pub left: usize,
-    /// The row behind its last.
+    /// The row after its last.
     pub bottom: usize,
-    /// The column behind its last.
+    /// The column after its last.
     pub right: usize,
 }
 
 /// Where one superpixel is.
 #[derive(Clone, Debug)]
 pub(crate) struct Superpixel {
-    /// Its numbers in a row of the model, in pieces without gaps.
+    /// The ranges of its numbers in an input row.
     pub spans: Vec<Range<usize>>,
     pub n_pixels: usize,
     pub bounds: BoundingBox,
@@ -43,17 +43,17 @@ pub(crate) fn superpixels(segments: &Segments, channels: usize) -> Vec<Superpixe
     };
     let mut superpixels = vec![empty; segments.len()];
     for ((y, x), &label) in segments.labels.indexed_iter() {
-        let own = &mut superpixels[label];
-        own.n_pixels += 1;
-        let bounds = &mut own.bounds;
+        let superpixel = &mut superpixels[label];
+        superpixel.n_pixels += 1;
+        let bounds = &mut superpixel.bounds;
         bounds.top = bounds.top.min(y);
         bounds.left = bounds.left.min(x);
         bounds.bottom = bounds.bottom.max(y + 1);
         bounds.right = bounds.right.max(x + 1);
         let start = (y * width + x) * channels;
-        match own.spans.last_mut() {
+        match superpixel.spans.last_mut() {
             Some(last) if last.end == start => last.end += channels,
-            _ => own.spans.push(start..start + channels),
+            _ => superpixel.spans.push(start..start + channels),
         }
     }
     superpixels
@@ -63,19 +63,18 @@ pub(crate) fn superpixels(segments: &Segments, channels: usize) -> Vec<Superpixe
 pub(crate) fn mean_colors(
     x: &Row,
     superpixels: &[Superpixel],
-    params: &AnchorImageParams,
+    channels: usize,
+    dtype: Dtype,
 ) -> Array2<f64> {
-    let channels = params.image_shape.2;
     let mut image = x.to_owned();
-    for own in superpixels {
+    for superpixel in superpixels {
         for channel in 0..channels {
-            let mean = mean(x, own, channel, channels);
-            let value = match (params.dtype, params.semantics) {
-                (Dtype::Float, _) => mean,
-                (Dtype::U8, Semantics::Native) => (mean + 0.5).floor(),
-                (Dtype::U8, Semantics::Reference) => mean.floor(),
+            let mean = mean(x, superpixel, channel, channels);
+            let value = match dtype {
+                Dtype::Float => mean,
+                Dtype::U8 => (mean + 0.5).floor(),
             };
-            for span in &own.spans {
+            for span in &superpixel.spans {
                 for place in (span.start + channel..span.end).step_by(channels) {
                     image[place] = value;
                 }
@@ -86,19 +85,19 @@ pub(crate) fn mean_colors(
 }
 
 /// The mean of one channel of a superpixel; of equal numbers it is that number.
-fn mean(x: &Row, own: &Superpixel, channel: usize, channels: usize) -> f64 {
-    let first = x[own.spans[0].start + channel];
+fn mean(x: &Row, superpixel: &Superpixel, channel: usize, channels: usize) -> f64 {
+    let first = x[superpixel.spans[0].start + channel];
     // As a distance from one of the numbers, so that a flat superpixel has no rounding and no sum can overflow.
     let of_span = |span: &Range<usize>| {
         let places = (span.start + channel..span.end).step_by(channels);
-        places.map(|place| (x[place] - first) / own.n_pixels as f64).sum::<f64>()
+        places.map(|place| (x[place] - first) / superpixel.n_pixels as f64).sum::<f64>()
     };
-    first + own.spans.iter().map(of_span).sum::<f64>()
+    first + superpixel.spans.iter().map(of_span).sum::<f64>()
 }
 
 /// Whether replacing a superpixel never changes the image.
-pub(crate) fn is_identity(x: &Row, own: &Superpixel, replacements: &Array2<f64>) -> bool {
-    let mut numbers = own.spans.iter().flat_map(Clone::clone);
+pub(crate) fn is_identity(x: &Row, superpixel: &Superpixel, replacements: &Array2<f64>) -> bool {
+    let mut numbers = superpixel.spans.iter().flat_map(Clone::clone);
     numbers.all(|place| replacements.column(place).iter().all(|&value| same(value, x[place])))
 }
 

@@ -7,7 +7,7 @@ use candle_core::{Device, IndexOp, Module, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use candle_nn::{LayerNorm, Linear};
 
-use super::loader::LanguageModelError;
+use super::error::LanguageModelError;
 use super::weights::{Activation, Architecture, Config, Weights};
 
 /// A masked language model on token ids.
@@ -155,10 +155,10 @@ impl Encoder {
         };
         let layers: Result<Vec<Layer>, LanguageModelError> =
             (0..config.num_hidden_layers).map(layer).collect();
-        // Files leave out what is shared: the decoder is the embedding of the words, unless they say otherwise.
-        let own = format!("{}.weight", names.decoder);
-        let decoder = match weights.contains(&own) {
-            true => weights.tensor(&[own], &[config.vocab_size, size])?,
+        // Files leave out what is shared: the decoder is the embedding of the words, unless they contain it.
+        let decoder_weight = format!("{}.weight", names.decoder);
+        let decoder = match weights.contains(&decoder_weight) {
+            true => weights.tensor(&[decoder_weight], &[config.vocab_size, size])?,
             false => words.clone(),
         };
         let biases = [names.bias.to_owned(), format!("{}.bias", names.decoder)];

@@ -7,7 +7,7 @@ use xai_core::{Error, Result, Stream, require};
 
 use super::interface::LanguageModel;
 use super::words::{failed, is_punctuation};
-use crate::text::AnchorTextParams;
+use crate::filling::FillingParams;
 
 /// The most answers of the language model to remember: a few MB with the default `top_n`.
 const MOST_REMEMBERED: usize = 1 << 13;
@@ -31,7 +31,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// The `top_n` most likely of the admissible tokens.
-    fn of(logits: &[f32], admissible: &[u32], params: &AnchorTextParams) -> Result<Self> {
+    fn of(logits: &[f32], admissible: &[u32], params: &FillingParams) -> Result<Self> {
         let score = |token: usize| f64::from(logits[admissible[token] as usize]);
         let refused = (0..admissible.len()).find(|&token| {
             let score = score(token);
@@ -41,7 +41,7 @@ impl Pool {
             let (what, at) = ("the language model's scores", vec![admissible[token] as usize]);
             return Err(Error::NotFinite { what, at, value: score(token) });
         }
-        // A score of minus infinity says that the token never stands there.
+        // A score of minus infinity means that the token is impossible there.
         let mut tokens: Vec<usize> =
             (0..admissible.len()).filter(|&token| f64::NEG_INFINITY < score(token)).collect();
         if tokens.is_empty() {
@@ -78,7 +78,7 @@ impl Pool {
 /// A language model as a source of words.
 pub(super) struct Fillers<'m> {
     model: &'m dyn LanguageModel,
-    params: AnchorTextParams,
+    params: FillingParams,
     /// The tokens that may fill a word, ascending.
     admissible: Vec<u32>,
     /// The same as text.
@@ -90,7 +90,7 @@ pub(super) struct Fillers<'m> {
 }
 
 impl<'m> Fillers<'m> {
-    pub(super) fn new(model: &'m dyn LanguageModel, params: &AnchorTextParams) -> Result<Self> {
+    pub(super) fn new(model: &'m dyn LanguageModel, params: &FillingParams) -> Result<Self> {
         let special: BTreeSet<u32> =
             model.special_ids().into_iter().chain([model.mask_id()]).collect();
         let n_vocabulary = u32::try_from(model.n_vocabulary()).unwrap_or(u32::MAX);

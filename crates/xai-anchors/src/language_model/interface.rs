@@ -48,8 +48,8 @@ pub trait LanguageModel: Sync {
     /// the positions of the first row first.
     ///
     /// Scores are wanted at hidden words alone: those of all positions would take, for 32 rows of 512 tokens of BERT's
-    /// vocabulary, two GB, most of which nobody reads. Rows may have different lengths, so that no attention mask is
-    /// needed to tell padding from text; a model that pads does so itself.
+    /// vocabulary, two GB, most of them unused. Rows may have different lengths, so that no attention mask is
+    /// needed to exclude padding; a model that pads does so itself.
     ///
     /// # Errors
     /// Whatever stops the model.

@@ -1,7 +1,7 @@
 //! Masked language models from a folder of files.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Tensor;
 use ndarray::Array2;
@@ -9,12 +9,13 @@ use tokenizers::Tokenizer;
 use xai_core::{BoxError, parallel};
 
 use super::encoder::Encoder;
+use super::error::LanguageModelError;
 use super::interface::{LanguageModel, TextToken};
 use super::weights::{Architecture, Config, Weights, read};
 
 /// BERT, DistilBERT or RoBERTa with its head for hidden words, in single precision on the processor.
 ///
-/// Rows are read side by side on the threads of the rayon pool, each in a pass of its own, so that the scores of a row
+/// Rows are read side by side on the threads of the rayon pool, each in a separate pass, so that the scores of a row
 /// are the same bits whatever stands beside it.
 ///
 /// # Cost
@@ -24,76 +25,12 @@ pub struct CandleLanguageModel {
     tokenizer: Tokenizer,
     /// The tokens by id.
     vocabulary: Vec<Option<String>>,
-    /// What the tokenizer puts in front of a text and behind it.
+    /// What the tokenizer puts before a text and after it.
     around: (Vec<u32>, Vec<u32>),
     mask_id: u32,
     special_ids: Vec<u32>,
     max_tokens: usize,
     architecture: Architecture,
-}
-
-/// Why a folder does not hold a masked language model that can be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LanguageModelError {
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-
-    /// The configuration does not describe a model that is supported.
-    #[error("`{}` does not describe a supported model: {reason}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is missing or unknown.
-        reason: String,
-    },
-
-    /// The tokenizer is of no use, by itself or with this model.
-    #[error("`{}` is not a tokenizer of this model: {reason}", path.display())]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-
-    /// The file of tensors is broken.
-    #[error("`{}` holds no usable tensors: {reason}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-
-    /// A tensor is not there; without its head a model cannot fill words.
-    #[error("`{}` lacks the tensor `{name}`", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-    },
-
-    /// A tensor has another shape than the configuration says.
-    #[error("tensor `{name}` in `{}` must have shape {expected:?}, got {got:?}", path.display())]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The shape it must have.
-        expected: Vec<usize>,
-        /// The shape it has.
-        got: Vec<usize>,
-    },
 }
 
 impl CandleLanguageModel {
@@ -109,7 +46,7 @@ impl CandleLanguageModel {
         let refuse = |reason: String| LanguageModelError::Tokenizer { path: path.clone(), reason };
         let refused = |error: BoxError| refuse(error.to_string());
         let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(refused)?;
-        // Rows are cut between words, and each is read in its own length.
+        // Rows are cut between words, and each is read without padding.
         tokenizer.with_truncation(None).map_err(refused)?.with_padding(None);
         let weights = Weights::read(&directory.join("model.safetensors"))?;
         let encoder = Encoder::load(&config, &weights)?;
@@ -175,7 +112,7 @@ impl CandleLanguageModel {
     }
 }
 
-/// What the tokenizer puts in front of a text and behind it.
+/// What the tokenizer puts before a text and after it.
 fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), BoxError> {
     let encoding = tokenizer.encode_fast("a", true)?;
     let (ids, special) = (encoding.get_ids(), encoding.get_special_tokens_mask());

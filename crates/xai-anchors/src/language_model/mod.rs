@@ -2,6 +2,7 @@
 //! in their context.
 
 mod encoder;
+mod error;
 mod fillers;
 mod interface;
 mod loader;
@@ -9,6 +10,7 @@ mod sampler;
 mod weights;
 mod words;
 
+pub use error::LanguageModelError;
 pub use interface::{LanguageModel, TextToken};
-pub use loader::{CandleLanguageModel, LanguageModelError};
+pub use loader::CandleLanguageModel;
 pub use sampler::{FilledTexts, LanguageModelSampler};

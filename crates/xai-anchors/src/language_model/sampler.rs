@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use ndarray::Array2;
-use xai_core::{Error, Result, Run, Seed, Semantics, Valid, require};
+use xai_core::{Error, Result, Run, Seed, Valid, require};
 
 use super::fillers::{Fillers, Masked};
 use super::interface::LanguageModel;
 use super::words::Head;
 use crate::bits::Bits;
-use crate::text::perturber::{Draw, Perturber, Samples, Word};
-use crate::text::{AnchorTextParams, Filling};
+use crate::filling::{Filling, FillingParams};
+use crate::perturber::{Draw, Perturber, Samples, Word};
 
 /// Labels of the seeds below that of a request.
 const HIDDEN: u64 = 0;
@@ -24,7 +24,7 @@ const FILLED: u64 = 1;
 pub struct LanguageModelSampler<'a> {
     text: &'a str,
     mask_id: u32,
-    params: AnchorTextParams,
+    params: FillingParams,
     head: Head,
     /// The words of the head, for the explanation.
     words: Vec<Word>,
@@ -70,7 +70,7 @@ impl<'a> LanguageModelSampler<'a> {
     /// One decoding of each token of the vocabulary.
     pub fn new(
         model: &'a dyn LanguageModel,
-        params: &Valid<AnchorTextParams>,
+        params: &Valid<FillingParams>,
         text: &'a str,
     ) -> Result<Self> {
         if text.trim().is_empty() {
@@ -88,10 +88,10 @@ impl<'a> LanguageModelSampler<'a> {
             text: text[word.bytes.clone()].to_owned(),
             chars: [chars(word.bytes.start), chars(word.bytes.end)],
             bytes: [word.bytes.start, word.bytes.end],
-            position: word.tokens.start,
+            first_token: Some(word.tokens.start),
         };
         let words = head.words.iter().map(word).collect();
-        let (mask_id, params) = (model.mask_id(), AnchorTextParams::clone(params));
+        let (mask_id, params) = (model.mask_id(), FillingParams::clone(params));
         Ok(LanguageModelSampler { text, mask_id, params, head, words, fillers })
     }
 
@@ -134,7 +134,7 @@ impl<'a> LanguageModelSampler<'a> {
         let n_words = self.words.len();
         let unknown = anchor.iter().find(|&&word| n_words <= word);
         require(unknown.is_none(), "anchor", format!("numbers of {n_words} words"), anchor)?;
-        let draw = Draw { held: anchor, n: n_samples, seed: seed.into() };
+        let draw = Draw { anchor: anchor, n: n_samples, seed: seed.into() };
         let filled = &self.fill(&[draw])?[0];
         let texts = (0..n_samples).map(|sample| self.write(filled, sample)).collect();
         let mut kept = Array2::from_elem((n_samples, n_words), true);
@@ -172,7 +172,7 @@ impl<'a> LanguageModelSampler<'a> {
 
     /// How many templates a request of samples has.
     fn n_templates(&self, n_samples: usize) -> usize {
-        let AnchorTextParams { filling, frac_mask_templates, sample_proba, .. } = self.params;
+        let FillingParams { filling, frac_mask_templates, sample_proba, .. } = self.params;
         match filling {
             Filling::Autoregressive => n_samples,
             // All templates would be the same.
@@ -188,14 +188,15 @@ impl<'a> LanguageModelSampler<'a> {
 
     /// Chooses the words to hide in each template, and shares the samples out among the templates.
     fn hide(&self, draw: &Draw<'_>, n_templates: usize) -> Filled {
-        let Draw { held, n: n_samples, seed } = *draw;
-        let free: Vec<usize> = (0..self.words.len()).filter(|word| !held.contains(word)).collect();
+        let Draw { anchor, n: n_samples, seed } = *draw;
+        let free: Vec<usize> =
+            (0..self.words.len()).filter(|word| !anchor.contains(word)).collect();
         let n_templates = n_templates.min(n_samples);
         let template = |template: usize| {
             let mut stream = seed.child(HIDDEN).child(template as u64).stream();
             let hidden = |_: &&usize| stream.uniform() < self.params.sample_proba;
             let mut hidden: Vec<usize> = free.iter().filter(hidden).copied().collect();
-            // As many as a binomial number says, but at least one.
+            // A binomial number of words, but at least one.
             if hidden.is_empty() && !free.is_empty() {
                 hidden.push(free[stream.index(free.len())]);
             }
@@ -292,12 +293,8 @@ impl Perturber for LanguageModelSampler<'_> {
     }
 
     fn coverage(&self, n: usize, seed: Seed) -> Vec<Bits> {
-        let n_templates = match self.params.semantics {
-            // A template costs nothing here, so that each sample may have its own.
-            Semantics::Native => n,
-            Semantics::Reference => self.n_templates(n),
-        };
-        let filled = self.hide(&Draw { held: &[], n, seed }, n_templates);
+        // A template costs nothing here, so that each sample has another.
+        let filled = self.hide(&Draw { anchor: &[], n, seed }, n);
         (0..self.words.len()).map(|word| filled.kept(word)).collect()
     }
 
@@ -310,7 +307,7 @@ impl Perturber for LanguageModelSampler<'_> {
         Ok(filled.iter().map(samples).collect())
     }
 
-    fn warn(&self, run: &mut Run<'_>) {
+    fn warn(&self, has_certificate: bool, run: &mut Run<'_>) {
         if let Some(tail) = self.tail() {
             let n_chars = self.text[..tail].chars().count();
             run.warn(
@@ -320,7 +317,7 @@ impl Perturber for LanguageModelSampler<'_> {
         }
         let params = &self.params;
         let shares = params.filling == Filling::Parallel && params.frac_mask_templates < 1.0;
-        if shares && 0 < params.final_samples {
+        if shares && has_certificate {
             run.warn(
                 "anchors.shared_masks",
                 "samples that hide the same words are not independent, so that the bounds are too narrow; frac_mask_templates = 1 has none",

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Linear};
 use serde::Deserialize;
 
-use super::loader::LanguageModelError;
+use super::error::LanguageModelError;
 
 /// Which of the architectures that share one encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use xai_core::{BoxError, Error, Result, Semantics, require};
+use xai_core::{BoxError, Error, Result, require};
 
 use super::interface::{LanguageModel, TextToken};
-use crate::text::AnchorTextParams;
+use crate::filling::FillingParams;
 
 /// A word that may be hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ enum Role {
     Between,
 }
 
-/// A language model that failed; what it said is the source.
+/// A language model that failed; the source is its error.
 #[derive(Debug, thiserror::Error)]
 #[error("the language model: {0}")]
 struct Failed(#[source] BoxError);
@@ -52,7 +52,7 @@ impl Head {
     /// Splits a text into the part that the model has room for and the rest, between words.
     pub(super) fn of(
         model: &dyn LanguageModel,
-        params: &AnchorTextParams,
+        params: &FillingParams,
         text: &str,
     ) -> Result<Self> {
         let start = text.len() - text.trim_start().len();
@@ -72,7 +72,7 @@ impl Head {
             roles.push(if is_special || surface.is_empty() || is_punctuation(params, surface) {
                 Role::Between
             } else if model.is_subword_tail(written) {
-                role_of_tail(params, before)
+                role_of_tail(before)
             } else {
                 Role::Start
             });
@@ -124,24 +124,19 @@ fn surfaces(text: &str, tokens: &[TextToken]) -> Result<Vec<Range<usize>>> {
 }
 
 /// What a token is that the vocabulary writes as the tail of a word.
-fn role_of_tail(params: &AnchorTextParams, before: Option<Role>) -> Role {
+fn role_of_tail(before: Option<Role>) -> Role {
     match before {
         // The first token of a text continues nothing, whatever it looks like.
         None => Role::Start,
         // Vocabularies that mark white space write a word after a bracket or a hyphen as if it were a tail.
-        Some(Role::Between) if params.semantics == Semantics::Native => Role::Start,
-        Some(Role::Between) => Role::Between,
+        Some(Role::Between) => Role::Start,
         Some(Role::Start | Role::Tail) => Role::Tail,
     }
 }
 
 /// Whether a token of this text is punctuation.
-pub(super) fn is_punctuation(params: &AnchorTextParams, text: &str) -> bool {
-    let counts = |character| params.punctuation.contains(character);
-    match params.semantics {
-        Semantics::Native => !text.is_empty() && text.chars().all(counts),
-        Semantics::Reference => text.chars().any(counts),
-    }
+pub(super) fn is_punctuation(params: &FillingParams, text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|character| params.punctuation.contains(character))
 }
 
 /// How many tokens the model reads: all it has room for, but whole words.

@@ -1,4 +1,4 @@
-//! All samples of a search, and the anchors they speak of.
+//! All samples of a search, and the anchors that they are drawn for.
 
 use xai_core::Stream;
 
@@ -14,7 +14,7 @@ pub(crate) struct Candidate {
     /// Its predicates in the order in which they were added.
     pub order: Vec<usize>,
     /// The samples drawn for it.
-    pub own: Counts,
+    pub drawn: Counts,
     /// Samples drawn for its parents that satisfy it too.
     pub inherited: Counts,
     /// How many rows of the coverage set satisfy it.
@@ -34,7 +34,7 @@ pub(crate) struct Candidate {
 /// Rows of a candidate, written out only when it is extended or shown: most candidates never are.
 #[derive(Clone, Debug)]
 struct Sets {
-    /// The samples that count for it, own and inherited, by place in the log.
+    /// The samples that count for it, drawn and inherited, by position in the log.
     rows: Bits,
     /// The rows of the coverage set that satisfy it.
     covered: Bits,
@@ -48,7 +48,7 @@ impl Candidate {
         Candidate {
             anchor: Vec::new(),
             order: Vec::new(),
-            own: Counts::default(),
+            drawn: Counts::default(),
             inherited: Counts::default(),
             n_covered: n_coverage,
             batches: 0,
@@ -100,13 +100,13 @@ impl Log {
     pub(crate) fn append(&mut self, id: usize, candidate: &mut Candidate, agrees: &Bits) {
         let (start, n_samples) = (self.len(), agrees.len());
         self.agrees.insert_shifted(agrees, start);
-        candidate.own.n_samples += n_samples as u64;
-        candidate.own.positives += agrees.count() as u64;
+        candidate.drawn.n_samples += n_samples as u64;
+        candidate.drawn.positives += agrees.count() as u64;
         self.segments.push(Segment { start, candidate: id, batch: candidate.batches, n_samples });
         candidate.batches += 1;
     }
 
-    /// Writes out the rows of a candidate whose parent's are, and what predicates its own samples satisfy.
+    /// Writes out the rows of a candidate whose parent's are, and the predicates that samples drawn for it satisfy.
     pub(crate) fn write_out(
         &mut self,
         candidates: &mut [Candidate],
@@ -123,14 +123,17 @@ impl Log {
             let covered = parent.covered.and(neighborhood.covered(predicate));
             Sets { rows, covered, batches: 0 }
         });
-        let new = self.segments.iter().filter(|own| own.candidate == id && known <= own.batch);
+        let new = self
+            .segments
+            .iter()
+            .filter(|segment| segment.candidate == id && known <= segment.batch);
         for segment in new {
             let end = segment.start + segment.n_samples;
             sets.rows.resize(end);
             sets.rows.insert_range(segment.start..end);
             let sample = segment.id(candidate, 0);
-            for (all, own) in self.satisfies.iter_mut().zip(neighborhood.satisfies(&sample)) {
-                all.insert_shifted(&own, segment.start);
+            for (all, satisfied) in self.satisfies.iter_mut().zip(neighborhood.satisfies(&sample)) {
+                all.insert_shifted(&satisfied, segment.start);
             }
         }
         sets.batches = candidate.batches;
@@ -156,7 +159,7 @@ impl Log {
         Candidate {
             anchor,
             order,
-            own: Counts::default(),
+            drawn: Counts::default(),
             inherited: Counts { n_samples: n_samples as u64, positives: positives as u64 },
             n_covered,
             batches: 0,
@@ -202,8 +205,8 @@ impl Log {
         agrees: bool,
         n: usize,
     ) -> Vec<SampleId> {
-        let own = self.segments.iter().rev().find(|segment| segment.candidate == id);
-        let range = own.map_or(0..self.len(), |own| own.start..own.start + own.n_samples);
+        let last = self.segments.iter().rev().find(|segment| segment.candidate == id);
+        let range = last.map_or(0..self.len(), |last| last.start..last.start + last.n_samples);
         let rows = self.rows_of(&candidates[id], agrees).filter(|row| range.contains(row));
         rows.take(n).map(|row| self.id(candidates, row)).collect()
     }

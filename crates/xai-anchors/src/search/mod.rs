@@ -5,6 +5,7 @@
 //! Ribeiro, Singh & Guestrin 2018, "Anchors: high-precision model-agnostic explanations", algorithms 1 and 2.
 
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use xai_core::{Error, Event, Result, Run, Semantics, Stop};
@@ -12,21 +13,48 @@ use xai_core::{Error, Event, Result, Run, Semantics, Stop};
 use crate::bandit::{Arms, BestArms, Counts, Step};
 use crate::certificate::Certificate;
 use crate::data::TraceStep;
+use crate::params::AnchorSearchParams;
 
 mod log;
+mod native;
 mod outcome;
 mod prune;
+mod reference;
+mod rules;
 mod sampling;
-mod settings;
 
 pub(crate) use log::{Candidate, Log};
-pub(crate) use outcome::{Outcome, Prefix, Ranked};
+pub(crate) use outcome::{Outcome, Prefix, Ranked, ResultParts};
+use rules::Rules;
 pub(crate) use sampling::{Neighborhood, Purpose, Request, SampleId};
-pub(crate) use settings::Settings;
+
+/// Searches for an anchor to the end, or as far as the budget allows.
+///
+/// # Errors
+/// [`Error::Stopped`] when not even the empty anchor could be sampled, and those of the model.
+pub(crate) fn search<N: Neighborhood>(
+    settings: &AnchorSearchParams,
+    neighborhood: &mut N,
+    run: &mut Run<'_>,
+) -> Result<Outcome> {
+    match settings.semantics {
+        Semantics::Native => search_by::<_, native::Native>(settings, neighborhood, run),
+        Semantics::Reference => search_by::<_, reference::Reference>(settings, neighborhood, run),
+    }
+}
+
+fn search_by<N: Neighborhood, R: Rules>(
+    settings: &AnchorSearchParams,
+    neighborhood: &mut N,
+    run: &mut Run<'_>,
+) -> Result<Outcome> {
+    Search::<N, R>::new(&R::settings(settings), neighborhood, run).run()
+}
 
 /// One search in progress.
-pub(crate) struct Search<'s, 'r, 'o, N> {
-    settings: &'s Settings,
+pub(crate) struct Search<'s, 'r, 'o, N, R> {
+    rules: PhantomData<R>,
+    settings: &'s AnchorSearchParams,
     neighborhood: &'s mut N,
     run: &'r mut Run<'o>,
     log: Log,
@@ -54,14 +82,15 @@ type Flow = ControlFlow<()>;
 const GO_ON: Flow = ControlFlow::Continue(());
 const END: Flow = ControlFlow::Break(());
 
-impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
-    pub(crate) fn new(
-        settings: &'s Settings,
+impl<'s, 'r, 'o, N: Neighborhood, R: Rules> Search<'s, 'r, 'o, N, R> {
+    fn new(
+        settings: &'s AnchorSearchParams,
         neighborhood: &'s mut N,
         run: &'r mut Run<'o>,
     ) -> Self {
         let empty = Candidate::empty(neighborhood.n_coverage());
         Search {
+            rules: PhantomData,
             log: Log::new(neighborhood.n_predicates()),
             settings,
             neighborhood,
@@ -80,12 +109,11 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         }
     }
 
-    /// Searches to the end, or as far as the budget goes.
-    pub(crate) fn run(mut self) -> Result<Outcome> {
+    fn run(mut self) -> Result<Outcome> {
         if self.draw(&[0], self.settings.min_samples_start)?.is_break() {
             return Err(Error::Stopped(self.stop));
         }
-        let mut flow = self.test_the_empty_anchor()?;
+        let mut flow = R::test_empty_anchor(&mut self)?;
         let limit = self.settings.max_anchor_size.unwrap_or(usize::MAX);
         while flow.is_continue() && self.beams.len() <= limit {
             let proposed = self.propose();
@@ -94,31 +122,8 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
             }
             flow = self.search_size(&proposed)?;
         }
-        self.prune()?;
+        R::prune(&mut self)?;
         self.finish()
-    }
-
-    /// Size 0: the model may decide alike for nearly all perturbations.
-    fn test_the_empty_anchor(&mut self) -> Result<Flow> {
-        if self.settings.semantics == Semantics::Native {
-            if self.sample_until_clear(&[0])?.is_break() {
-                return Ok(END);
-            }
-            return self.accept(&[0]);
-        }
-        let Settings { threshold, tau, delta, batch_size, .. } = *self.settings;
-        let level = (1.0 / delta).ln();
-        loop {
-            let counts = self.counts(0);
-            let lower = counts.lower_bound(level);
-            if threshold < counts.mean() && lower < threshold - tau {
-                if self.draw(&[0], batch_size)?.is_break() {
-                    return Ok(END);
-                }
-                continue;
-            }
-            return if threshold < lower { self.accept_one(0) } else { Ok(GO_ON) };
-        }
     }
 
     /// Anchors of one predicate more than those of the last beam, of more coverage than the best so far.
@@ -132,10 +137,8 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         for predicate in 0..self.neighborhood.n_predicates() {
             for &id in &parents {
                 let parent = &self.candidates[id];
-                // An implied predicate would cost samples and say nothing.
-                let native = self.settings.semantics == Semantics::Native;
                 if parent.anchor.contains(&predicate)
-                    || (native && self.neighborhood.implied(predicate, &parent.anchor))
+                    || (!R::TRIES_IMPLIED && self.neighborhood.implied(predicate, &parent.anchor))
                 {
                     continue;
                 }
@@ -170,7 +173,8 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
     /// The most precise candidates whose children may yet be the best: they cover more than the best. In a strict search
     /// some of them are valid and failed their certificate; those are nearest to what is looked for.
     ///
-    /// Only own samples make a parent: those it inherited may come from rows where its last predicate says nothing new.
+    /// Only samples drawn for a candidate make it a parent: inherited ones may come from rows where its last predicate makes
+    /// no difference.
     fn choose_parents(&mut self, proposed: &[usize]) -> Result<Flow> {
         let mut open: Vec<usize> = proposed
             .iter()
@@ -184,7 +188,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
                 mean(b).total_cmp(&mean(a)).then(covered(b).cmp(&covered(a)))
             });
             let chosen = &open[..open.len().min(self.settings.beam_size)];
-            let is_new = |&id: &usize| self.candidates[id].own.n_samples == 0;
+            let is_new = |&id: &usize| self.candidates[id].drawn.n_samples == 0;
             let new: Vec<usize> = chosen.iter().copied().filter(is_new).collect();
             if new.is_empty() {
                 self.parents = chosen.to_vec();
@@ -224,36 +228,22 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
 
     /// The best arms among some candidates, ascending, and whether the search for them came to its end.
     fn most_precise(&mut self, candidates: &[usize], top_n: usize) -> Result<(Vec<usize>, bool)> {
-        let Settings { tau, delta, batch_size, exploration, semantics, .. } = *self.settings;
-        let by_weight = semantics == Semantics::Native;
+        let AnchorSearchParams { tau, delta, batch_size, exploration, .. } = *self.settings;
+        let by_weight = R::COVERAGE_BREAKS_TIES;
         let search = BestArms { top_n, tau, delta, exploration, batch_size, by_weight };
         let mut arms = CandidateArms { search: self, candidates };
         let (arms, complete) = search.search(&mut arms)?;
         Ok((arms.into_iter().map(|arm| candidates[arm]).collect(), complete))
     }
 
-    /// What is known of a candidate.
-    ///
-    /// Samples of its parents that happen to satisfy it come from other rows than its own: they have its last predicate
-    /// by nature. They serve until there are own ones; the reference counts both alike, and so may be far off.
+    /// The samples that count for the precision of a candidate.
     fn counts(&self, id: usize) -> Counts {
-        let Candidate { own, inherited, .. } = self.candidates[id];
-        match self.settings.semantics {
-            Semantics::Native if 0 < own.n_samples => own,
-            Semantics::Native => inherited,
-            Semantics::Reference => Counts {
-                n_samples: own.n_samples + inherited.n_samples,
-                positives: own.positives + inherited.positives,
-            },
-        }
+        R::counts(&self.candidates[id])
     }
 
-    /// What the test of validity may look at.
+    /// The samples that the test of validity looks at.
     fn tested(&self, id: usize) -> Counts {
-        match self.settings.semantics {
-            Semantics::Native => self.candidates[id].own,
-            Semantics::Reference => self.counts(id),
-        }
+        R::tested(&self.candidates[id])
     }
 
     /// Samples candidates until each is clearly valid or clearly not.
@@ -273,7 +263,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
     /// The exploration rate of the validity test. The risk is shared by the anchors that are put to the test: those of
     /// the beam at one size, and by all that a sweep may test for one that only the sweep does.
     fn validity_rate(&self, id: usize) -> f64 {
-        let Settings { beam_size, delta, .. } = *self.settings;
+        let AnchorSearchParams { beam_size, delta, .. } = *self.settings;
         let n = self.neighborhood.n_predicates();
         let tests =
             if self.candidates[id].is_swept { beam_size * n } else { (beam_size - 1) * n + 1 };
@@ -281,7 +271,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
     }
 
     fn is_unclear(&self, id: usize) -> bool {
-        let Settings { threshold, epsilon_stop, .. } = *self.settings;
+        let AnchorSearchParams { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
         let beta = self.validity_rate(id);
         if counts.n_samples == 0 {
@@ -295,7 +285,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
     }
 
     fn is_valid(&self, id: usize) -> bool {
-        let Settings { threshold, epsilon_stop, .. } = *self.settings;
+        let AnchorSearchParams { threshold, epsilon_stop, .. } = *self.settings;
         let counts = self.tested(id);
         threshold <= counts.mean()
             && threshold - epsilon_stop < counts.lower_bound(self.validity_rate(id))
@@ -329,19 +319,19 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         Ok(GO_ON)
     }
 
-    /// A strict search takes an anchor only when fresh samples say so.
+    /// Makes a candidate the best one; a strict search only when fresh samples confirm it.
     fn accept_one(&mut self, id: usize) -> Result<Flow> {
         if self.settings.strict {
             self.n_tests += 1;
             // The risks of all tests add up to delta, however many there are.
             let share = self.n_tests as f64 * (self.n_tests + 1) as f64;
             let certificate = self.certify(id, self.settings.delta / share)?;
-            let n_samples = certificate.as_ref().map_or(0, |own| own.n_samples);
-            let Some(certificate) = certificate.filter(|own| own.clears_threshold) else {
+            let n_samples = certificate.as_ref().map_or(0, |fresh| fresh.n_samples);
+            let Some(certificate) = certificate.filter(|fresh| fresh.clears_threshold) else {
                 if n_samples == self.settings.final_samples as u64 {
                     return Ok(GO_ON);
                 }
-                // Fewer samples than asked for tell nothing against the anchor.
+                // Fewer samples than asked for are no evidence against the anchor.
                 if self.stop == Stop::Converged {
                     self.stop = Stop::Budget;
                 }
@@ -356,10 +346,10 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
 
     /// Fresh samples of a candidate; `None` when the budget does not allow any.
     fn certify(&mut self, id: usize, risk: f64) -> Result<Option<Certificate>> {
-        let Settings { final_samples, batch_size, threshold, .. } = *self.settings;
+        let AnchorSearchParams { final_samples, batch_size, threshold, .. } = *self.settings;
         // What ends the search for want of samples may leave queries for the certificate; a clock or an observer does not.
-        let told_to_stop = matches!(self.stop, Stop::Deadline | Stop::Observer);
-        if final_samples == 0 || told_to_stop || self.report().is_break() {
+        let is_interrupted = matches!(self.stop, Stop::Deadline | Stop::Observer);
+        if final_samples == 0 || is_interrupted || self.report().is_break() {
             return Ok(None);
         }
         let order = &self.candidates[id].order;
@@ -401,7 +391,7 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
         }
     }
 
-    /// Tells the observer of the samples so far.
+    /// Reports the samples so far to the observer.
     fn report(&mut self) -> Flow {
         match self.run.report(Event::Step { done: self.n_samples, total: None }) {
             ControlFlow::Break(stop) => {
@@ -449,12 +439,12 @@ impl<'s, 'r, 'o, N: Neighborhood> Search<'s, 'r, 'o, N> {
 }
 
 /// Candidates as the arms of a bandit.
-struct CandidateArms<'a, 's, 'r, 'o, N> {
-    search: &'a mut Search<'s, 'r, 'o, N>,
+struct CandidateArms<'a, 's, 'r, 'o, N, R> {
+    search: &'a mut Search<'s, 'r, 'o, N, R>,
     candidates: &'a [usize],
 }
 
-impl<N: Neighborhood> Arms for CandidateArms<'_, '_, '_, '_, N> {
+impl<N: Neighborhood, R: Rules> Arms for CandidateArms<'_, '_, '_, '_, N, R> {
     type Error = Error;
 
     fn len(&self) -> usize {

@@ -1,11 +1,12 @@
 //! What a search ends with.
 
-use xai_core::{Result, Semantics, Stop};
+use xai_core::{Result, Status, Stop};
 
-use super::{Candidate, Neighborhood, SampleId, Search};
+use super::{Candidate, Neighborhood, Rules, SampleId, Search};
 use crate::bandit::Counts;
 use crate::certificate::Certificate;
-use crate::data::{Estimate, Queries, Status, TraceStep};
+use crate::data::{AnchorResult, Coverage, Decision, Estimate, Queries, TraceStep};
+use crate::params::AnchorSearchParams;
 
 /// The end of a search.
 pub(crate) struct Outcome {
@@ -32,44 +33,54 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The status in a sentence; `nothing_to_hold` says why there are no predicates, where there are none.
-    pub(crate) fn reason(&self, threshold: f64, nothing_to_hold: &str) -> String {
-        let nearest = || {
-            let best = self.best_of_size.iter().copied().map(|counts: Counts| counts.mean());
-            let best = best.fold(self.base.mean(), f64::max);
-            format!("the highest precision seen was {best:.3}")
-        };
-        let certified = || match &self.certificate {
-            Some(own) => format!(
-                "; on {} fresh samples it does so for {:.1} %, and with a confidence of {:.1} % for at least {:.1} %",
-                own.n_samples,
-                100.0 * own.precision,
-                100.0 * own.confidence,
-                100.0 * own.lower_bound
-            ),
-            None => String::new(),
-        };
+    /// What the method adds to the outcome makes the part of the answer that all methods share.
+    pub(crate) fn result(&self, parts: ResultParts<'_>) -> AnchorResult {
+        let delta = parts.search.delta;
+        let base_rate = Estimate::new(self.base, delta);
+        let precision = self.prefixes.last().map_or(self.base, |prefix| prefix.counts).mean();
+        AnchorResult {
+            precision,
+            coverage: parts.coverage_of.coverage,
+            status: self.status,
+            reason: self.reason(parts.search.threshold, parts.no_predicates),
+            stop: self.stop,
+            valid: self.success,
+            decision: parts.decision.value,
+            output: parts.decision.reading.meaning().clone(),
+            certificate: self.certificate.clone(),
+            coverage_of: parts.coverage_of,
+            base_rate,
+            best_of_size: self.best_of_size.iter().map(|&c| Estimate::new(c, delta)).collect(),
+            queries: parts.queries,
+            trace: self.trace.clone(),
+        }
+    }
+
+    /// The status in a sentence; `no_predicates` explains why there are no predicates, for instances without any.
+    fn reason(&self, threshold: f64, no_predicates: &str) -> String {
+        let best = self.best_of_size.iter().map(Counts::mean).fold(self.base.mean(), f64::max);
+        let nearest = format!("the highest precision seen was {best:.3}");
+        let certified = self.certificate.as_ref().map_or_else(String::new, |fresh| {
+            format!(
+                "; on {} fresh samples the share is {:.1} %, and at least {:.1} % with a confidence of {:.1} %",
+                fresh.n_samples,
+                100.0 * fresh.precision,
+                100.0 * fresh.lower_bound,
+                100.0 * fresh.confidence
+            )
+        });
         match self.status {
             Status::Found => format!(
-                "with these held, the model decided alike for {threshold} of the perturbations or more{}",
-                certified()
+                "with this anchor the model made the same decision for a share of {threshold} or more of the perturbations{certified}"
             ),
             Status::Empty => format!(
-                "the model decided alike for {threshold} of all perturbations or more, so nothing need be held{}",
-                certified()
+                "the model made the same decision for a share of {threshold} or more of all perturbations, so no condition is needed{certified}"
             ),
-            Status::NotFound if self.n_predicates == 0 => {
-                format!("{nothing_to_hold}, so there is nothing to hold")
+            Status::Stopped => format!("the search ended early: {}; {nearest}", self.stop),
+            _ if self.n_predicates == 0 => {
+                format!("{no_predicates}, so an anchor has no conditions to choose from")
             }
-            Status::NotFound => {
-                format!(
-                    "no anchor that was tried reaches a precision of {threshold}; {}",
-                    nearest()
-                )
-            }
-            Status::BudgetExhausted => {
-                format!("the search ended early: {}; {}", self.stop, nearest())
-            }
+            _ => format!("no anchor that was tried reaches a precision of {threshold}; {nearest}"),
         }
     }
 
@@ -96,6 +107,16 @@ impl Outcome {
     }
 }
 
+/// What a method adds to the outcome of its search.
+pub(crate) struct ResultParts<'a> {
+    pub search: &'a AnchorSearchParams,
+    pub decision: &'a Decision,
+    pub coverage_of: Coverage,
+    pub queries: Queries,
+    /// Why there are no predicates, for instances without any.
+    pub no_predicates: &'static str,
+}
+
 /// A partial anchor of the returned one.
 pub(crate) struct Prefix {
     /// The predicate that it ends with.
@@ -114,10 +135,7 @@ pub(crate) struct Ranked {
     pub valid: bool,
 }
 
-/// The label of the seed that examples are chosen with.
-const EXAMPLES: u64 = 0x6578_616d_706c_6573;
-
-impl<N: Neighborhood> Search<'_, '_, '_, N> {
+impl<N: Neighborhood, R: Rules> Search<'_, '_, '_, N, R> {
     pub(super) fn finish(mut self) -> Result<Outcome> {
         let exhausted = self.stop != Stop::Converged;
         let best = match self.best {
@@ -128,7 +146,7 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             self.certificate = self.certify(best, self.settings.delta)?;
         }
         let status = match (exhausted, self.best) {
-            (true, _) => Status::BudgetExhausted,
+            (true, _) => Status::Stopped,
             (false, None) => Status::NotFound,
             (false, Some(0)) => Status::Empty,
             (false, Some(_)) => Status::Found,
@@ -174,26 +192,11 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
         let of = self.candidates.iter().position(|candidate| candidate.anchor == anchor);
         let id = of.expect("each part of an anchor was a candidate before it");
         self.log.write_out(&mut self.candidates, id, self.neighborhood);
-        let n = self.settings.n_covered_ex;
-        let choose = |agrees: bool| match self.settings.semantics {
-            Semantics::Native => {
-                let seed = self.run.shared_seed().child(EXAMPLES);
-                let seed = anchor.iter().fold(seed, |seed, &id| seed.child(id as u64));
-                self.log.choose(
-                    &self.candidates,
-                    id,
-                    agrees,
-                    n,
-                    &mut seed.child(agrees.into()).stream(),
-                )
-            }
-            Semantics::Reference => self.log.first_of_last(&self.candidates, id, agrees, n),
-        };
         Prefix {
             predicate: order[order.len() - 1],
             counts: self.counts(id),
             n_covered: self.candidates[id].n_covered,
-            examples: [choose(true), choose(false)],
+            examples: [true, false].map(|agrees| R::examples(self, id, agrees)),
         }
     }
 
@@ -227,7 +230,7 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
             if shown.len() == self.settings.top_k {
                 break;
             }
-            if !shown.iter().any(|&known| self.say_the_same(known, id)) {
+            if !shown.iter().any(|&known| self.are_equivalent(known, id)) {
                 shown.push(id);
             }
         }
@@ -235,12 +238,12 @@ impl<N: Neighborhood> Search<'_, '_, '_, N> {
     }
 
     /// Whether two candidates hold for the same rows whatever the data, though one has predicates that its others imply.
-    fn say_the_same(&self, a: usize, b: usize) -> bool {
+    fn are_equivalent(&self, a: usize, b: usize) -> bool {
         let [a, b] = [a, b].map(|id| &self.candidates[id]);
         let implies = |anchor: &Candidate, other: &Candidate| {
-            let held =
+            let is_implied =
                 |id| anchor.anchor.contains(id) || self.neighborhood.implied(*id, &anchor.anchor);
-            other.anchor.iter().all(held)
+            other.anchor.iter().all(is_implied)
         };
         a.n_covered == b.n_covered && implies(a, b) && implies(b, a)
     }

@@ -1,18 +1,16 @@
 //! Predicates that the anchor can do without.
 
-use xai_core::{Result, Semantics};
+use xai_core::Result;
 
+use super::native::Native;
 use super::{Neighborhood, Search};
 
-impl<N: Neighborhood> Search<'_, '_, '_, N> {
+impl<N: Neighborhood> Search<'_, '_, '_, N, Native> {
     /// Drops predicates of the best anchor, the one that hides most rows first, while what is left is valid.
     ///
     /// A search that adds the most precise predicate at each size may add one that helps only until the others are
     /// there. Anchors that were tested before cost nothing here.
-    pub(super) fn prune(&mut self) -> Result<()> {
-        if self.settings.semantics == Semantics::Reference {
-            return Ok(());
-        }
+    pub(super) fn drop_predicates(&mut self) -> Result<()> {
         while let Some(best) = self.best {
             let order = self.candidates[best].order.clone();
             let mut shorter = Vec::new();

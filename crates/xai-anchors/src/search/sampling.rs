@@ -28,7 +28,7 @@ pub(crate) trait Neighborhood {
     /// Whether a predicate holds wherever the anchor does, whatever the data.
     fn implied(&self, predicate: usize, anchor: &[usize]) -> bool;
 
-    /// Draws perturbations for each request, asks the model for all of them at once, and tells for which it decides as
+    /// Draws perturbations for each request, asks the model about all of them at once, and returns for which it decides as
     /// for the instance.
     ///
     /// What a request gives depends on the request alone, not on what was drawn before or is drawn beside it.
@@ -39,7 +39,7 @@ pub(crate) trait Neighborhood {
         requests.iter().map(|request| request.n_samples as u64).sum()
     }
 
-    /// For each predicate, the perturbations of a request of the search that satisfy it; the request is told by any of
+    /// For each predicate, the perturbations of a request of the search that satisfy it; the request is identified by any of
     /// its samples.
     fn satisfies(&self, sample: &SampleId) -> Vec<Bits>;
 }
@@ -62,7 +62,7 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Purpose {
     /// To find an anchor.
     Search,
-    /// To tell its precision, unseen by the search.
+    /// To estimate its precision, unseen by the search.
     Certificate,
 }
 

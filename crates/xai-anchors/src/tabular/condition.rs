@@ -1,10 +1,10 @@
-//! What an anchor says of one feature.
+//! Predicates and conditions on one feature.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::Seed;
 
-/// What predicates say of a feature together, by index of category or edge.
+/// The conjunction of predicates on one feature, by index of category or edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Condition {
     /// It is the category of this code.
@@ -22,7 +22,7 @@ pub(crate) struct Predicate {
     pub test: Test,
 }
 
-/// What a predicate says of its feature.
+/// How a predicate tests its feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     Equal(usize),
@@ -70,7 +70,7 @@ impl Condition {
     }
 }
 
-/// The conditions that predicates come to, in the order in which their features first appear.
+/// The conditions that predicates amount to, in the order in which their features first appear.
 pub(crate) fn merge(predicates: impl IntoIterator<Item = Predicate>) -> Vec<(usize, Condition)> {
     let mut merged: Vec<(usize, Condition)> = Vec::new();
     for Predicate { feature, test } in predicates {
@@ -93,7 +93,8 @@ pub(crate) fn seed_of(conditions: &[(usize, Condition)], root: Seed) -> Seed {
 
 /// How a predicate compares its feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Operator {
     /// Is the category of the code.
     Eq,

@@ -1,59 +1,43 @@
-//! What an AnchorTabular explanation holds.
+//! The answer of AnchorTabular.
 
 use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Figure, Panel};
-use xai_core::{ParamError, Stop, require, serde_arrays};
+use xai_core::{OutputNames, ParamError, serde_arrays};
 
 use super::condition::Operator;
 use super::rule::Rule;
-use crate::certificate::Certificate;
-use crate::data::{Coverage, Estimate, Held, Queries, Status, TraceStep};
+use crate::data::{
+    AnchorResult, AnchorTable, Coverage, Estimate, TableRow, nonempty_size, partial_size,
+};
 
-/// The anchor of one row. The field names are the JSON keys; those of alibi are where alibi has them.
+/// The anchor of one row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AnchorTabularData {
-    /// The conditions of the anchor in words, one for each feature it holds; empty for the empty anchor.
+    /// The conditions of the anchor in words, one for each feature in it; empty for the empty anchor.
     pub anchor: Vec<String>,
-    /// The share of perturbations for which the model decides as for the row, as the search saw it: too large on
-    /// average, since the anchor was chosen for it. `certificate` tells it without that bias.
-    pub precision: f64,
-    /// The share of training rows that satisfy the anchor; `coverage_of` says how it was counted.
-    pub coverage: f64,
-    /// How the search ended.
-    pub status: Status,
-    /// What the status means, in a sentence.
-    pub reason: String,
-    /// Why no more was done.
-    pub stop: Stop,
-    /// The precision on fresh samples; `null` without `final_samples`, and when the budget left none.
-    pub certificate: Option<Certificate>,
-    /// The coverage, and how it was counted.
-    pub coverage_of: Coverage,
-    /// The precision of the empty anchor: how often the model decides as for the row, whatever is held fixed.
-    pub base_rate: Estimate,
+    /// Precision, coverage, status and what else all anchors have.
+    #[serde(flatten)]
+    pub result: AnchorResult,
     /// The predicates in the order in which the search added them.
     pub predicates: Vec<Predicate>,
     /// The anchor as a rule that can be applied to rows.
     pub rule: Rule,
-    /// The highest precision that a chosen anchor of each size had, from one predicate on: how near the search came.
-    pub best_of_size: Vec<Estimate>,
+    /// Perturbations of the anchor up to each predicate, in the order of `predicates`, as `n_covered_ex` asks for them.
+    pub examples: Vec<Examples>,
     /// Anchors that were considered, as `top_k` asks for them.
     pub candidates: Vec<Candidate>,
-    /// What the model was asked.
-    pub queries: Queries,
-    /// The steps of the bandit, with `verbose`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trace: Vec<TraceStep>,
-    /// The layout of alibi's explanation.
-    pub raw: Raw,
+    /// The row, shape `(n_columns,)`.
+    #[serde(with = "serde_arrays")]
+    #[schemars(with = "Vec<serde_arrays::Number>")]
+    pub instance: Array1<f64>,
 }
 
 /// One predicate of an anchor, and the anchor up to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Predicate {
     /// The feature, by index.
     pub feature: usize,
@@ -79,7 +63,7 @@ pub struct Predicate {
 
 /// An anchor that was considered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Candidate {
     /// Its conditions in words.
     pub anchor: Vec<String>,
@@ -93,43 +77,9 @@ pub struct Candidate {
     pub valid: bool,
 }
 
-/// The fields of alibi's explanation that are not above, with its names.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Raw {
-    /// The features that the anchor holds, each once, in the order in which they were added.
-    pub feature: Vec<usize>,
-    /// The precision of the anchor up to each predicate.
-    pub mean: Vec<f64>,
-    /// The same.
-    pub precision: Vec<f64>,
-    /// The coverage of the anchor up to each predicate.
-    pub coverage: Vec<f64>,
-    /// Perturbations of the anchor up to each predicate.
-    pub examples: Vec<Examples>,
-    /// The precision of the empty anchor.
-    pub all_precision: f64,
-    /// Perturbations that the search asked the model for.
-    pub num_preds: u64,
-    /// Whether the precision constraint is met.
-    pub success: bool,
-    /// As `anchor`.
-    pub names: Vec<String>,
-    /// The model's decision for the row, shape `(1,)`: a class, or the number of a bin, or a quantity.
-    pub prediction: Vec<f64>,
-    /// The row, shape `(n_columns,)`.
-    #[serde(with = "serde_arrays")]
-    #[schemars(with = "Vec<serde_arrays::Number>")]
-    pub instance: Array1<f64>,
-    /// The row, shape `(1, n_columns)`.
-    #[serde(with = "serde_arrays")]
-    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
-    pub instances: Array2<f64>,
-}
-
 /// Perturbations that an anchor covers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Examples {
     /// Those for which the model decides as for the row, shape `(n, n_columns)`.
     #[serde(with = "serde_arrays")]
@@ -139,14 +89,6 @@ pub struct Examples {
     #[serde(with = "serde_arrays")]
     #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
     pub covered_false: Array2<f64>,
-    /// Always empty, as in alibi.
-    #[serde(with = "serde_arrays")]
-    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
-    pub uncovered_true: Array2<f64>,
-    /// Always empty, as in alibi.
-    #[serde(with = "serde_arrays")]
-    #[schemars(with = "Vec<Vec<serde_arrays::Number>>")]
-    pub uncovered_false: Array2<f64>,
 }
 
 impl AnchorTabularData {
@@ -156,7 +98,7 @@ impl AnchorTabularData {
     /// [`ParamError`] when the anchor has fewer predicates.
     pub fn features(&self, size: Option<usize>) -> Result<Vec<usize>, ParamError> {
         let mut features = Vec::new();
-        for predicate in &self.predicates[..self.size(size)?] {
+        for predicate in &self.predicates[..partial_size(size, self.predicates.len())?] {
             if !features.contains(&predicate.feature) {
                 features.push(predicate.feature);
             }
@@ -169,8 +111,8 @@ impl AnchorTabularData {
     /// # Errors
     /// As [`features`](Self::features).
     pub fn precision(&self, size: Option<usize>) -> Result<f64, ParamError> {
-        Ok(match self.size(size)? {
-            0 => self.base_rate.mean,
+        Ok(match partial_size(size, self.predicates.len())? {
+            0 => self.result.base_rate.mean,
             n => self.predicates[n - 1].precision.mean,
         })
     }
@@ -180,7 +122,7 @@ impl AnchorTabularData {
     /// # Errors
     /// As [`features`](Self::features).
     pub fn coverage(&self, size: Option<usize>) -> Result<f64, ParamError> {
-        Ok(match self.size(size)? {
+        Ok(match partial_size(size, self.predicates.len())? {
             0 => 1.0,
             n => self.predicates[n - 1].coverage.coverage,
         })
@@ -191,34 +133,21 @@ impl AnchorTabularData {
     /// # Errors
     /// As [`features`](Self::features), and for 0, since the empty anchor has none.
     pub fn examples(&self, size: Option<usize>) -> Result<&Examples, ParamError> {
-        let size = self.size(size)?;
-        require(0 < size, "size", "at least 1", size)?;
-        Ok(&self.raw.examples[size - 1])
+        Ok(&self.examples[nonempty_size(size, self.predicates.len())? - 1])
     }
 
-    fn size(&self, size: Option<usize>) -> Result<usize, ParamError> {
-        let all = self.predicates.len();
-        let size = size.unwrap_or(all);
-        require(size <= all, "size", format!("at most the anchor's {all} predicates"), size)?;
-        Ok(size)
-    }
-
-    /// The anchor as a table: precision and coverage from the base rate through each predicate, then what is certain.
+    /// The anchor as a table: precision and coverage from the base rate through each predicate, then the certificate.
+    /// `names` are those of the classes.
     #[must_use]
-    pub fn figure(&self) -> Figure {
-        let held =
-            |own: &Predicate| (own.text.clone(), own.precision.clone(), own.coverage.coverage);
-        let table = Held {
-            reason: &self.reason,
-            base_rate: &self.base_rate,
-            held: self.predicates.iter().map(held).collect(),
-            certificate: self.certificate.as_ref(),
-        }
-        .table();
-        let title = match self.anchor.as_slice() {
-            [] => "Anchor: none needed".to_owned(),
-            anchor => format!("Anchor: {}", anchor.join(" AND ")),
+    pub fn figure(&self, names: &OutputNames) -> Figure {
+        let row = |predicate: &Predicate| TableRow {
+            predicate: predicate.text.clone(),
+            precision: predicate.precision.clone(),
+            coverage: predicate.coverage.coverage,
         };
+        let rows = self.predicates.iter().map(row).collect();
+        let table = AnchorTable { result: &self.result, rows }.table();
+        let title = self.result.title(names, &self.anchor.join(" AND "));
         Figure { title, panels: vec![Panel::Table(table)] }
     }
 }

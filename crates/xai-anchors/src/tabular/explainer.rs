@@ -2,25 +2,26 @@
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
+use xai_core::decision::OutputSource;
 use xai_core::tabular::{Features, Kind};
 use xai_core::{
-    BlackBox, Error, Explainer, MethodInfo, ModelKind, Predictor, Result, Row, Rows, Run, Valid,
-    same_shape, serde_arrays,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Output, Predictor, Result, Row, Rows, Run,
+    Status, Valid, same_shape, serde_arrays,
 };
 
 use super::condition::{Condition, Operator, Predicate, Test, merge};
-use super::data::{AnchorTabularData, Candidate, Examples, Raw};
+use super::data::{AnchorTabularData, Candidate, Examples};
 use super::params::{AnchorTabularParams, Missing};
-use super::perturbation::{Perturbations, Shared, Source};
+use super::perturbation::{Instance, Perturbations, Shared, Source};
 use super::rule::{Rule, RuleCondition};
 use super::table::{Column, Table};
-use crate::data::{Coverage, Estimate, Queries, Status};
-use crate::search::{Outcome, Prefix, SampleId, Search};
+use crate::data::{Coverage, Decision, Estimate, Queries};
+use crate::search::{Outcome, Prefix, Ranked, ResultParts, SampleId, search};
 
 /// Why there are no predicates, where there are none.
-const NOTHING_TO_HOLD: &str = "no feature tells training rows apart";
+const NO_PREDICATES: &str = "no feature has different values in the training rows";
 
-/// Anchors of rows: conditions on a few features that hold the model's decision in place, whatever the others are.
+/// Anchors of rows: conditions on a few features that are enough for the model's decision, whatever the others are.
 /// Made by [`AnchorTabularParams::fit`].
 ///
 /// # Cost
@@ -41,11 +42,6 @@ pub struct AnchorTabular {
     #[serde(skip)]
     table: Table,
 }
-
-/// The class of alibi whose sampling runs in several processes: here it is the same, since threads change nothing.
-///
-/// [`AnchorTabularParams::distributed`] has its defaults.
-pub type DistributedAnchorTabular = AnchorTabular;
 
 /// What is kept of an explainer; the rest follows from it.
 #[derive(Deserialize)]
@@ -88,7 +84,7 @@ impl AnchorTabular {
         &self.features
     }
 
-    /// The cuts of a numeric feature that tell training rows apart, ascending; none for a categorical one.
+    /// The cuts of a numeric feature that separate training rows, ascending; none for a categorical one.
     ///
     /// # Panics
     /// When there is no such feature.
@@ -100,7 +96,7 @@ impl AnchorTabular {
         }
     }
 
-    /// What can be said of a row: its categories, and for each edge of a numeric feature the side it is on.
+    /// The predicates of a row: its categories, and for each edge of a numeric feature the side it is on.
     fn predicates(&self, x: &Row) -> Result<Vec<Predicate>> {
         let codes = self.features.coded(x)?;
         let mut predicates = Vec::new();
@@ -122,7 +118,7 @@ impl AnchorTabular {
         Ok(predicates)
     }
 
-    /// One row, with the answers that other rows of the call have got already.
+    /// One row, with the answers to perturbations that other rows of the call have asked about.
     fn explain_one<'t>(
         &'t self,
         model: &dyn Predictor,
@@ -131,35 +127,35 @@ impl AnchorTabular {
         run: &mut Run<'_>,
     ) -> Result<AnchorTabularData> {
         let predicates = self.predicates(x)?;
-        let settings = self.params.settings();
+        let settings = self.params.search();
         settings.require_budget(run)?;
         let before = run.queries();
         let outputs = run.predict(model, &x.view().insert_axis(Axis(0)))?;
-        let decision = self.params.output.decision(&outputs.row(0))?;
+        let decision = Decision::new(&settings.output, model.output(), &outputs.row(0), run)?;
         let source = Source {
             features: &self.features,
             training: &self.training,
             table: &self.table,
             sampling: self.params.sampling,
-            output: &self.params.output,
         };
-        let mut perturbations = Perturbations::new(source, model, x, &predicates, decision, shared);
-        let outcome = Search::new(&settings, &mut perturbations, run).run()?;
+        let instance = Instance { x, predicates: &predicates, decision: &decision };
+        let mut perturbations = Perturbations::new(source, model, instance, shared);
+        let outcome = search(&settings, &mut perturbations, run)?;
         let queries = outcome.queries(run.queries() - before);
         self.warn(&predicates, &outcome, run);
         let examples = |ids: &[SampleId]| perturbations.examples(ids);
-        Ok(self.data(x, &predicates, decision, outcome, queries, &examples))
+        Ok(self.data(instance, &outcome, queries, &examples))
     }
 
     fn warn(&self, predicates: &[Predicate], outcome: &Outcome, run: &mut Run<'_>) {
         let unseen: Vec<&str> = predicates
             .iter()
-            .filter(|&&own| self.table.satisfying(own).count == 0)
-            .map(|own| self.name(own.feature))
+            .filter(|&&predicate| self.table.satisfying(predicate).count == 0)
+            .map(|predicate| self.name(predicate.feature))
             .collect();
         if !unseen.is_empty() {
             let message = format!(
-                "no training row has the row's value of {}; it is held as it is wherever an anchor holds it",
+                "no training row has the row's value of {}; perturbations of anchors with this condition take the value of the row",
                 unseen.join(", ")
             );
             run.warn("anchors.unseen_value", message);
@@ -177,73 +173,51 @@ impl AnchorTabular {
 
     fn data(
         &self,
-        x: &Row,
-        predicates: &[Predicate],
-        decision: f64,
-        outcome: Outcome,
+        instance: Instance<'_>,
+        outcome: &Outcome,
         queries: Queries,
         examples: &dyn Fn(&[SampleId]) -> Array2<f64>,
     ) -> AnchorTabularData {
-        let delta = self.params.delta;
         let order: Vec<usize> = outcome.prefixes.iter().map(|prefix| prefix.predicate).collect();
-        let rule = self.rule(predicates, &order, decision);
-        let anchor: Vec<String> = rule.conditions.iter().map(|one| one.text.clone()).collect();
-        let base_rate = Estimate::new(outcome.base, delta);
-        let described = self.described(predicates, &outcome);
-        let last = described.last();
-        let precision = last.map_or(base_rate.mean, |last| last.precision.mean);
-        let coverage_of = last
+        let rule = self.rule(instance, &order);
+        let predicates = self.described(instance.predicates, outcome);
+        let coverage_of = predicates
+            .last()
             .map_or_else(|| self.coverage(self.table.n_coverage()), |last| last.coverage.clone());
-        let examples_of =
-            outcome.prefixes.iter().map(|prefix| self.examples(prefix, examples)).collect();
-        let means: Vec<f64> = described.iter().map(|one| one.precision.mean).collect();
-        let raw = Raw {
-            feature: rule.conditions.iter().map(|one| one.feature).collect(),
-            mean: means.clone(),
-            precision: means,
-            coverage: described.iter().map(|one| one.coverage.coverage).collect(),
-            examples: examples_of,
-            all_precision: base_rate.mean,
-            num_preds: queries.search,
-            success: outcome.success,
-            names: anchor.clone(),
-            prediction: vec![decision],
-            instance: x.to_owned(),
-            instances: x.to_owned().insert_axis(Axis(0)),
+        let examples_of = |prefix: &Prefix| {
+            let [covered_true, covered_false] = prefix.examples.each_ref().map(|ids| examples(ids));
+            Examples { covered_true, covered_false }
         };
-        let candidates = outcome.candidates.iter().map(|one| {
-            let rule = self.rule(predicates, &one.order, decision);
+        let candidate = |ranked: &Ranked| {
+            let rule = self.rule(instance, &ranked.order);
             Candidate {
-                anchor: rule.conditions.iter().map(|one| one.text.clone()).collect(),
+                anchor: rule.texts(),
                 rule,
-                precision: Estimate::new(one.counts, delta),
-                coverage: self.coverage(one.n_covered),
-                valid: one.valid,
+                precision: Estimate::new(ranked.counts, self.params.search.delta),
+                coverage: self.coverage(ranked.n_covered),
+                valid: ranked.valid,
             }
-        });
+        };
         AnchorTabularData {
-            anchor,
-            precision,
-            coverage: coverage_of.coverage,
-            status: outcome.status,
-            reason: outcome.reason(self.params.threshold, NOTHING_TO_HOLD),
-            stop: outcome.stop,
-            coverage_of,
-            base_rate,
-            candidates: candidates.collect(),
-            predicates: described,
+            anchor: rule.texts(),
+            result: outcome.result(ResultParts {
+                search: &self.params.search,
+                decision: instance.decision,
+                coverage_of,
+                queries,
+                no_predicates: NO_PREDICATES,
+            }),
+            predicates,
             rule,
-            best_of_size: outcome.best_of_size.iter().map(|&c| Estimate::new(c, delta)).collect(),
-            queries,
-            certificate: outcome.certificate,
-            trace: outcome.trace,
-            raw,
+            examples: outcome.prefixes.iter().map(examples_of).collect(),
+            candidates: outcome.candidates.iter().map(candidate).collect(),
+            instance: instance.x.to_owned(),
         }
     }
 
     fn coverage(&self, n_covered: usize) -> Coverage {
         let exact = self.table.is_exact();
-        Coverage::new(n_covered, self.table.n_coverage(), exact, self.params.delta)
+        Coverage::new(n_covered, self.table.n_coverage(), exact, self.params.search.delta)
     }
 
     /// The predicates of the anchor, with the precision that each adds.
@@ -254,7 +228,7 @@ impl AnchorTabular {
     ) -> Vec<super::data::Predicate> {
         let mut described = Vec::with_capacity(outcome.prefixes.len());
         for (prefix, (precision, gain)) in
-            outcome.prefixes.iter().zip(outcome.gains(self.params.delta))
+            outcome.prefixes.iter().zip(outcome.gains(self.params.search.delta))
         {
             let Predicate { feature, test } = predicates[prefix.predicate];
             let edge = |edge: usize| self.edges(feature)[edge];
@@ -296,7 +270,7 @@ impl AnchorTabular {
     }
 
     /// Predicates as conditions, one for each feature.
-    fn rule(&self, predicates: &[Predicate], order: &[usize], decision: f64) -> Rule {
+    fn rule(&self, instance: Instance<'_>, order: &[usize]) -> Rule {
         let condition = |(feature, condition): (usize, Condition)| {
             let edge = |index: usize| self.edges(feature)[index];
             let (code, lower, upper, missing) = match condition {
@@ -309,12 +283,14 @@ impl AnchorTabular {
             let text = self.text(feature, condition);
             RuleCondition { feature, text, code, lower, upper, missing }
         };
-        let merged = merge(order.iter().map(|&id| predicates[id]));
-        Rule {
-            conditions: merged.into_iter().map(condition).collect(),
-            decision,
-            output: self.params.output.clone(),
-        }
+        let merged = merge(order.iter().map(|&id| instance.predicates[id]));
+        let Decision { reading, value } = instance.decision;
+        // What was assumed from the outputs of one row is assumed again from those of the next.
+        let output = match reading.source() {
+            OutputSource::Assumed => Output::Auto,
+            _ => reading.meaning().clone(),
+        };
+        Rule { conditions: merged.into_iter().map(condition).collect(), decision: *value, output }
     }
 
     /// A condition in words.
@@ -327,17 +303,6 @@ impl AnchorTabular {
                 numeric.edges.describe(name, lower, upper)
             }
             _ => format!("{name} is missing"),
-        }
-    }
-
-    fn examples(&self, prefix: &Prefix, examples: &dyn Fn(&[SampleId]) -> Array2<f64>) -> Examples {
-        let none = || Array2::zeros((0, self.features.n_columns()));
-        let [covered_true, covered_false] = &prefix.examples;
-        Examples {
-            covered_true: examples(covered_true),
-            covered_false: examples(covered_false),
-            uncovered_true: none(),
-            uncovered_false: none(),
         }
     }
 }

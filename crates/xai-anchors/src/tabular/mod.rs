@@ -11,8 +11,8 @@ mod rule;
 mod table;
 
 pub use condition::Operator;
-pub use data::{AnchorTabularData, Candidate, Examples, Predicate, Raw};
-pub use explainer::{AnchorTabular, DistributedAnchorTabular};
+pub use data::{AnchorTabularData, Candidate, Examples, Predicate};
+pub use explainer::AnchorTabular;
 pub use params::{AnchorTabularParams, CoverageSet, Missing, Sampling};
 pub use pick::{Pick, class_balanced_weights, submodular_pick};
 pub use rule::{Rule, RuleCondition, RuleReport};

@@ -1,6 +1,6 @@
-//! How perturbations of a row are drawn, and what the model says of them.
+//! How perturbations of a row are drawn, and the model's decisions for them.
 //!
-//! A perturbation is a training row in which the features that the anchor holds come from elsewhere.
+//! A perturbation is a training row in which the features of the anchor are replaced.
 //! What is drawn depends on the seed of the call and on the anchor's conditions, not on the instance: two instances that
 //! share an anchor share its perturbations, and those of one call share the model's answers too.
 
@@ -16,15 +16,15 @@ use super::params::Sampling;
 use super::plan::{Plan, Pools};
 use super::table::{Column, Table};
 use crate::bits::Bits;
-use crate::output::Output;
+use crate::decision::Decision;
 use crate::search::{Neighborhood, Purpose, Request, SampleId};
 
 /// The label of the seed of perturbations.
 const PERTURBATIONS: u64 = 0x7065_7274_7572_6261;
 
-/// Below it, the labels of training rows and of what anchors hold.
+/// Below it, the labels of training rows and of replacements.
 const BASES: u64 = 0;
-const HELD: u64 = 1;
+const REPLACEMENTS: u64 = 1;
 
 /// Perturbations drawn from one stream; a constant, so that their order never depends on threads or batches.
 const CHUNK: usize = 128;
@@ -39,7 +39,15 @@ pub(crate) struct Source<'a> {
     pub training: &'a Rows,
     pub table: &'a Table,
     pub sampling: Sampling,
-    pub output: &'a Output,
+}
+
+/// The instance that is explained.
+#[derive(Clone, Copy)]
+pub(crate) struct Instance<'a> {
+    /// The row, shape `(n_columns,)`.
+    pub x: &'a Row,
+    pub predicates: &'a [Predicate],
+    pub decision: &'a Decision,
 }
 
 /// What the rows of one call share. Each of it is a function of its key and of the seed of the call, so that it never
@@ -53,8 +61,8 @@ pub(crate) struct Shared<'a> {
     pools: Pools<'a>,
 }
 
-/// All that a draw depends on, besides the seed: conditions, the numbers of the instance that no training row can stand
-/// for, purpose, batch, size.
+/// All that a draw depends on, besides the seed: conditions, the numbers of the instance that no training row can
+/// replace, purpose, batch, size.
 pub(crate) type Asked = (Vec<(usize, Condition)>, Vec<u64>, Purpose, u64, usize);
 
 /// Perturbations, and the decision of the model for each.
@@ -69,13 +77,13 @@ pub(crate) struct Answer {
 pub(super) struct Drawn {
     /// The training row of each perturbation.
     pub base: Rc<Vec<u32>>,
-    /// The features that come from elsewhere.
-    pub held: Vec<(usize, Held)>,
+    /// The features of the anchor, and their values.
+    pub replacements: Vec<(usize, Replacement)>,
 }
 
-/// Where a held feature comes from.
+/// Where the values of a feature of the anchor come from.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(super) enum Replacement {
     /// From the instance, or any row that satisfies the condition: a category, or a missing value.
     Fixed(Vec<f64>),
     /// From a training row for each perturbation.
@@ -88,10 +96,7 @@ pub(super) enum Held {
 pub(crate) struct Perturbations<'a, 't> {
     source: Source<'t>,
     model: &'a dyn Predictor,
-    x: &'a Row,
-    predicates: &'a [Predicate],
-    /// The decision for the instance.
-    decision: f64,
+    instance: Instance<'a>,
     shared: &'a mut Shared<'t>,
     /// What was asked for this instance.
     used: BTreeSet<Asked>,
@@ -102,39 +107,28 @@ impl<'a, 't> Perturbations<'a, 't> {
     pub(crate) fn new(
         source: Source<'t>,
         model: &'a dyn Predictor,
-        x: &'a Row,
-        predicates: &'a [Predicate],
-        decision: f64,
+        instance: Instance<'a>,
         shared: &'a mut Shared<'t>,
     ) -> Self {
-        Perturbations {
-            source,
-            model,
-            x,
-            predicates,
-            decision,
-            shared,
-            used: BTreeSet::new(),
-            buffer: Vec::new(),
-        }
+        Perturbations { source, model, instance, shared, used: BTreeSet::new(), buffer: Vec::new() }
     }
 
     fn asked(&self, order: &[usize], purpose: Purpose, batch: u64, n_samples: usize) -> Asked {
-        let conditions = merge(order.iter().map(|&id| self.predicates[id]));
+        let conditions = merge(order.iter().map(|&id| self.instance.predicates[id]));
         let Source { table, features, .. } = self.source;
-        let own =
+        let unseen =
             |&(feature, condition): &(usize, Condition)| match (&table.columns[feature], condition)
             {
                 (Column::Numeric(numeric), Condition::Range { lower, upper })
                     if numeric.in_range(lower, upper).is_empty()
                         && numeric.unseen_range(lower, upper).is_none() =>
                 {
-                    Some(self.x[features.columns(feature).start].to_bits())
+                    Some(self.instance.x[features.columns(feature).start].to_bits())
                 }
                 _ => None,
             };
-        let own = conditions.iter().filter_map(own).collect();
-        (conditions, own, purpose, batch, n_samples)
+        let unseen = conditions.iter().filter_map(unseen).collect();
+        (conditions, unseen, purpose, batch, n_samples)
     }
 
     /// Perturbations of the search once more, shape `(n, n_columns)`.
@@ -164,17 +158,17 @@ impl<'a, 't> Perturbations<'a, 't> {
         for (row, &base) in block.chunks_exact_mut(width).zip(&drawn.base[first..]) {
             row.copy_from_slice(of_row(base));
         }
-        for (feature, held) in &drawn.held {
+        for (feature, replacement) in &drawn.replacements {
             let columns = self.source.features.columns(*feature);
             let rows = block.chunks_exact_mut(width);
-            match held {
-                Held::Fixed(cells) => {
+            match replacement {
+                Replacement::Fixed(cells) => {
                     rows.for_each(|row| row[columns.clone()].copy_from_slice(cells));
                 }
-                Held::Rows(from) => rows.zip(&from[first..]).for_each(|(row, &from)| {
+                Replacement::Rows(from) => rows.zip(&from[first..]).for_each(|(row, &from)| {
                     row[columns.start] = of_row(from)[columns.start];
                 }),
-                Held::Numbers(numbers) => rows
+                Replacement::Numbers(numbers) => rows
                     .zip(&numbers[first..])
                     .for_each(|(row, &number)| row[columns.start] = number),
             }
@@ -219,7 +213,7 @@ impl<'a, 't> Perturbations<'a, 't> {
             let rows = ArrayView2::from_shape((size, width), &buffer).expect("as many cells");
             let outputs = run.predict(self.model, &rows);
             self.buffer = buffer;
-            self.source.output.decisions(&outputs?, &mut decisions)?;
+            self.instance.decision.read(&outputs?, &mut decisions)?;
         }
         let mut decisions = decisions.into_iter();
         for (key, drawn) in unknown.into_iter().zip(drawn) {
@@ -243,17 +237,22 @@ impl<'a, 't> Perturbations<'a, 't> {
         };
         let stream = |seed: Seed, first: usize| seed.child((first / CHUNK) as u64).stream();
         let pools = &mut self.shared.pools;
-        let plan = Plan::new(&self.source, conditions, n_samples, self.x, pools);
-        let mut held = plan.empty(n_samples);
-        let mut own_base = Vec::new();
+        let plan = Plan::new(&self.source, conditions, n_samples, self.instance.x, pools);
+        let mut replacements = plan.empty(n_samples);
+        let mut rows_of_anchor = Vec::new();
         if plan.draws() {
-            let seed = seed_of(conditions, root.child(HELD)).child(*batch);
+            let seed = seed_of(conditions, root.child(REPLACEMENTS)).child(*batch);
             for (first, n) in chunks() {
-                plan.draw((first, n), &mut stream(seed, first), &mut own_base, &mut held);
+                plan.draw(
+                    (first, n),
+                    &mut stream(seed, first),
+                    &mut rows_of_anchor,
+                    &mut replacements,
+                );
             }
         }
         let base = if plan.is_whole() {
-            Rc::new(own_base)
+            Rc::new(rows_of_anchor)
         } else {
             let table = self.source.table;
             let draw = || {
@@ -266,17 +265,17 @@ impl<'a, 't> Perturbations<'a, 't> {
             };
             Rc::clone(self.shared.bases.entry((*purpose, *batch, n_samples)).or_insert_with(draw))
         };
-        Drawn { base, held }
+        Drawn { base, replacements }
     }
 }
 
 impl Neighborhood for Perturbations<'_, '_> {
     fn n_predicates(&self) -> usize {
-        self.predicates.len()
+        self.instance.predicates.len()
     }
 
     fn covered(&self, predicate: usize) -> &Bits {
-        self.source.table.satisfying(self.predicates[predicate]).covered()
+        self.source.table.satisfying(self.instance.predicates[predicate]).covered()
     }
 
     fn n_coverage(&self) -> usize {
@@ -284,9 +283,11 @@ impl Neighborhood for Perturbations<'_, '_> {
     }
 
     fn implied(&self, predicate: usize, anchor: &[usize]) -> bool {
-        let Predicate { feature, test } = self.predicates[predicate];
-        let of_feature =
-            anchor.iter().map(|&id| self.predicates[id]).filter(|own| own.feature == feature);
+        let Predicate { feature, test } = self.instance.predicates[predicate];
+        let of_feature = anchor
+            .iter()
+            .map(|&id| self.instance.predicates[id])
+            .filter(|other| other.feature == feature);
         match merge(of_feature).first() {
             Some((_, condition)) => condition.and(test.condition()) == *condition,
             None => false,
@@ -299,7 +300,7 @@ impl Neighborhood for Perturbations<'_, '_> {
         self.ask(&asked, run)?;
         let agrees = |asked: &Asked| {
             let decisions = &self.shared.answers[asked].decisions;
-            let agrees = |index: usize| self.source.output.agrees(decisions[index], self.decision);
+            let agrees = |index: usize| self.instance.decision.agrees(decisions[index]);
             Bits::from_fn(decisions.len(), agrees)
         };
         Ok(asked.iter().map(agrees).collect())
@@ -312,17 +313,18 @@ impl Neighborhood for Perturbations<'_, '_> {
         };
         let one = |predicate: &Predicate| {
             let rows = &self.source.table.satisfying(*predicate).rows;
-            let held = drawn.held.iter().find(|(feature, _)| *feature == predicate.feature);
-            match held {
+            let found =
+                drawn.replacements.iter().find(|(feature, _)| *feature == predicate.feature);
+            match found {
                 None => among(rows, &drawn.base),
-                Some((_, Held::Rows(from))) => among(rows, from),
-                Some((_, Held::Numbers(numbers))) => Bits::from_fn(numbers.len(), |index| {
+                Some((_, Replacement::Rows(from))) => among(rows, from),
+                Some((_, Replacement::Numbers(numbers))) => Bits::from_fn(numbers.len(), |index| {
                     self.source.table.satisfies(*predicate, numbers[index])
                 }),
-                // The instance's own value, which satisfies all that is said of the instance.
-                Some((_, Held::Fixed(_))) => Bits::all(drawn.base.len()),
+                // The instance's value, which satisfies all predicates of the instance.
+                Some((_, Replacement::Fixed(_))) => Bits::all(drawn.base.len()),
             }
         };
-        self.predicates.iter().map(one).collect()
+        self.instance.predicates.iter().map(one).collect()
     }
 }

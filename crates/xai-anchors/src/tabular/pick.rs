@@ -10,9 +10,9 @@ use crate::bits::Bits;
 
 /// One rule of a pick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Pick {
-    /// Its place in the list of rules.
+    /// Its index in the list of rules.
     pub rule: usize,
     /// Rows that it satisfies and none before it does.
     pub n_new: usize,
@@ -48,7 +48,7 @@ pub fn submodular_pick(
     let mut picks = Vec::new();
     while picks.len() < k {
         let gains = sets.iter().map(|set| set.count_common(&left)).enumerate();
-        let best = gains.reduce(|best, own| if best.1 < own.1 { own } else { best });
+        let best = gains.reduce(|best, other| if best.1 < other.1 { other } else { best });
         let Some((rule, n_new @ 1..)) = best else { break };
         left = left.and(&sets[rule].not());
         let coverage = 1.0 - left.count() as f64 / rows.nrows() as f64;
@@ -60,7 +60,7 @@ pub fn submodular_pick(
 /// Weights that give every class the same share of the draws, for
 /// [`row_weights`](crate::AnchorTabularParams::row_weights): one for each row, the inverse of the size of its class.
 ///
-/// `classes` holds the class of each training row, of the model or of the data.
+/// `classes` is the class of each training row, as the model or the data has it.
 ///
 /// # Errors
 /// [`ParamError`] when there is no row.
@@ -69,8 +69,8 @@ pub fn class_balanced_weights(classes: &[usize]) -> Result<Vec<f64>, ParamError>
     let mut sorted = classes.to_vec();
     sorted.sort_unstable();
     let size = |class: &usize| {
-        let end = sorted.partition_point(|own| own <= class);
-        end - sorted.partition_point(|own| own < class)
+        let end = sorted.partition_point(|other| other <= class);
+        end - sorted.partition_point(|other| other < class)
     };
     Ok(classes.iter().map(|class| 1.0 / size(class) as f64).collect())
 }

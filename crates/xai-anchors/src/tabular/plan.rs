@@ -2,7 +2,7 @@
 //!
 //! # Source
 //! Ribeiro, Singh & Guestrin 2018 leave the distribution to the implementation; this is the one of alibi's tabular
-//! sampler, with every predicate of the anchor held in all of its cases.
+//! sampler, and every perturbation satisfies all predicates of the anchor.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use xai_core::{Row, Stream};
 
 use super::condition::Condition;
 use super::params::Sampling;
-use super::perturbation::{Held, Source};
+use super::perturbation::{Replacement, Source};
 use super::table::{Column, Table};
 use crate::bits::Bits;
 
@@ -53,7 +53,7 @@ impl<'a> Plan<'a> {
         pools: &mut Pools<'a>,
     ) -> Self {
         let table = source.table;
-        let own_cells =
+        let cells_of_row =
             |feature| source.features.columns(feature).map(|column| x[column]).collect();
         let (mut fixed, mut uniform, mut from_rows) = (Vec::new(), Vec::new(), Vec::new());
         let mut known = Vec::new();
@@ -66,10 +66,10 @@ impl<'a> Plan<'a> {
                     } else if let Some((above, up_to)) = numeric.unseen_range(lower, upper) {
                         uniform.push((feature, above, up_to));
                     } else {
-                        fixed.push((feature, own_cells(feature)));
+                        fixed.push((feature, cells_of_row(feature)));
                     }
                 }
-                _ => fixed.push((feature, own_cells(feature))),
+                _ => fixed.push((feature, cells_of_row(feature))),
             }
             if is_known {
                 known.push((feature, condition));
@@ -131,10 +131,10 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The training rows of perturbations `first..first + n`, by a stream of their own.
+    /// The training rows of perturbations `first..first + n`, from a separate stream.
     ///
-    /// They are the same for all anchors, unless an anchor decides over whole rows: anchors that differ in what they
-    /// hold alone compare more sharply, and rows that were just read are read again fast.
+    /// They are the same for all anchors, unless an anchor decides over whole rows: anchors that differ only in their
+    /// replacements compare more sharply, and rows that were just read are in the cache.
     pub(crate) fn bases(table: &Table, n: usize, stream: &mut Stream, bases: &mut Vec<u32>) {
         bases.extend((0..n).map(|_| table.any_row(stream)));
     }
@@ -150,29 +150,29 @@ impl<'a> Plan<'a> {
     }
 
     /// The columns that [`draw`](Self::draw) fills.
-    pub(crate) fn empty(&self, n_samples: usize) -> Vec<(usize, Held)> {
+    pub(crate) fn empty(&self, n_samples: usize) -> Vec<(usize, Replacement)> {
         let room = || Vec::with_capacity(n_samples);
-        let fixed = self.fixed.iter().map(|(f, cells)| (*f, Held::Fixed(cells.clone())));
-        let uniform = self.uniform.iter().map(|(f, ..)| (*f, Held::Numbers(Vec::new())));
-        let from_rows = self.from_rows.iter().map(|(f, ..)| (*f, Held::Rows(room())));
+        let fixed = self.fixed.iter().map(|(f, cells)| (*f, Replacement::Fixed(cells.clone())));
+        let uniform = self.uniform.iter().map(|(f, ..)| (*f, Replacement::Numbers(Vec::new())));
+        let from_rows = self.from_rows.iter().map(|(f, ..)| (*f, Replacement::Rows(room())));
         fixed.chain(uniform).chain(from_rows).collect()
     }
 
-    /// Draws what perturbations `first..first + n` hold, and their training rows where the anchor decides over these.
+    /// Draws the replacements of perturbations `first..first + n`, and their training rows where the anchor decides over these.
     pub(crate) fn draw(
         &self,
         (first, n): (usize, usize),
         stream: &mut Stream,
         base: &mut Vec<u32>,
-        held: &mut [(usize, Held)],
+        replacements: &mut [(usize, Replacement)],
     ) {
         let mut level = self.levels.iter().peekable();
-        let (numbers, rows) = held[self.fixed.len()..].split_at_mut(self.uniform.len());
+        let (numbers, rows) = replacements[self.fixed.len()..].split_at_mut(self.uniform.len());
         for index in first..first + n {
             let whole = self.whole.as_ref().map(|rows| rows.any(stream));
             base.extend(whole);
-            for ((_, above, up_to), (_, held)) in self.uniform.iter().zip(&mut *numbers) {
-                if let Held::Numbers(numbers) = held {
+            for ((_, above, up_to), (_, replacement)) in self.uniform.iter().zip(&mut *numbers) {
+                if let Replacement::Numbers(numbers) = replacement {
                     numbers.push(up_to - stream.uniform() * (up_to - above));
                 }
             }
@@ -187,9 +187,10 @@ impl<'a> Plan<'a> {
                 (None, Some(level)) => (level.joint, level.rows.any(stream)),
                 (None, None) => (0, 0),
             };
-            for ((_, place, own), (_, held)) in self.from_rows.iter().zip(&mut *rows) {
-                if let Held::Rows(rows) = held {
-                    let row = if *place < joint { together } else { own[stream.index(own.len())] };
+            for ((_, place, alone), (_, replacement)) in self.from_rows.iter().zip(&mut *rows) {
+                if let Replacement::Rows(rows) = replacement {
+                    let row =
+                        if *place < joint { together } else { alone[stream.index(alone.len())] };
                     rows.push(row);
                 }
             }
@@ -198,7 +199,7 @@ impl<'a> Plan<'a> {
 }
 
 impl Table {
-    /// The row that the features an anchor does not hold come from.
+    /// The row that the features outside the anchor come from.
     fn any_row(&self, stream: &mut Stream) -> u32 {
         let row = match &self.cumulative_weights {
             None => stream.index(self.n_rows()),

@@ -4,43 +4,58 @@ use ndarray::Axis;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::Features;
-use xai_core::{Predictor, Result, Row, Rows, Run};
+use xai_core::{Output, Predictor, Reading, Result, Row, Rows, Run};
 
 use crate::bandit::Counts;
 use crate::data::Estimate;
-use crate::output::Output;
 
-/// Conditions on the features of a row, and the decision that they hold in place.
+/// Conditions on the features of a row, and the decision that the model makes where they hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Rule {
-    /// All must hold; each is about another feature. Empty for a rule that every row satisfies.
+    /// A row must satisfy all of them; each is about another feature. Empty for a rule that every row satisfies.
     pub conditions: Vec<RuleCondition>,
-    /// The decision: a class, the number of a bin, or a quantity, as the explainer's `output` reads it.
+    /// The decision: a class, a label, the number of a bin, or a quantity.
     pub decision: f64,
-    /// How decisions are read from the model.
+    /// What the model's outputs mean, as in the setting `output`; `auto` where that was assumed from them.
     pub output: Output,
 }
 
-/// What a rule asks of one feature.
+/// The condition of a rule on one feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RuleCondition {
     /// The feature, by index.
     pub feature: usize,
     /// The condition in words.
     pub text: String,
-    /// The category's code that it has.
+    /// The code of its category.
     pub code: Option<usize>,
-    /// What it is above.
+    /// It is above this.
     pub lower: Option<f64>,
-    /// What it is at most.
+    /// It is at most this.
     pub upper: Option<f64>,
     /// Whether it is missing; `null` for categories. A range without bounds is of all numbers.
     pub missing: Option<bool>,
 }
 
+xai_core::setters! {
+    RuleCondition {
+        with_code => code: Option<usize>,
+        with_lower => lower: Option<f64>,
+        with_upper => upper: Option<f64>,
+        with_missing => missing: Option<bool>,
+    }
+}
+
 impl RuleCondition {
+    /// A condition on the feature at this index, in words; setters add its parts.
+    #[must_use]
+    pub fn new(feature: usize, text: impl Into<String>) -> Self {
+        let text = text.into();
+        RuleCondition { feature, text, code: None, lower: None, upper: None, missing: None }
+    }
+
     #[allow(clippy::float_cmp, reason = "codes are whole numbers")]
     fn holds(&self, value: f64) -> bool {
         match (self.code, self.missing) {
@@ -55,9 +70,9 @@ impl RuleCondition {
     }
 }
 
-/// How a rule fares on rows.
+/// The coverage and precision of a rule on some rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RuleReport {
     /// The rows, in all.
     pub n_rows: usize,
@@ -65,11 +80,22 @@ pub struct RuleReport {
     pub n_covered: usize,
     /// Their share; 0 without rows.
     pub coverage: f64,
-    /// The share of them for which the model decides as the rule says, with its interval; `null` when there are none.
+    /// The share of them for which the model makes the rule's decision, with its interval; `null` when there are none.
     pub precision: Option<Estimate>,
 }
 
 impl Rule {
+    /// A rule for a model whose outputs mean `output`.
+    #[must_use]
+    pub fn new(conditions: Vec<RuleCondition>, decision: f64, output: Output) -> Self {
+        Rule { conditions, decision, output }
+    }
+
+    /// The conditions in words.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.conditions.iter().map(|condition| condition.text.clone()).collect()
+    }
+
     /// Whether a row of the table satisfies the rule, shape `(n_columns,)`.
     ///
     /// # Errors
@@ -116,8 +142,11 @@ impl Rule {
         let covered = self.covered(features, rows)?;
         let outputs = run.predict(model, &rows.select(Axis(0), &covered))?;
         let mut positives = 0;
-        for row in outputs.rows().into_iter().take(covered.len()) {
-            positives += u64::from(self.output.agrees(self.output.decision(&row)?, self.decision));
+        if !covered.is_empty() {
+            let reading = Reading::new(&self.output, model.output(), &outputs.row(0))?;
+            for row in outputs.rows() {
+                positives += u64::from(reading.agrees(reading.decision(&row)?, self.decision));
+            }
         }
         let counts = Counts { n_samples: covered.len() as u64, positives };
         let share = Counts { n_samples: rows.nrows() as u64, positives: counts.n_samples };

@@ -1,4 +1,4 @@
-//! The training rows, indexed by what predicates can say of them.
+//! The training rows, indexed by predicates.
 
 use std::borrow::Cow;
 
@@ -38,10 +38,10 @@ pub(crate) struct Numeric {
     /// For each edge, the rows up to it, and those above it.
     at_most: Vec<RowSet>,
     above: Vec<RowSet>,
-    /// The rows that hold a number, and those that do not.
+    /// The rows with a number, and those without.
     pub present: RowSet,
     missing: RowSet,
-    /// The rows that hold a number, by that number.
+    /// The rows with a number, by that number.
     sorted: Vec<u32>,
     /// The smallest and largest number; none when all are missing.
     range: Option<(f64, f64)>,
@@ -94,14 +94,14 @@ impl Table {
             require(named, "edges", "of numeric features of the table", name)?;
         }
         let exact = match params.coverage {
-            CoverageSet::Auto => n_rows <= EXACT && params.semantics == Semantics::Native,
+            CoverageSet::Auto => n_rows <= EXACT && params.search.semantics == Semantics::Native,
             CoverageSet::Exact => true,
             CoverageSet::Sampled => false,
         };
         let coverage_rows = (!exact).then(|| {
             // The same for every instance and every seed of a run, so that coverages compare.
             let mut stream = Seed::new(COVERAGE).stream();
-            (0..params.coverage_samples).map(|_| stream.index(n_rows)).collect::<Vec<_>>()
+            (0..params.search.coverage_samples).map(|_| stream.index(n_rows)).collect::<Vec<_>>()
         });
         let chosen = coverage_rows.as_deref();
         let mut columns = Vec::with_capacity(features.len());
@@ -121,7 +121,7 @@ impl Table {
                     Column::Numeric(Box::new(Numeric::new(
                         &values,
                         edges,
-                        params.semantics,
+                        params.search.semantics,
                         chosen,
                     )?))
                 }
@@ -224,11 +224,12 @@ impl Numeric {
         let n = values.len();
         let numbers = || values.iter().copied().filter(|value| !value.is_nan());
         let range = numbers().reduce(f64::min).zip(numbers().reduce(f64::max));
-        // An edge with all numbers on one side tells no training row from another.
-        let tells = |&edge: &f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
+        // An edge with all numbers on one side does not separate training rows.
+        let separates =
+            |&edge: &f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
         let edges = match semantics {
             Semantics::Native => {
-                Edges::new(edges.as_slice().iter().copied().filter(tells).collect())?
+                Edges::new(edges.as_slice().iter().copied().filter(separates).collect())?
             }
             Semantics::Reference => edges,
         };
@@ -284,7 +285,7 @@ fn categorical(values: &Row, n_categories: usize, chosen: Option<&[usize]>) -> C
     Column::Categorical { sets: sets.into_iter().map(|rows| RowSet::new(rows, chosen)).collect() }
 }
 
-/// Infinities are never allowed, NaN only where it stands for a missing value.
+/// Infinities are never allowed, NaN only as a missing value.
 fn check_numbers(values: &Row, column: usize, missing: Missing) -> Result<()> {
     let bad = |value: f64| value.is_infinite() || (missing == Missing::Error && value.is_nan());
     match values.iter().position(|&value| bad(value)) {

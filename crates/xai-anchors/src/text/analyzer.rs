@@ -1,13 +1,15 @@
-//! What is known of the words of a text.
+//! The words of a text and their tags.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::{Result, require};
 
+use crate::perturber::Word;
+
 /// One token of a text: a word, a number, a mark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// What stands in the text.
+    /// The token as in the text.
     pub text: String,
     /// Where it begins, and the first character that does not belong to it; in characters.
     pub chars: [usize; 2],
@@ -23,7 +25,15 @@ pub struct Token {
     pub lemma: Option<String>,
 }
 
-/// Coarse parts of speech.
+impl Token {
+    /// The token as a word that can be in an anchor.
+    pub(crate) fn to_word(&self) -> Word {
+        let Token { text, chars, bytes, .. } = self;
+        Word { text: text.clone(), chars: *chars, bytes: *bytes, first_token: None }
+    }
+}
+
+/// Coarse parts of speech, in JSON with the tags of the source.
 ///
 /// # Source
 /// The universal part-of-speech tags of Universal Dependencies 2.
@@ -68,12 +78,12 @@ pub enum Pos {
     X,
 }
 
-/// Cuts texts into tokens and says what is known of each.
+/// Cuts texts into tokens, with their tags where they are known.
 ///
 /// The results must depend on the text alone.
 pub trait TextAnalyzer: Sync {
-    /// The tokens of a text, in order and apart from each other; what lies between them is space, and stays as it is
-    /// in perturbations.
+    /// The tokens of a text, in order and apart from each other; what lies between them is space, and stays
+    /// unchanged in perturbations.
     fn analyze(&self, text: &str) -> Vec<Token>;
 
     /// Whether tokens come with tags and parts of speech, which the `similarity` strategy goes by. Default false.
@@ -81,25 +91,25 @@ pub trait TextAnalyzer: Sync {
         false
     }
 
-    /// The fine tag of a word that stands alone. Default: that of the first token of a text of this word.
+    /// The fine tag of a word that is alone. Default: that of the first token of a text of this word.
     fn tag_alone(&self, word: &str) -> Option<String> {
         self.analyze(word).into_iter().next().and_then(|token| token.tag)
     }
 }
 
-/// The tokens of a text, checked to stand where they say.
+/// The tokens of a text, checked to be at the positions of their spans.
 pub(crate) fn tokens(analyzer: &dyn TextAnalyzer, text: &str) -> Result<Vec<Token>> {
     let tokens = analyzer.analyze(text);
     let mut end = [0, 0];
     for token in &tokens {
         let [first, last] = token.bytes;
-        let rule = "tokens in order that stand in the text where their spans say";
+        let rule = "tokens in order, at the positions in the text that their spans are";
         let place = text.get(end[1]..first).zip(text.get(first..last));
-        let is_true = place.is_some_and(|(gap, own)| {
+        let is_true = place.is_some_and(|(gap, word)| {
             let start = end[0] + gap.chars().count();
-            own == token.text
-                && !own.is_empty()
-                && token.chars == [start, start + own.chars().count()]
+            word == token.text
+                && !word.is_empty()
+                && token.chars == [start, start + word.chars().count()]
         });
         require(is_true, "analyzer", rule, token)?;
         end = [token.chars[1], last];

@@ -1,76 +1,58 @@
-//! What an AnchorText explanation holds.
+//! The answer of AnchorText.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Figure, Mark, Panel, Text};
-use xai_core::{ParamError, Stop, require};
+use xai_core::{OutputNames, ParamError};
 
-use crate::certificate::Certificate;
-use crate::data::{Coverage, Estimate, Held, Queries, Status, TraceStep};
+use crate::data::{
+    AnchorResult, AnchorTable, Coverage, Estimate, TableRow, nonempty_size, partial_size,
+};
 
-/// The anchor of one text. The field names are the JSON keys; those of alibi are where alibi has them.
+/// The anchor of one text.
 ///
-/// Spans are pairs of numbers: where a word begins, and the first place that does not belong to it.
+/// Spans are pairs of numbers: where a word begins, and the first position after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AnchorTextData {
     /// The words of the anchor in the order in which the search added them; empty for the empty anchor.
     pub anchor: Vec<String>,
-    /// The share of perturbations for which the model decides as for the text, as the search saw it: too large on
-    /// average, since the anchor was chosen for it. `certificate` tells it without that bias.
-    pub precision: f64,
-    /// The share of perturbations with nothing held that keep the anchor's words. It depends on `sample_proba` and on
-    /// the number of words, near `(1 - sample_proba)^n`, and says nothing of other texts: `corpus_coverage` does.
-    pub coverage: f64,
-    /// How the search ended.
-    pub status: Status,
-    /// What the status means, in a sentence.
-    pub reason: String,
-    /// Why no more was done.
-    pub stop: Stop,
-    /// Where the anchor's words stand in the text, in characters, in the order of `anchor`.
-    pub spans: Vec<[usize; 2]>,
-    /// The same in bytes of the UTF-8 text.
-    pub byte_spans: Vec<[usize; 2]>,
-    /// The precision on fresh samples; `null` without `final_samples`, and when the budget left none.
-    pub certificate: Option<Certificate>,
-    /// The coverage, and how it was counted.
-    pub coverage_of: Coverage,
-    /// The texts of the corpus that contain all words of the anchor, anywhere and in any order; `null` without a corpus.
-    pub corpus_coverage: Option<Coverage>,
-    /// The precision of the empty anchor: how often the model decides as for the text, whatever is held.
-    pub base_rate: Estimate,
+    /// Precision, coverage, status and what else all anchors have. The coverage is the share of perturbations of the
+    /// text that keep the anchor's words. It depends on `sample_proba` and on the number of words, near
+    /// `(1 - sample_proba)^n`, and does not describe other texts; `corpus_coverage` does. A perturbation that is drawn
+    /// again is not asked again.
+    #[serde(flatten)]
+    pub result: AnchorResult,
     /// The words in the order in which the search added them.
     pub predicates: Vec<TextPredicate>,
-    /// The highest precision that a chosen anchor of each size had, from one word on: how near the search came.
-    pub best_of_size: Vec<Estimate>,
+    /// The texts of the corpus that contain all words of the anchor, anywhere and in any order; `null` without a corpus.
+    pub corpus_coverage: Option<Coverage>,
+    /// Perturbations of the anchor up to each word, in the order of `predicates`, as `n_covered_ex` asks for them.
+    pub examples: Vec<TextExamples>,
     /// Anchors that were considered, as `top_k` asks for them.
     pub candidates: Vec<TextCandidate>,
-    /// What the model was asked. Each text is asked once: perturbations that coincide cost nothing.
-    pub queries: Queries,
     /// Texts that the language model has read to fill in words, none of them a query of the model; absent with other
     /// strategies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_model_passes: Option<u64>,
-    /// The steps of the bandit, with `verbose`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trace: Vec<TraceStep>,
-    /// The layout of alibi's explanation.
-    pub raw: TextRaw,
+    /// The text.
+    pub instance: String,
 }
 
 /// One word of an anchor, and the anchor up to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TextPredicate {
-    /// Its place among the words that can be held.
+    /// Its index among the words that can be in an anchor.
     pub feature: usize,
     /// The word.
     pub word: String,
-    /// Where it stands in the text, in characters.
+    /// Its position in the text, in characters.
     pub span: [usize; 2],
     /// The same in bytes.
     pub byte_span: [usize; 2],
+    /// The index of its first token for the language model; `null` with other strategies.
+    pub first_token: Option<usize>,
     /// The precision of the anchor up to this word, with its samples.
     pub precision: Estimate,
     /// What the word adds to the precision.
@@ -81,11 +63,11 @@ pub struct TextPredicate {
 
 /// An anchor that was considered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TextCandidate {
     /// Its words.
     pub anchor: Vec<String>,
-    /// Where they stand in the text, in characters.
+    /// Their positions in the text, in characters.
     pub spans: Vec<[usize; 2]>,
     /// Its precision as the search saw it.
     pub precision: Estimate,
@@ -95,50 +77,14 @@ pub struct TextCandidate {
     pub valid: bool,
 }
 
-/// The fields of alibi's explanation that are not above, with its names.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TextRaw {
-    /// The words of the anchor, as places among the words that can be held.
-    pub feature: Vec<usize>,
-    /// The precision of the anchor up to each word.
-    pub mean: Vec<f64>,
-    /// The same.
-    pub precision: Vec<f64>,
-    /// The coverage of the anchor up to each word.
-    pub coverage: Vec<f64>,
-    /// Perturbations of the anchor up to each word.
-    pub examples: Vec<TextExamples>,
-    /// The precision of the empty anchor.
-    pub all_precision: f64,
-    /// Perturbations that the search asked the model for.
-    pub num_preds: u64,
-    /// Whether the precision constraint is met.
-    pub success: bool,
-    /// As `anchor`.
-    pub names: Vec<String>,
-    /// Where each word of the anchor begins: in characters, and for `language_model` the index of its first token.
-    pub positions: Vec<usize>,
-    /// The text.
-    pub instance: String,
-    /// The text in a list.
-    pub instances: Vec<String>,
-    /// The model's decision for the text, shape `(1,)`: a class, or the number of a bin, or a quantity.
-    pub prediction: Vec<f64>,
-}
-
 /// Perturbations that an anchor covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TextExamples {
     /// Those for which the model decides as for the text.
     pub covered_true: Vec<String>,
     /// Those for which it does not.
     pub covered_false: Vec<String>,
-    /// Always empty, as in alibi.
-    pub uncovered_true: Vec<String>,
-    /// Always empty, as in alibi.
-    pub uncovered_false: Vec<String>,
 }
 
 impl AnchorTextData {
@@ -147,8 +93,8 @@ impl AnchorTextData {
     /// # Errors
     /// [`ParamError`] when the anchor has fewer words.
     pub fn precision(&self, size: Option<usize>) -> Result<f64, ParamError> {
-        Ok(match self.size(size)? {
-            0 => self.base_rate.mean,
+        Ok(match partial_size(size, self.predicates.len())? {
+            0 => self.result.base_rate.mean,
             n => self.predicates[n - 1].precision.mean,
         })
     }
@@ -158,7 +104,7 @@ impl AnchorTextData {
     /// # Errors
     /// As [`precision`](Self::precision).
     pub fn coverage(&self, size: Option<usize>) -> Result<f64, ParamError> {
-        Ok(match self.size(size)? {
+        Ok(match partial_size(size, self.predicates.len())? {
             0 => 1.0,
             n => self.predicates[n - 1].coverage.coverage,
         })
@@ -169,45 +115,45 @@ impl AnchorTextData {
     /// # Errors
     /// As [`precision`](Self::precision), and for 0, since the empty anchor has none.
     pub fn examples(&self, size: Option<usize>) -> Result<&TextExamples, ParamError> {
-        let size = self.size(size)?;
-        require(0 < size, "size", "at least 1", size)?;
-        Ok(&self.raw.examples[size - 1])
+        Ok(&self.examples[nonempty_size(size, self.predicates.len())? - 1])
     }
 
-    fn size(&self, size: Option<usize>) -> Result<usize, ParamError> {
-        let all = self.predicates.len();
-        let size = size.unwrap_or(all);
-        require(size <= all, "size", format!("at most the anchor's {all} words"), size)?;
-        Ok(size)
-    }
-
-    /// The text with the anchor's words marked, and a table of precision and coverage word by word.
+    /// The positions of the anchor's words in the text, in characters, in the order of `anchor`.
     #[must_use]
-    pub fn figure(&self) -> Figure {
-        let held =
-            |own: &TextPredicate| (own.word.clone(), own.precision.clone(), own.coverage.coverage);
-        let table = Held {
-            reason: &self.reason,
-            base_rate: &self.base_rate,
-            held: self.predicates.iter().map(held).collect(),
-            certificate: self.certificate.as_ref(),
+    pub fn spans(&self) -> Vec<[usize; 2]> {
+        self.predicates.iter().map(|predicate| predicate.span).collect()
+    }
+
+    /// As [`spans`](Self::spans), in bytes of the UTF-8 text.
+    #[must_use]
+    pub fn byte_spans(&self) -> Vec<[usize; 2]> {
+        self.predicates.iter().map(|predicate| predicate.byte_span).collect()
+    }
+
+    /// The text with the anchor's words marked, and a table of precision and coverage word by word. `names` are those of
+    /// the classes.
+    #[must_use]
+    pub fn figure(&self, names: &OutputNames) -> Figure {
+        let row = |predicate: &TextPredicate| TableRow {
+            predicate: predicate.word.clone(),
+            precision: predicate.precision.clone(),
+            coverage: predicate.coverage.coverage,
         };
-        let mark = |(place, own): (usize, &TextPredicate)| Mark {
-            start: own.span[0],
-            end: own.span[1],
-            label: (place + 1).to_string(),
+        let rows = self.predicates.iter().map(row).collect();
+        let table = AnchorTable { result: &self.result, rows }.table();
+        let mark = |(index, predicate): (usize, &TextPredicate)| Mark {
+            start: predicate.span[0],
+            end: predicate.span[1],
+            label: (index + 1).to_string(),
         };
         let mut marks: Vec<Mark> = self.predicates.iter().enumerate().map(mark).collect();
         marks.sort_by_key(|mark| mark.start);
-        let title = match self.anchor.as_slice() {
-            [] => "Anchor: none needed".to_owned(),
-            anchor => format!("Anchor: {}", anchor.join(" AND ")),
-        };
         let text = Text {
-            title: "words that are held, by the order in which the search added them".to_owned(),
-            text: self.raw.instance.clone(),
+            title: "words of the anchor, by the order in which the search added them".to_owned(),
+            text: self.instance.clone(),
             marks,
         };
-        Figure { title, panels: vec![Panel::Text(text), Panel::Table(table.table())] }
+        let title = self.result.title(names, &self.anchor.join(" AND "));
+        Figure { title, panels: vec![Panel::Text(text), Panel::Table(table)] }
     }
 }

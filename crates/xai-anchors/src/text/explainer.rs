@@ -3,27 +3,29 @@
 use std::fmt;
 
 use serde::Serialize;
-use xai_core::{BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Run, Valid, require};
+use xai_core::{
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Params, Result, Run, Status, Valid, require,
+};
 
 use super::analyzer::{TextAnalyzer, tokens};
 use super::corpus::Corpus;
-use super::data::{AnchorTextData, TextCandidate, TextExamples, TextPredicate, TextRaw};
+use super::data::{AnchorTextData, TextCandidate, TextExamples, TextPredicate};
 use super::params::{AnchorTextParams, SamplingStrategy};
 use super::perturbation::Perturbations;
-use super::perturber::{Perturber, Word};
-use super::similarity::Similarity;
+use super::similarity::{Neighbours, Similarity};
 use super::tokenizer::RuleTokenizer;
 use super::unknown::Unknown;
 use super::vectors::WordVectors;
-use crate::data::{Coverage, Estimate, Queries, Status};
+use crate::data::{Coverage, Decision, Estimate, Queries};
 #[cfg(feature = "language-model")]
 use crate::language_model::{LanguageModel, LanguageModelSampler};
-use crate::search::{Outcome, Prefix, SampleId, Search};
+use crate::perturber::{Perturber, Word};
+use crate::search::{Outcome, Prefix, Ranked, ResultParts, SampleId, search};
 
 /// Why there are no predicates, where there are none.
-const NOTHING_TO_HOLD: &str = "no word of the text can change";
+const NO_PREDICATES: &str = "no word of the text can change";
 
-/// What perturbations are made with besides the settings: large or foreign things, which explainers borrow.
+/// What perturbations are made with besides the settings: large objects of the caller, which explainers borrow.
 #[derive(Clone, Copy)]
 pub struct TextResources<'r> {
     analyzer: &'r dyn TextAnalyzer,
@@ -34,7 +36,7 @@ pub struct TextResources<'r> {
 }
 
 impl<'r> TextResources<'r> {
-    /// An analyzer, which says where the words of a text are and what is known of them.
+    /// An analyzer, which finds the words of a text and their tags.
     #[must_use]
     pub fn new(analyzer: &'r dyn TextAnalyzer) -> Self {
         TextResources {
@@ -53,7 +55,7 @@ impl<'r> TextResources<'r> {
         self
     }
 
-    /// Also a masked language model, for the `language_model` strategy, which then cuts texts into words by itself.
+    /// Also a masked language model, for the `language-model` strategy, which then cuts texts into words by itself.
     #[cfg(feature = "language-model")]
     #[must_use]
     pub fn with_language_model(mut self, model: &'r dyn LanguageModel) -> Self {
@@ -69,7 +71,7 @@ impl<'r> TextResources<'r> {
         false
     }
 
-    /// Also texts of which explanations say how many contain the words of an anchor, as the analyzer cuts them.
+    /// Also texts; explanations count those that contain the words of an anchor, as the analyzer cuts them.
     #[must_use]
     pub fn with_corpus(mut self, texts: &'r [String]) -> Self {
         self.corpus = texts;
@@ -95,10 +97,10 @@ impl fmt::Debug for TextResources<'_> {
     }
 }
 
-/// Anchors of texts: a few words that hold the model's decision in place, whatever the others are.
+/// Anchors of texts: a few words that are enough for the model's decision, whatever the others are.
 /// Made by [`AnchorTextParams::build`].
 ///
-/// The settings are plain data and stand in `meta.params`; the resources are borrowed, so that an explainer is made again
+/// The settings are plain data, in `meta.params`; the resources are borrowed, so that an explainer is made again
 /// from the settings of an explanation and the same resources.
 /// A model of texts is a [`Predictor`] of `[String]`; many texts are explained by
 /// [`explain_many`](Explainer::explain_many).
@@ -156,7 +158,8 @@ impl<'r> AnchorText<'r> {
         if let (SamplingStrategy::LanguageModel, Some(model)) =
             (self.params.sampling_strategy, self.resources.language_model)
         {
-            return Ok(Box::new(LanguageModelSampler::new(model, &self.params, text)?));
+            let params = self.params.filling_params().check()?;
+            return Ok(Box::new(LanguageModelSampler::new(model, &params, text)?));
         }
         let TextResources { analyzer, vectors, .. } = self.resources;
         let tokens = tokens(analyzer, text)?;
@@ -165,7 +168,8 @@ impl<'r> AnchorText<'r> {
         }
         Ok(match (self.params.sampling_strategy, vectors) {
             (SamplingStrategy::Similarity, Some(vectors)) => {
-                Box::new(Similarity::new(&self.params, (vectors, analyzer), text, &tokens))
+                let neighbours = Neighbours { vectors, analyzer };
+                Box::new(Similarity::new(&self.params, neighbours, text, &tokens))
             }
             _ => Box::new(Unknown::new(&self.params, text, &tokens)),
         })
@@ -174,76 +178,58 @@ impl<'r> AnchorText<'r> {
     fn data(
         &self,
         text: &str,
-        (words, decision): (&[Word], f64),
-        (outcome, queries): (Outcome, Queries),
+        words: &[Word],
+        outcome: &Outcome,
+        decision: &Decision,
+        queries: Queries,
         examples: &dyn Fn(&[SampleId]) -> Vec<String>,
     ) -> AnchorTextData {
-        let delta = self.params.delta;
-        let base_rate = Estimate::new(outcome.base, delta);
-        let predicates = self.predicates(words, &outcome);
-        let last = predicates.last();
-        let precision = last.map_or(base_rate.mean, |last| last.precision.mean);
-        let everything = self.params.coverage_samples;
-        let coverage_of =
-            last.map_or_else(|| self.coverage(everything), |last| last.coverage.clone());
-        let own = |of: &dyn Fn(&Prefix) -> usize| outcome.prefixes.iter().map(of).collect();
+        let delta = self.params.search.delta;
+        let predicates = self.predicates(words, outcome);
+        let coverage_of = predicates
+            .last()
+            .map_or_else(|| self.coverage(self.n_coverage()), |last| last.coverage.clone());
         let anchor: Vec<String> = predicates.iter().map(|one| one.word.clone()).collect();
-        let means: Vec<f64> = predicates.iter().map(|one| one.precision.mean).collect();
         let examples_of = |prefix: &Prefix| {
             let [covered_true, covered_false] = prefix.examples.each_ref().map(|ids| examples(ids));
-            TextExamples { covered_true, covered_false, ..TextExamples::default() }
-        };
-        let raw = TextRaw {
-            feature: own(&|prefix| prefix.predicate),
-            mean: means.clone(),
-            precision: means,
-            coverage: predicates.iter().map(|one| one.coverage.coverage).collect(),
-            examples: outcome.prefixes.iter().map(examples_of).collect(),
-            all_precision: base_rate.mean,
-            num_preds: queries.search,
-            success: outcome.success,
-            names: anchor.clone(),
-            positions: own(&|prefix| words[prefix.predicate].position),
-            instance: text.to_owned(),
-            instances: vec![text.to_owned()],
-            prediction: vec![decision],
+            TextExamples { covered_true, covered_false }
         };
         let corpus_coverage = self.corpus.as_ref().map(|corpus| {
             let n_with = corpus.n_with(anchor.iter().map(String::as_str));
             Coverage::new(n_with, corpus.n_texts(), true, delta)
         });
-        let candidates = outcome.candidates.iter().map(|one| TextCandidate {
-            anchor: one.order.iter().map(|&word| words[word].text.clone()).collect(),
-            spans: one.order.iter().map(|&word| words[word].chars).collect(),
-            precision: Estimate::new(one.counts, delta),
-            coverage: self.coverage(one.n_covered),
-            valid: one.valid,
-        });
+        let candidate = |ranked: &Ranked| TextCandidate {
+            anchor: ranked.order.iter().map(|&word| words[word].text.clone()).collect(),
+            spans: ranked.order.iter().map(|&word| words[word].chars).collect(),
+            precision: Estimate::new(ranked.counts, delta),
+            coverage: self.coverage(ranked.n_covered),
+            valid: ranked.valid,
+        };
         AnchorTextData {
             anchor,
-            precision,
-            coverage: coverage_of.coverage,
-            status: outcome.status,
-            reason: outcome.reason(self.params.threshold, NOTHING_TO_HOLD),
-            stop: outcome.stop,
-            spans: predicates.iter().map(|one| one.span).collect(),
-            byte_spans: predicates.iter().map(|one| one.byte_span).collect(),
-            coverage_of,
-            corpus_coverage,
-            base_rate,
-            best_of_size: outcome.best_of_size.iter().map(|&c| Estimate::new(c, delta)).collect(),
-            candidates: candidates.collect(),
+            result: outcome.result(ResultParts {
+                search: &self.params.search,
+                decision,
+                coverage_of,
+                queries,
+                no_predicates: NO_PREDICATES,
+            }),
             predicates,
-            queries,
+            corpus_coverage,
+            examples: outcome.prefixes.iter().map(examples_of).collect(),
+            candidates: outcome.candidates.iter().map(candidate).collect(),
             language_model_passes: None,
-            certificate: outcome.certificate,
-            trace: outcome.trace,
-            raw,
+            instance: text.to_owned(),
         }
     }
 
+    /// The number of perturbations of the coverage set.
+    fn n_coverage(&self) -> usize {
+        self.params.search.coverage_samples
+    }
+
     fn coverage(&self, n_covered: usize) -> Coverage {
-        Coverage::new(n_covered, self.params.coverage_samples, false, self.params.delta)
+        Coverage::new(n_covered, self.n_coverage(), false, self.params.search.delta)
     }
 
     /// The words of the anchor, with the precision that each adds.
@@ -255,12 +241,13 @@ impl<'r> AnchorText<'r> {
                 word: word.text.clone(),
                 span: word.chars,
                 byte_span: word.bytes,
+                first_token: word.first_token,
                 precision,
                 gain,
                 coverage: self.coverage(prefix.n_covered),
             }
         };
-        outcome.prefixes.iter().zip(outcome.gains(self.params.delta)).map(one).collect()
+        outcome.prefixes.iter().zip(outcome.gains(self.params.search.delta)).map(one).collect()
     }
 }
 
@@ -293,22 +280,20 @@ impl Explainer for AnchorText<'_> {
         let before = run.queries();
         let unperturbed = perturber.unperturbed().to_owned();
         let outputs = run.predict_texts(model, &[unperturbed])?;
-        let output = &self.params.output;
-        let decision = output.decision(&outputs.row(0))?;
-        perturber.warn(run);
+        let settings = &self.params.search;
+        let decision = Decision::new(&settings.output, model.output(), &outputs.row(0), run)?;
+        perturber.warn(0 < settings.final_samples, run);
         let words = perturber.words().to_vec();
-        let n_coverage = self.params.coverage_samples;
         let mut perturbations =
-            Perturbations::new(&mut *perturber, (model, output), decision, n_coverage, run.seed());
-        let settings = self.params.settings();
-        let outcome = Search::new(&settings, &mut perturbations, run).run()?;
+            Perturbations::new(&mut *perturber, model, &decision, self.n_coverage(), run.seed());
+        let outcome = search(settings, &mut perturbations, run)?;
         let queries = outcome.queries(run.queries() - before);
         if outcome.status == Status::NotFound {
             let message = "no anchor meets the precision constraint; a wider beam (beam_size) or a smaller sample_proba may find one";
             run.warn("anchors.not_found", message);
         }
         let examples = |ids: &[SampleId]| perturbations.examples(ids);
-        let mut data = self.data(x, (&words, decision), (outcome, queries), &examples);
+        let mut data = self.data(x, &words, &outcome, &decision, queries, &examples);
         data.language_model_passes = perturber.language_model_passes();
         Ok(data)
     }

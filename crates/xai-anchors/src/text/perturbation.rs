@@ -1,20 +1,47 @@
-//! The perturbations of one text, and what the model says of them.
+//! The perturbations of one text, and the model's decisions for them.
 
 use std::collections::BTreeMap;
 
 use xai_core::{Predictor, Result, Run, Seed};
 
-use super::perturber::{Draw, Perturber};
 use crate::bits::Bits;
-use crate::output::Output;
+use crate::decision::Decision;
+use crate::perturber::{Draw, Perturber};
 use crate::search::{Neighborhood, Purpose, Request, SampleId};
 
 /// The label of the seed of perturbations, and of that of the coverage set.
 const PERTURBATIONS: u64 = 0x7465_7874_7065_7274;
 const COVERAGE: u64 = 0x7465_7874_636f_7665;
 
-/// What tells a request from another: the anchor, ascending, purpose, batch, size.
-type Asked = (Vec<usize>, Purpose, u64, usize);
+/// What distinguishes a request from others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct RequestKey {
+    /// The anchor, ascending.
+    anchor: Vec<usize>,
+    purpose: Purpose,
+    batch: u64,
+    n_samples: usize,
+}
+
+impl RequestKey {
+    fn new(order: &[usize], purpose: Purpose, batch: u64, n_samples: usize) -> Self {
+        let mut anchor = order.to_vec();
+        anchor.sort_unstable();
+        RequestKey { anchor, purpose, batch, n_samples }
+    }
+
+    /// The seed of the request, another for another anchor, purpose or batch.
+    fn seed(&self, seed: Seed) -> Seed {
+        let purpose = match self.purpose {
+            Purpose::Search => 0,
+            Purpose::Certificate => 1,
+        };
+        let size = self.anchor.len() as u64;
+        let root = seed.child(PERTURBATIONS).child(purpose).child(size);
+        let of_anchor = self.anchor.iter().fold(root, |seed, &word| seed.child(word as u64));
+        of_anchor.child(self.batch)
+    }
+}
 
 /// What is kept of a request of the search.
 struct Drawn {
@@ -27,7 +54,7 @@ struct Drawn {
 pub(crate) struct Perturbations<'a, P: ?Sized> {
     perturber: &'a mut P,
     model: &'a dyn Predictor<[String]>,
-    output: &'a Output,
+    decision: &'a Decision,
     /// The covered samples of the coverage set, for each word.
     covered: Vec<Bits>,
     n_coverage: usize,
@@ -36,22 +63,22 @@ pub(crate) struct Perturbations<'a, P: ?Sized> {
     places: BTreeMap<String, usize>,
     /// The decisions; the first is that for the text itself.
     decisions: Vec<f64>,
-    drawn: BTreeMap<Asked, Drawn>,
+    drawn: BTreeMap<RequestKey, Drawn>,
 }
 
 impl<'a, P: Perturber + ?Sized> Perturbations<'a, P> {
     /// The neighbourhood of a text about which the model has decided already.
     pub(crate) fn new(
         perturber: &'a mut P,
-        (model, output): (&'a dyn Predictor<[String]>, &'a Output),
-        decision: f64,
+        model: &'a dyn Predictor<[String]>,
+        decision: &'a Decision,
         n_coverage: usize,
         seed: Seed,
     ) -> Self {
         let covered = perturber.coverage(n_coverage, seed.child(COVERAGE));
         let places = BTreeMap::from([(perturber.unperturbed().to_owned(), 0)]);
-        let (decisions, drawn) = (vec![decision], BTreeMap::new());
-        Perturbations { perturber, model, output, covered, n_coverage, places, decisions, drawn }
+        let (decisions, drawn) = (vec![decision.value], BTreeMap::new());
+        Perturbations { perturber, model, decision, covered, n_coverage, places, decisions, drawn }
     }
 
     /// Samples of the search once more.
@@ -65,10 +92,10 @@ impl<'a, P: Perturber + ?Sized> Perturbations<'a, P> {
 
     /// The request of the search that a sample belongs to.
     fn request_of(&self, id: &SampleId) -> &Drawn {
-        &self.drawn[&asked(&id.order, Purpose::Search, id.batch, id.n_samples)]
+        &self.drawn[&RequestKey::new(&id.order, Purpose::Search, id.batch, id.n_samples)]
     }
 
-    /// Asks the model about the texts that it was not asked about yet, and tells where the decisions for all are.
+    /// Asks the model about the texts that it was not asked about yet, and returns the indices of all decisions.
     fn ask(&mut self, texts: Vec<String>, run: &mut Run<'_>) -> Result<Vec<usize>> {
         let first = self.decisions.len();
         let mut new = Vec::new();
@@ -83,30 +110,14 @@ impl<'a, P: Perturber + ?Sized> Perturbations<'a, P> {
         }
         let asked = run
             .predict_texts(self.model, &new)
-            .and_then(|outputs| self.output.decisions(&outputs, &mut self.decisions));
+            .and_then(|outputs| self.decision.read(&outputs, &mut self.decisions));
         if asked.is_err() {
-            // What was refused is not known.
+            // A failed call gave no decisions for its texts.
             self.decisions.truncate(first);
             self.places.retain(|_, &mut place| place < first);
         }
         asked.map(|()| places)
     }
-}
-
-fn asked(order: &[usize], purpose: Purpose, batch: u64, n_samples: usize) -> Asked {
-    let mut anchor = order.to_vec();
-    anchor.sort_unstable();
-    (anchor, purpose, batch, n_samples)
-}
-
-/// The seed of a request: another one for another anchor, purpose or batch.
-fn seed_of((anchor, purpose, batch, _): &Asked, seed: Seed) -> Seed {
-    let purpose = match purpose {
-        Purpose::Search => 0,
-        Purpose::Certificate => 1,
-    };
-    let root = seed.child(PERTURBATIONS).child(purpose).child(anchor.len() as u64);
-    anchor.iter().fold(root, |seed, &word| seed.child(word as u64)).child(*batch)
 }
 
 impl<P: Perturber + ?Sized> Neighborhood for Perturbations<'_, P> {
@@ -128,25 +139,25 @@ impl<P: Perturber + ?Sized> Neighborhood for Perturbations<'_, P> {
     }
 
     fn draw(&mut self, requests: &[Request<'_>], run: &mut Run<'_>) -> Result<Vec<Bits>> {
-        let requests: Vec<Asked> =
-            requests.iter().map(|r| asked(r.order, r.purpose, r.batch, r.n_samples)).collect();
-        let draw = |own: &'_ Asked| (seed_of(own, run.seed()), own.3);
-        let seeds: Vec<(Seed, usize)> = requests.iter().map(draw).collect();
-        let draws = requests.iter().zip(seeds);
-        let draws = draws.map(|((held, ..), (seed, n))| Draw { held, n, seed });
-        let samples = self.perturber.sample(&draws.collect::<Vec<_>>())?;
+        let key = |r: &Request<'_>| RequestKey::new(r.order, r.purpose, r.batch, r.n_samples);
+        let keys: Vec<RequestKey> = requests.iter().map(key).collect();
+        let seed = run.seed();
+        let draw = |key| {
+            let RequestKey { anchor, n_samples, .. }: &RequestKey = key;
+            Draw { anchor, n: *n_samples, seed: key.seed(seed) }
+        };
+        let draws: Vec<Draw<'_>> = keys.iter().map(draw).collect();
+        let samples = self.perturber.sample(&draws)?;
         let (texts, kept): (Vec<_>, Vec<_>) =
-            samples.into_iter().map(|own| (own.texts, own.kept)).unzip();
+            samples.into_iter().map(|samples| (samples.texts, samples.kept)).unzip();
         let mut places = self.ask(texts.concat(), run)?.into_iter();
-        let mut agree = Vec::with_capacity(requests.len());
-        for (request, kept) in requests.into_iter().zip(kept) {
-            let places: Vec<usize> = places.by_ref().take(request.3).collect();
-            let agrees = |sample: usize| {
-                self.output.agrees(self.decisions[places[sample]], self.decisions[0])
-            };
+        let mut agree = Vec::with_capacity(keys.len());
+        for (key, kept) in keys.into_iter().zip(kept) {
+            let places: Vec<usize> = places.by_ref().take(key.n_samples).collect();
+            let agrees = |sample: usize| self.decision.agrees(self.decisions[places[sample]]);
             agree.push(Bits::from_fn(places.len(), agrees));
-            if request.1 == Purpose::Search {
-                self.drawn.insert(request, Drawn { places, kept });
+            if key.purpose == Purpose::Search {
+                self.drawn.insert(key, Drawn { places, kept });
             }
         }
         Ok(agree)

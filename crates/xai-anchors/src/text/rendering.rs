@@ -3,18 +3,18 @@
 use super::analyzer::Token;
 use super::params::Join;
 
-/// A text cut into tokens, with what stands before each and behind the last.
+/// A text cut into tokens, with the text before each and after the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendering<'t> {
     gaps: Vec<&'t str>,
     words: Vec<&'t str>,
-    /// What stands behind the last token.
+    /// The text after the last token.
     rest: &'t str,
     unperturbed: String,
 }
 
 impl<'t> Rendering<'t> {
-    /// The tokens of `text`, which stand where their spans say.
+    /// The tokens of `text`, at the positions of their spans.
     pub(crate) fn new(text: &'t str, tokens: &[Token], join: Join) -> Self {
         let (mut gaps, mut words, mut end) = (Vec::new(), Vec::new(), 0);
         for (place, token) in tokens.iter().enumerate() {
@@ -54,7 +54,7 @@ impl<'t> Rendering<'t> {
         text
     }
 
-    /// The text without some tokens. Each goes with what stands in front of it; what stands in front of the first stays.
+    /// The text without some tokens. Each is deleted together with the text before it, except before the first token.
     pub(crate) fn without(&self, removed: impl Fn(usize) -> bool) -> String {
         let mut text = String::with_capacity(self.unperturbed.len());
         text.push_str(self.gaps.first().copied().unwrap_or_default());

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xai_core::{Result, Seed, Semantics, parallel};
+use xai_core::{Result, Seed, Stream, parallel};
 
 use super::analyzer::{TextAnalyzer, Token};
 use super::params::AnchorTextParams;
-use super::perturber::{Draw, Perturber, Samples, Word};
 use super::rendering::Rendering;
 use super::unknown::masks;
 use super::vectors::WordVectors;
 use crate::bits::Bits;
+use crate::perturber::{Draw, Perturber, Samples, Word};
 
 /// The label of the seed of replacements, below that of a draw.
 const REPLACEMENTS: u64 = 1;
@@ -24,7 +24,21 @@ struct Pool {
     sums: Option<Vec<f64>>,
 }
 
-/// Each word that may change and is not held is replaced with the same probability, independently of the others.
+impl Pool {
+    /// One of the words, as an index in the vocabulary.
+    fn draw(&self, stream: &mut Stream) -> usize {
+        match &self.sums {
+            None => self.words[stream.index(self.words.len())],
+            Some(sums) => {
+                let last = sums.len() - 1;
+                let at = stream.uniform() * sums[last];
+                self.words[sums.partition_point(|&sum| sum <= at).min(last)]
+            }
+        }
+    }
+}
+
+/// Each word that may change and is outside the anchor is replaced with the same probability, independently of the others.
 pub(crate) struct Similarity<'a> {
     params: &'a AnchorTextParams,
     vectors: &'a WordVectors,
@@ -32,44 +46,47 @@ pub(crate) struct Similarity<'a> {
     words: Vec<Word>,
     /// The token of each word.
     tokens: Vec<usize>,
-    /// What each word is replaced by; `None` for one that never changes.
-    pools: Vec<Option<Pool>>,
+    /// What each word is replaced by.
+    pools: Vec<Pool>,
+}
+
+/// Where the words that take the place of others come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Neighbours<'a> {
+    pub vectors: &'a WordVectors,
+    pub analyzer: &'a dyn TextAnalyzer,
 }
 
 impl<'a> Similarity<'a> {
     pub(crate) fn new(
         params: &'a AnchorTextParams,
-        (vectors, analyzer): (&'a WordVectors, &dyn TextAnalyzer),
+        neighbours: Neighbours<'a>,
         text: &'a str,
         tokens: &[Token],
     ) -> Self {
-        let of_token = pools(params, (vectors, analyzer), tokens);
-        let native = params.semantics == Semantics::Native;
-        let own: Vec<usize> =
-            (0..tokens.len()).filter(|&token| !native || of_token[token].is_some()).collect();
+        let (changing, pools): (Vec<usize>, Vec<Pool>) = pools(params, neighbours, tokens)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(token, pool)| Some((token, pool?)))
+            .unzip();
         Similarity {
             params,
-            vectors,
-            rendering: Rendering::new(text, tokens, params.join()),
-            words: own.iter().map(|&token| Word::of(&tokens[token])).collect(),
-            pools: own.iter().map(|&token| of_token[token].clone()).collect(),
-            tokens: own,
+            vectors: neighbours.vectors,
+            rendering: Rendering::new(text, tokens, params.join),
+            words: changing.iter().map(|&token| tokens[token].to_word()).collect(),
+            pools,
+            tokens: changing,
         }
-    }
-
-    /// The words that never change, and some that are held; ascending.
-    fn fixed(&self, held: &[usize]) -> Vec<usize> {
-        let is_fixed = |word: &usize| self.pools[*word].is_none() || held.contains(word);
-        (0..self.words.len()).filter(is_fixed).collect()
     }
 }
 
 /// What each token may be replaced by.
 fn pools(
     params: &AnchorTextParams,
-    (vectors, analyzer): (&WordVectors, &dyn TextAnalyzer),
+    neighbours: Neighbours<'_>,
     tokens: &[Token],
 ) -> Vec<Option<Pool>> {
+    let Neighbours { vectors, analyzer } = neighbours;
     // Equal words with equal tags have equal neighbours.
     let place = |token: &Token| match may_change(params, token) {
         true => vectors.place(&token.text).map(|word| (word, token.tag.clone())),
@@ -84,9 +101,9 @@ fn pools(
         false => BTreeMap::new(),
     };
     let pool = |(word, tag): &(usize, Option<String>)| {
-        let own = &nearest[distinct.binary_search(word).expect("each was asked for")];
+        let candidates = &nearest[distinct.binary_search(word).expect("each was asked for")];
         let fits = |other: &usize| !params.same_tag || tags[other] == *tag;
-        let (words, similarities): (Vec<usize>, Vec<f64>) = own
+        let (words, similarities): (Vec<usize>, Vec<f64>) = candidates
             .iter()
             .filter(|(other, _)| vectors.words()[*other] != vectors.words()[*word] && fits(other))
             .take(params.top_n)
@@ -100,15 +117,16 @@ fn pools(
 
 /// Whether the settings let a token change.
 fn may_change(params: &AnchorTextParams, token: &Token) -> bool {
-    let among = |list: &[String], own: Option<&String>| own.is_some_and(|own| list.contains(own));
+    let among =
+        |list: &[String], word: Option<&String>| word.is_some_and(|word| list.contains(word));
     let pos = &params.perturbed_pos;
     !params.forbidden_words.contains(&token.text)
         && !among(&params.forbidden_lemmas, token.lemma.as_ref())
         && !among(&params.forbidden_tags, token.tag.as_ref())
-        && (pos.is_empty() || token.pos.is_some_and(|own| pos.contains(&own)))
+        && (pos.is_empty() || token.pos.is_some_and(|of_token| pos.contains(&of_token)))
 }
 
-/// The tags that some words have when they stand alone, each asked for once.
+/// The tags that some words have when they are alone, each asked for once.
 fn tags(
     nearest: &[Vec<(usize, f64)>],
     vectors: &WordVectors,
@@ -125,8 +143,8 @@ fn tags(
 fn sums(similarities: &[f64], temperature: f64) -> Vec<f64> {
     let largest = similarities.first().copied().unwrap_or_default();
     let mut sum = 0.0;
-    let add = |own: &f64| {
-        sum += ((own - largest) / temperature).exp();
+    let add = |similarity: &f64| {
+        sum += ((similarity - largest) / temperature).exp();
         sum
     };
     similarities.iter().map(add).collect()
@@ -142,26 +160,19 @@ impl Perturber for Similarity<'_> {
     }
 
     fn coverage(&self, n: usize, seed: Seed) -> Vec<Bits> {
-        masks((self.words.len(), &self.fixed(&[])), self.params.sample_proba, n, seed)
+        masks(self.words.len(), &[], self.params.sample_proba, n, seed)
     }
 
     fn sample(&mut self, draws: &[Draw<'_>]) -> Result<Vec<Samples>> {
         let mut replacements: Vec<Option<usize>> = vec![None; self.rendering.len()];
         let mut one = |draw: &Draw<'_>| {
-            let of = (self.words.len(), &self.fixed(draw.held)[..]);
-            let kept = masks(of, self.params.sample_proba, draw.n, draw.seed);
+            let (n_words, proba) = (self.words.len(), self.params.sample_proba);
+            let kept = masks(n_words, draw.anchor, proba, draw.n, draw.seed);
             let mut stream = draw.seed.child(REPLACEMENTS).stream();
             let text = |sample: usize| {
                 for ((&token, kept), pool) in self.tokens.iter().zip(&kept).zip(&self.pools) {
-                    let pool = pool.as_ref().filter(|_| !kept.get(sample));
-                    replacements[token] = pool.map(|pool| match &pool.sums {
-                        None => pool.words[stream.index(pool.words.len())],
-                        Some(sums) => {
-                            let last = sums.len() - 1;
-                            let place = stream.uniform() * sums[last];
-                            pool.words[sums.partition_point(|&sum| sum <= place).min(last)]
-                        }
-                    });
+                    let is_replaced = !kept.get(sample);
+                    replacements[token] = is_replaced.then(|| pool.draw(&mut stream));
                 }
                 let word = |place: usize| self.vectors.words()[place].as_str();
                 self.rendering.written(|token| replacements[token].map(word))
@@ -211,9 +222,13 @@ mod tests {
         WordVectors::new(WORDS.map(str::to_owned).to_vec(), &vectors).unwrap()
     }
 
+    fn neighbours(vectors: &WordVectors) -> Neighbours<'_> {
+        Neighbours { vectors, analyzer: &Tags }
+    }
+
     fn pool_of(params: &AnchorTextParams, word: &str) -> Option<Pool> {
         let vectors = vectors();
-        pools(params, (&vectors, &Tags), &Tags.analyze(word)).remove(0)
+        pools(params, neighbours(&vectors), &Tags.analyze(word)).remove(0)
     }
 
     fn names(pool: Option<Pool>) -> Vec<&'static str> {
@@ -226,35 +241,35 @@ mod tests {
     fn neighbours_are_ordered_by_cosine_and_filtered() {
         let base = P::default();
         assert_eq!(names(pool_of(&base, "good")), ["great", "fine", "bad"]);
-        let all = P { same_tag: false, ..base.clone() };
+        let all = base.clone().with_same_tag(false);
         assert_eq!(names(pool_of(&all, "good")), ["film", "great", "fine", "bad"]);
-        assert_eq!(names(pool_of(&P { top_n: 2, ..base.clone() }, "good")), ["great", "fine"]);
+        assert_eq!(names(pool_of(&base.clone().with_top_n(2), "good")), ["great", "fine"]);
         // The word itself, film and great are the three nearest.
-        assert_eq!(names(pool_of(&P { n_nearest: 3, ..base.clone() }, "good")), ["great"]);
+        assert_eq!(names(pool_of(&base.clone().with_n_nearest(3), "good")), ["great"]);
         // Nobody else is capitalised, a noun or in the vocabulary.
         assert!(["Good", "film", "nice"].iter().all(|word| pool_of(&base, word).is_none()));
     }
 
     #[test]
     fn settings_say_what_may_change() {
-        let base = P { same_tag: false, ..P::default() };
+        let base = P::default().with_same_tag(false);
         let may = |params: &P, word: &str| may_change(params, &Tags.analyze(word)[0]);
         assert!(may(&base, "good") && !may(&base, "be"));
         assert!(!may(&base, "her"));
-        let any = P { perturbed_pos: Vec::new(), ..base.clone() };
+        let any = base.clone().with_perturbed_pos(Vec::new());
         assert!(!may(&any, "her"));
-        assert!(may(&P { forbidden_tags: Vec::new(), ..any }, "her"));
-        assert!(!may(&P { perturbed_pos: vec![Pos::Noun], ..base.clone() }, "good"));
+        assert!(may(&any.with_forbidden_tags(Vec::new()), "her"));
+        assert!(!may(&base.clone().with_perturbed_pos(vec![Pos::Noun]), "good"));
         let mut token = Tags.analyze("good").remove(0);
         token.lemma = Some("well".to_owned());
-        assert!(!may_change(&P { forbidden_lemmas: vec!["well".to_owned()], ..base }, &token));
+        assert!(!may_change(&base.with_forbidden_lemmas(vec!["well".to_owned()]), &token));
     }
 
     /// Weights are `exp(similarity / temperature)`: the ratio of great to fine is `exp(0.2 / temperature)`.
     #[test]
     fn the_softmax_is_exact_and_never_overflows() {
         for temperature in [1e-9, 0.1, 1.0, 50.0] {
-            let params = P { use_proba: true, temperature, ..P::default() };
+            let params = P::default().with_use_proba(true).with_temperature(temperature);
             let sums = pool_of(&params, "good").unwrap().sums.unwrap();
             let weights = [1.0, f64::exp(-0.2 / temperature), f64::exp(-1.8 / temperature)];
             let mut sum = 0.0;
@@ -272,11 +287,15 @@ mod tests {
         let text = "a good film";
         for (use_proba, weights) in [(false, [1.0, 1.0]), (true, [1.0, f64::exp(-0.4)])] {
             let temperature = 0.5;
-            let params = P { use_proba, temperature, top_n: 2, sample_proba: 0.3, ..P::default() };
+            let params = P::default()
+                .with_use_proba(use_proba)
+                .with_temperature(temperature)
+                .with_top_n(2)
+                .with_sample_proba(0.3);
             let tokens = Tags.analyze(text);
-            let mut similarity = Similarity::new(&params, (&vectors, &Tags), text, &tokens);
+            let mut similarity = Similarity::new(&params, neighbours(&vectors), text, &tokens);
             assert_eq!(similarity.words().len(), 1);
-            let draw = Draw { held: &[], n: 40_000, seed: Seed::new(3) };
+            let draw = Draw { anchor: &[], n: 40_000, seed: Seed::new(3) };
             let samples = similarity.sample(&[draw]).unwrap().remove(0);
             let total: f64 = weights.iter().sum();
             let expected = [0.7, 0.3 * weights[0] / total, 0.3 * weights[1] / total];
@@ -289,22 +308,8 @@ mod tests {
             }
             let kept = samples.texts.iter().filter(|own| *own == text).count();
             assert_eq!(samples.kept[0].count(), kept);
-            let held = similarity.sample(&[Draw { held: &[0], ..draw }]).unwrap().remove(0);
+            let held = similarity.sample(&[Draw { anchor: &[0], ..draw }]).unwrap().remove(0);
             assert!(held.texts.iter().all(|own| own == text));
         }
-    }
-
-    /// With the reference semantics words that never change are predicates, too.
-    #[test]
-    fn reference_semantics_keep_all_tokens() {
-        let (vectors, text) = (vectors(), "a  good film.");
-        let params = P { semantics: Semantics::Reference, ..P::default() };
-        let tokens = Tags.analyze(text);
-        let similarity = Similarity::new(&params, (&vectors, &Tags), text, &tokens);
-        assert_eq!(similarity.words().len(), 4);
-        assert_eq!(similarity.unperturbed(), "a good film .");
-        let covered = similarity.coverage(100, Seed::new(0));
-        let counts: Vec<usize> = covered.iter().map(Bits::count).collect();
-        assert!(counts[1] < 100 && [0, 2, 3].iter().all(|&word| counts[word] == 100));
     }
 }

@@ -54,21 +54,21 @@ fn cut<'t>(chunk: &'t str, pieces: &mut Vec<&'t str>) {
         pieces.push(&word[..mark]);
         word = &word[mark..];
     }
-    let mut behind = Vec::new();
+    let mut after = Vec::new();
     while let Some(mark) = trailing_mark(word) {
-        let (rest, own) = word.split_at(word.len() - mark);
-        behind.push(own);
+        let (rest, end) = word.split_at(word.len() - mark);
+        after.push(end);
         word = rest;
     }
     let mut clitics = Vec::new();
     while let Some(start) = clitic(word) {
-        let (rest, own) = word.split_at(start);
-        clitics.push(own);
+        let (rest, end) = word.split_at(start);
+        clitics.push(end);
         word = rest;
     }
     pieces.extend((!word.is_empty()).then_some(word));
     pieces.extend(clitics.into_iter().rev());
-    pieces.extend(behind.into_iter().rev());
+    pieces.extend(after.into_iter().rev());
 }
 
 /// The length of the mark that a word begins with; dots in a row are one.
@@ -97,13 +97,13 @@ fn is_clitic(word: &str) -> bool {
 /// Where the clitic at the end of a word begins, when there is something in front of it.
 fn clitic(word: &str) -> Option<usize> {
     let apostrophe = word.rfind(is_apostrophe)?;
-    let (host, own) = word.split_at(apostrophe);
-    let rest = own.trim_start_matches(is_apostrophe);
+    let (host, clitic) = word.split_at(apostrophe);
+    let rest = clitic.trim_start_matches(is_apostrophe);
     if rest.eq_ignore_ascii_case("t") && host.ends_with(['n', 'N']) {
         let start = host.len() - 1;
         return (0 < start).then_some(start);
     }
-    (!host.is_empty() && is_clitic(own)).then_some(apostrophe)
+    (!host.is_empty() && is_clitic(clitic)).then_some(apostrophe)
 }
 
 /// Punctuation and symbols of ASCII, and the punctuation beyond it that texts in Latin, Greek, Cyrillic, Chinese and
@@ -127,9 +127,9 @@ mod tests {
 
     #[track_caller]
     fn cuts(text: &str, expected: &[&str]) {
-        let own = RuleTokenizer.analyze(text);
-        let own: Vec<&str> = own.iter().map(|token| token.text.as_str()).collect();
-        assert_eq!(own, expected);
+        let tokens = RuleTokenizer.analyze(text);
+        let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
+        assert_eq!(words, expected);
     }
 
     #[test]
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn spans_are_in_characters_and_in_bytes() {
         let tokens = RuleTokenizer.analyze("Gr\u{fc}\u{df}e, Z\u{fc}rich!");
-        let spans: Vec<_> = tokens.iter().map(|own| (own.chars, own.bytes, own.is_punct)).collect();
+        let spans: Vec<_> =
+            tokens.iter().map(|token| (token.chars, token.bytes, token.is_punct)).collect();
         assert_eq!(
             spans,
             [

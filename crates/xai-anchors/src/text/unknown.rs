@@ -1,14 +1,14 @@
-//! Words replaced by a word that says nothing, or by nothing.
+//! Words replaced by a mask word, or deleted.
 
-use xai_core::{Result, Seed, Semantics};
+use xai_core::{Result, Seed};
 
 use super::analyzer::Token;
 use super::params::AnchorTextParams;
-use super::perturber::{Draw, Perturber, Samples, Word};
 use super::rendering::Rendering;
 use crate::bits::Bits;
+use crate::perturber::{Draw, Perturber, Samples, Word};
 
-/// Each word that is not held is masked with the same probability, independently of the others.
+/// Each word outside the anchor is masked with the same probability, independently of the others.
 pub(crate) struct Unknown<'a> {
     params: &'a AnchorTextParams,
     rendering: Rendering<'a>,
@@ -22,22 +22,22 @@ impl<'a> Unknown<'a> {
         // A word that is the mask itself never changes.
         let changes =
             |token: &Token| params.mask_string.as_ref().is_none_or(|mask| *mask != token.text);
-        let native = params.semantics == Semantics::Native;
-        let own: Vec<usize> =
-            (0..tokens.len()).filter(|&place| !native || changes(&tokens[place])).collect();
+        let changing: Vec<usize> =
+            (0..tokens.len()).filter(|&index| changes(&tokens[index])).collect();
         Unknown {
             params,
-            rendering: Rendering::new(text, tokens, params.join()),
-            words: own.iter().map(|&place| Word::of(&tokens[place])).collect(),
-            tokens: own,
+            rendering: Rendering::new(text, tokens, params.join),
+            words: changing.iter().map(|&index| tokens[index].to_word()).collect(),
+            tokens: changing,
         }
     }
 }
 
-/// Which of `n` samples keep each of `n_words` words: all for held words, and each other one with probability
+/// Which of `n` samples keep each of `n_words` words: all for words of the anchor, and each other one with probability
 /// `1 - probability`. Samples are drawn one after the other.
 pub(crate) fn masks(
-    (n_words, held): (usize, &[usize]),
+    n_words: usize,
+    anchor: &[usize],
     probability: f64,
     n: usize,
     seed: Seed,
@@ -46,7 +46,7 @@ pub(crate) fn masks(
     let mut kept = vec![Bits::all(n); n_words];
     for sample in 0..n {
         for (word, kept) in kept.iter_mut().enumerate() {
-            if held.binary_search(&word).is_err() && stream.uniform() < probability {
+            if anchor.binary_search(&word).is_err() && stream.uniform() < probability {
                 kept.remove(sample);
             }
         }
@@ -64,14 +64,14 @@ impl Perturber for Unknown<'_> {
     }
 
     fn coverage(&self, n: usize, seed: Seed) -> Vec<Bits> {
-        masks((self.words.len(), &[]), self.params.sample_proba, n, seed)
+        masks(self.words.len(), &[], self.params.sample_proba, n, seed)
     }
 
     fn sample(&mut self, draws: &[Draw<'_>]) -> Result<Vec<Samples>> {
         let mut masked = vec![false; self.rendering.len()];
         let mut one = |draw: &Draw<'_>| {
-            let of = (self.words.len(), draw.held);
-            let kept = masks(of, self.params.sample_proba, draw.n, draw.seed);
+            let (n_words, proba) = (self.words.len(), self.params.sample_proba);
+            let kept = masks(n_words, draw.anchor, proba, draw.n, draw.seed);
             let text = |sample: usize| {
                 for (&token, kept) in self.tokens.iter().zip(&kept) {
                     masked[token] = !kept.get(sample);

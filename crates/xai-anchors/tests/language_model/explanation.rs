@@ -2,10 +2,8 @@
 
 use ndarray::Array2;
 use xai_anchors::language_model::{CandleLanguageModel, LanguageModel};
-use xai_anchors::{
-    AnchorTextData, AnchorTextParams, Filling, SamplingStrategy, Status, TextResources,
-};
-use xai_core::{BoxError, Error, Explainer, Explanation, Run, RunConfig};
+use xai_anchors::{AnchorTextData, AnchorTextParams, Filling, SamplingStrategy, TextResources};
+use xai_core::{BoxError, Error, Explainer, Explanation, Run, RunConfig, Status};
 
 use super::fake::Fake;
 use super::trained::load;
@@ -23,11 +21,9 @@ fn praises(texts: &[String]) -> Result<Array2<f64>, BoxError> {
 }
 
 fn params() -> AnchorTextParams {
-    AnchorTextParams {
-        sampling_strategy: SamplingStrategy::LanguageModel,
-        use_proba: true,
-        ..AnchorTextParams::default()
-    }
+    AnchorTextParams::default()
+        .with_sampling_strategy(SamplingStrategy::LanguageModel)
+        .with_use_proba(true)
 }
 
 fn explain(model: &dyn LanguageModel, params: &AnchorTextParams) -> Explanation<AnchorTextData> {
@@ -40,24 +36,27 @@ fn explain(model: &dyn LanguageModel, params: &AnchorTextParams) -> Explanation<
 fn the_word_that_decides_is_the_anchor() {
     let model = load();
     for filling in [Filling::Parallel, Filling::Autoregressive] {
-        let explanation = explain(&model, &AnchorTextParams { filling, ..params() });
+        let explanation = explain(&model, &params().with_filling(filling));
         let data = &explanation.data;
-        assert_eq!((data.status, &data.anchor[..]), (Status::Found, &["TASTY".to_owned()][..]));
-        assert_eq!(data.precision, 1.0);
-        assert_eq!((data.spans[0], data.byte_spans[0]), ([21, 26], [21, 26]));
+        assert_eq!(
+            (data.result.status, &data.anchor[..]),
+            (Status::Found, &["TASTY".to_owned()][..])
+        );
+        assert_eq!(data.result.precision, 1.0);
+        assert_eq!((data.spans()[0], data.byte_spans()[0]), ([21, 26], [21, 26]));
         // The fifth token.
-        assert_eq!(data.raw.positions, [4]);
+        assert_eq!(data.predicates[0].first_token, Some(4));
         // Five words: hidden with probability 1/2, and in one of 32 cases, when none is, with 1/5.
         let kept = 1.0 - (0.5 + 0.5_f64.powi(5) / 5.0);
         let bound = 5.0 * (kept * (1.0 - kept) / 10_000.0).sqrt();
-        assert!((data.coverage - kept).abs() <= bound, "{}", data.coverage);
+        assert!((data.result.coverage - kept).abs() <= bound, "{}", data.result.coverage);
         // The model fills in what is said of food, not always in praise.
-        let base = data.base_rate.mean;
+        let base = data.result.base_rate.mean;
         assert!((0.5..0.95).contains(&base), "{base}");
-        for text in &data.raw.examples[0].covered_true {
+        for text in &data.examples[0].covered_true {
             assert!(text.ends_with(" TASTY!"), "{text}");
         }
-        assert!(data.raw.examples[0].covered_false.is_empty());
+        assert!(data.examples[0].covered_false.is_empty());
         let shares = explanation.meta.warnings.iter().any(|own| own.code == "anchors.shared_masks");
         assert_eq!(shares, filling == Filling::Parallel);
     }
@@ -81,7 +80,7 @@ fn equal_seeds_give_equal_bytes() {
     let bytes = |batch_size_lm, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let params =
-            AnchorTextParams { batch_size_lm, filling: Filling::Autoregressive, ..params() };
+            params().with_batch_size_lm(batch_size_lm).with_filling(Filling::Autoregressive);
         let mut explanation = pool.install(|| explain(&model, &params));
         explanation.meta.params = serde_json::Value::Null;
         explanation.to_json().unwrap()

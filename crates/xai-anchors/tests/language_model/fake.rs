@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use ndarray::Array2;
-use xai_anchors::AnchorTextParams;
+use xai_anchors::FillingParams;
 use xai_anchors::language_model::{LanguageModel, LanguageModelSampler, TextToken};
 use xai_core::{BoxError, Params, Valid};
 
@@ -111,14 +111,14 @@ impl LanguageModel for Fake {
 }
 
 /// Checked settings.
-pub(crate) fn checked(params: AnchorTextParams) -> Valid<AnchorTextParams> {
+pub(crate) fn checked(params: FillingParams) -> Valid<FillingParams> {
     params.check().unwrap()
 }
 
 /// The sampler of a text.
 pub(crate) fn sampler<'a>(
     model: &'a dyn LanguageModel,
-    params: AnchorTextParams,
+    params: FillingParams,
     text: &'a str,
 ) -> LanguageModelSampler<'a> {
     LanguageModelSampler::new(model, &checked(params), text).unwrap()

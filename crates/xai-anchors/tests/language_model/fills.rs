@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xai_anchors::language_model::LanguageModelSampler;
-use xai_anchors::{AnchorTextParams, Filling};
+use xai_anchors::{Filling, FillingParams};
 use xai_core::Error;
 
 use super::fake::{FILLERS, Fake, MASK, checked, fills, id, sampler};
@@ -11,7 +11,7 @@ use super::fake::{FILLERS, Fake, MASK, checked, fills, id, sampler};
 const TEXT: &str = "the film was good";
 
 /// All that stands in the place of a word.
-fn seen(model: &Fake, params: AnchorTextParams, n: usize) -> BTreeSet<u32> {
+fn seen(model: &Fake, params: FillingParams, n: usize) -> BTreeSet<u32> {
     let mut sampler = sampler(model, params, TEXT);
     let texts = sampler.sample(&[0, 1, 2], n, 0).unwrap().texts;
     texts.iter().map(|text| id(fills(&sampler, TEXT, text)[3])).collect()
@@ -23,14 +23,14 @@ fn fillers_are_words_of_one_token() {
     let scores = |_: &[u32], _: usize| {
         std::array::from_fn(|token| if FILLERS.contains(&(token as u32)) { 0.0 } else { 5.0 })
     };
-    let params = AnchorTextParams::default();
+    let params = FillingParams::default();
     let both = [Filling::Parallel, Filling::Autoregressive];
     for (filling, use_proba) in both.into_iter().zip([false, true]) {
-        let params = AnchorTextParams { filling, use_proba, ..params.clone() };
+        let params = params.clone().with_filling(filling).with_use_proba(use_proba);
         assert_eq!(seen(&Fake::new(scores), params, 500), BTreeSet::from(FILLERS));
     }
     let with_punctuation = BTreeSet::from_iter(FILLERS.into_iter().chain([2, 3]));
-    let params = AnchorTextParams { sample_punctuation: true, ..params };
+    let params = params.with_sample_punctuation(true);
     assert_eq!(seen(&Fake::new(scores), params, 500), with_punctuation);
 }
 
@@ -38,7 +38,7 @@ fn fillers_are_words_of_one_token() {
 fn fillers_are_the_likeliest() {
     let scores = |_: &[u32], _: usize| std::array::from_fn(|token| token as f32);
     let top = |top_n| {
-        let params = AnchorTextParams { top_n, ..AnchorTextParams::default() };
+        let params = FillingParams::default().with_top_n(top_n);
         seen(&Fake::new(scores), params, 500)
     };
     assert_eq!(top(1), BTreeSet::from([11]));
@@ -55,13 +55,11 @@ fn fills_have_the_probabilities_of_the_model() {
     let n = 40_000;
     for filling in [Filling::Parallel, Filling::Autoregressive] {
         for (temperature, top_n) in [(1.0, 100), (0.3, 100), (3.0, 4)] {
-            let params = AnchorTextParams {
-                filling,
-                temperature,
-                top_n,
-                use_proba: true,
-                ..AnchorTextParams::default()
-            };
+            let params = FillingParams::default()
+                .with_filling(filling)
+                .with_temperature(temperature)
+                .with_top_n(top_n)
+                .with_use_proba(true);
             let model = Fake::new(move |_, _| scores);
             let mut sampler = sampler(&model, params, TEXT);
             let texts = sampler.sample(&[0, 1, 2], n, 3).unwrap().texts;
@@ -105,7 +103,7 @@ fn one_by_one_a_fill_depends_on_those_before_it() {
         }
     };
     let pairs = |filling| {
-        let params = AnchorTextParams { filling, sample_proba: 1.0, ..AnchorTextParams::default() };
+        let params = FillingParams::default().with_filling(filling).with_sample_proba(1.0);
         let model = Fake::new(answer);
         let mut sampler = sampler(&model, params, TEXT);
         let texts = sampler.sample(&[0, 3], 200, 0).unwrap().texts;
@@ -123,12 +121,10 @@ fn one_by_one_a_fill_depends_on_those_before_it() {
 /// One by one, the model reads in calls of the size that it was promised, and equal texts once.
 #[test]
 fn one_by_one_the_model_reads_in_batches() {
-    let params = AnchorTextParams {
-        filling: Filling::Autoregressive,
-        sample_proba: 1.0,
-        batch_size_lm: 3,
-        ..AnchorTextParams::default()
-    };
+    let params = FillingParams::default()
+        .with_filling(Filling::Autoregressive)
+        .with_sample_proba(1.0)
+        .with_batch_size_lm(3);
     let model = Fake::indifferent();
     let mut sampler = sampler(&model, params, TEXT);
     sampler.sample(&[2, 3], 500, 0).unwrap();
@@ -141,7 +137,7 @@ fn one_by_one_the_model_reads_in_batches() {
 #[track_caller]
 fn check_refused(scores: [f32; 12], expected: &str) {
     let model = Fake::new(move |_, _| scores);
-    let mut sampler = sampler(&model, AnchorTextParams::default(), TEXT);
+    let mut sampler = sampler(&model, FillingParams::default(), TEXT);
     let error = sampler.sample(&[], 10, 0).unwrap_err();
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(format!("{error}: {source}").contains(expected), "{error}: {source}");
@@ -159,13 +155,13 @@ fn scores_that_are_none_are_refused() {
     let mut scores = [0.0; 12];
     scores[MASK as usize] = f32::NAN;
     let model = Fake::new(move |_, _| scores);
-    sampler(&model, AnchorTextParams::default(), TEXT).sample(&[], 10, 0).unwrap();
+    sampler(&model, FillingParams::default(), TEXT).sample(&[], 10, 0).unwrap();
 }
 
 #[test]
 fn arguments_are_checked() {
     let model = Fake::indifferent();
-    let params = checked(AnchorTextParams::default());
+    let params = checked(FillingParams::default());
     let error = |text| LanguageModelSampler::new(&model, &params, text).err().unwrap();
     assert!(matches!(error(" \n"), Error::Empty { .. }));
     assert!(matches!(error("the other"), Error::Predictor { .. }));
@@ -175,7 +171,7 @@ fn arguments_are_checked() {
     assert_eq!(sampler.sample(&[], 0, 0).unwrap().texts.len(), 0);
     // All tokens that could fill a word count as punctuation.
     let punctuation = "abdefghilmnorstuw.,".to_owned();
-    let params = checked(AnchorTextParams { punctuation, ..AnchorTextParams::default() });
+    let params = checked(FillingParams::default().with_punctuation(punctuation));
     let error = LanguageModelSampler::new(&model, &params, TEXT).err().unwrap().to_string();
     assert!(error.contains("one with a token that may fill a word"), "{error}");
 }

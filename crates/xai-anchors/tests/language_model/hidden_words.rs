@@ -1,7 +1,6 @@
 //! Which words are hidden, how often, and what becomes of the rest of the text.
 
-use xai_anchors::{AnchorTextParams, Filling};
-use xai_core::{Semantics, Valid};
+use xai_anchors::{Filling, FillingParams};
 
 use super::fake::{FILLERS, Fake, MASK, REAL, fills, id, sampler};
 
@@ -16,7 +15,7 @@ fn runs(kept: &ndarray::Array2<bool>) -> Vec<usize> {
 }
 
 #[track_caller]
-fn check_templates(params: AnchorTextParams, n_samples: usize, expected: &[usize]) {
+fn check_templates(params: FillingParams, n_samples: usize, expected: &[usize]) {
     let model = Fake::indifferent();
     let mut sampler = sampler(&model, params, LONG);
     let filled = sampler.sample(&[], n_samples, 0).unwrap();
@@ -27,19 +26,18 @@ fn check_templates(params: AnchorTextParams, n_samples: usize, expected: &[usize
 
 #[test]
 fn a_share_of_the_samples_has_templates_of_its_own() {
-    let params = AnchorTextParams::default();
+    let params = FillingParams::default();
     check_templates(params.clone(), 100, &[10; 10]);
     check_templates(params.clone(), 25, &[13, 12]);
     check_templates(params.clone(), 3, &[3]);
-    check_templates(AnchorTextParams { frac_mask_templates: 1.0, ..params.clone() }, 40, &[1; 40]);
-    check_templates(AnchorTextParams { frac_mask_templates: 0.0, ..params.clone() }, 40, &[40]);
-    check_templates(AnchorTextParams { sample_proba: 1.0, ..params }, 100, &[100]);
+    check_templates(params.clone().with_frac_mask_templates(1.0), 40, &[1; 40]);
+    check_templates(params.clone().with_frac_mask_templates(0.0), 40, &[40]);
+    check_templates(params.with_sample_proba(1.0), 100, &[100]);
 }
 
 #[test]
 fn one_by_one_each_sample_has_a_template_of_its_own() {
-    let params =
-        AnchorTextParams { filling: Filling::Autoregressive, ..AnchorTextParams::default() };
+    let params = FillingParams::default().with_filling(Filling::Autoregressive);
     let model = Fake::indifferent();
     let filled = sampler(&model, params, LONG).sample(&[], 50, 0).unwrap();
     assert_eq!(runs(&filled.kept), [1; 50]);
@@ -49,7 +47,7 @@ fn one_by_one_each_sample_has_a_template_of_its_own() {
 fn the_tails_of_a_hidden_word_go_with_it() {
     let model = Fake::indifferent();
     let text = "the unreal film was good";
-    let mut sampler = sampler(&model, AnchorTextParams::default(), text);
+    let mut sampler = sampler(&model, FillingParams::default(), text);
     assert_eq!(sampler.spans(), [0..3, 4..10, 11..15, 16..19, 20..24]);
     let filled = sampler.sample(&[0, 2, 3, 4], 50, 0).unwrap();
     assert_eq!(model.rows(), [[id("the"), MASK, id("film"), id("was"), id("good")]]);
@@ -59,7 +57,7 @@ fn the_tails_of_a_hidden_word_go_with_it() {
     }
     // What is not hidden keeps its tails.
     let model = Fake::indifferent();
-    super::fake::sampler(&model, AnchorTextParams::default(), text)
+    super::fake::sampler(&model, FillingParams::default(), text)
         .sample(&[0, 1, 2, 3], 5, 0)
         .unwrap();
     assert_eq!(model.rows(), [[id("the"), id("un"), REAL, id("film"), id("was"), MASK]]);
@@ -69,7 +67,7 @@ fn the_tails_of_a_hidden_word_go_with_it() {
 fn stopwords_and_punctuation_are_never_hidden() {
     let text = "The unreal film , was good .";
     let stopwords = ["THE ", "unreal"].map(str::to_owned).to_vec();
-    let params = AnchorTextParams { stopwords, ..AnchorTextParams::default() };
+    let params = FillingParams::default().with_stopwords(stopwords);
     let model = Fake::indifferent();
     let mut sampler = sampler(&model, params, text);
     assert_eq!(sampler.spans(), [11..15, 18..21, 22..26]);
@@ -82,8 +80,7 @@ fn stopwords_and_punctuation_are_never_hidden() {
 fn all_but_the_hidden_words_keeps_its_bytes() {
     let text = " \u{a0}The  film,\twas UNREAL...a\r\n bad one ".replace("one", "film");
     for filling in [Filling::Parallel, Filling::Autoregressive] {
-        let params =
-            AnchorTextParams { filling, frac_mask_templates: 1.0, ..AnchorTextParams::default() };
+        let params = FillingParams::default().with_filling(filling).with_frac_mask_templates(1.0);
         let model = Fake::indifferent();
         let mut sampler = sampler(&model, params, &text);
         let own: Vec<&str> = sampler.spans().into_iter().map(|span| &text[span]).collect();
@@ -102,7 +99,7 @@ fn all_but_the_hidden_words_keeps_its_bytes() {
 fn an_anchor_of_all_words_gives_copies() {
     let text = "the film was good";
     let model = Fake::indifferent();
-    let mut sampler = sampler(&model, AnchorTextParams::default(), text);
+    let mut sampler = sampler(&model, FillingParams::default(), text);
     let filled = sampler.sample(&[3, 1, 0, 2], 7, 0).unwrap();
     assert_eq!(filled.texts, [text; 7]);
     assert!(filled.kept.iter().all(|&kept| kept));
@@ -114,11 +111,8 @@ fn an_anchor_of_all_words_gives_copies() {
 fn words_are_hidden_with_their_probability() {
     let (n, text) = (20_000, "the film was");
     for sample_proba in [0.2, 0.5, 0.9] {
-        let params = AnchorTextParams {
-            sample_proba,
-            frac_mask_templates: 1.0,
-            ..AnchorTextParams::default()
-        };
+        let params =
+            FillingParams::default().with_sample_proba(sample_proba).with_frac_mask_templates(1.0);
         let model = Fake::indifferent();
         let filled = sampler(&model, params, text).sample(&[], n, 1).unwrap();
         let expected = sample_proba + (1.0_f64 - sample_proba).powi(3) / 3.0;
@@ -134,7 +128,8 @@ fn words_are_hidden_with_their_probability() {
 fn a_draw_depends_on_its_seed_and_anchor_alone() {
     for filling in [Filling::Parallel, Filling::Autoregressive] {
         let draw = |batch_size_lm: usize, before: bool| {
-            let params = AnchorTextParams { filling, batch_size_lm, ..AnchorTextParams::default() };
+            let params =
+                FillingParams::default().with_filling(filling).with_batch_size_lm(batch_size_lm);
             let model = Fake::new(|row, position| {
                 std::array::from_fn(|token| {
                     (token as u32 * 7 + row[position.saturating_sub(1)] * 5) as f32 % 11.0
@@ -157,17 +152,11 @@ fn a_draw_depends_on_its_seed_and_anchor_alone() {
 
 #[test]
 fn punctuation_is_what_holds_nothing_else() {
-    let words = |semantics| {
-        // The tokens of letters are punctuation when all of their characters are.
-        let punctuation = "a.,".to_owned();
-        let params = AnchorTextParams { punctuation, semantics, ..AnchorTextParams::default() };
-        let params: Valid<_> = super::fake::checked(params);
-        let model = Fake::indifferent();
-        let text = "a film was bad";
-        let sampler =
-            xai_anchors::language_model::LanguageModelSampler::new(&model, &params, text).unwrap();
-        sampler.spans().into_iter().map(|span| &text[span]).collect::<Vec<_>>()
-    };
-    assert_eq!(words(Semantics::Native), ["film", "was", "bad"]);
-    assert_eq!(words(Semantics::Reference), ["film"]);
+    // The tokens of letters are punctuation when all of their characters are.
+    let model = Fake::indifferent();
+    let text = "a film was bad";
+    let sampler =
+        sampler(&model, FillingParams::default().with_punctuation("a.,".to_owned()), text);
+    let words: Vec<&str> = sampler.spans().into_iter().map(|span| &text[span]).collect();
+    assert_eq!(words, ["film", "was", "bad"]);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use xai_anchors::AnchorTextParams;
+use xai_anchors::FillingParams;
 use xai_anchors::language_model::{CandleLanguageModel, LanguageModel, LanguageModelError};
 
 use super::fake::{fills, sampler};
@@ -107,7 +107,7 @@ fn words_are_the_same_for_all_vocabularies() {
     let expected = ["Soup", "tasty", "well", "made", "THE", "end"];
     for architecture in ARCHITECTURES {
         let model = load(architecture);
-        let mut sampler = sampler(&model, AnchorTextParams::default(), text);
+        let mut sampler = sampler(&model, FillingParams::default(), text);
         let own: Vec<&str> = sampler.spans().into_iter().map(|span| &text[span]).collect();
         assert_eq!(own, expected);
         let filled = sampler.sample(&[1, 2], 100, 0).unwrap();

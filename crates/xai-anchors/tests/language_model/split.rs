@@ -1,7 +1,7 @@
 //! Texts that are longer than the language model has room for.
 
 use xai_anchors::language_model::LanguageModelSampler;
-use xai_anchors::{AnchorTextParams, Filling};
+use xai_anchors::{Filling, FillingParams};
 
 use super::fake::{Fake, checked, fills, sampler};
 
@@ -11,7 +11,7 @@ fn check_split(text: &str, max_tokens: usize, n_words: usize, tail: Option<&str>
     for filling in [Filling::Parallel, Filling::Autoregressive] {
         let mut model = Fake::indifferent();
         model.max_tokens = Some(max_tokens);
-        let params = AnchorTextParams { filling, ..AnchorTextParams::default() };
+        let params = FillingParams::default().with_filling(filling);
         let mut sampler = sampler(&model, params, text);
         assert_eq!(sampler.spans().len(), n_words);
         assert_eq!(sampler.tail().map(|from| &text[from..]), tail);
@@ -47,7 +47,7 @@ fn a_long_text_is_cut_at_512_tokens() {
 fn a_first_word_without_room_is_refused() {
     let mut model = Fake::indifferent();
     model.max_tokens = Some(1);
-    let params = checked(AnchorTextParams::default());
+    let params = checked(FillingParams::default());
     let error = LanguageModelSampler::new(&model, &params, "unreal film").err().unwrap();
     assert!(error.to_string().contains("begun by a word of at most 1 tokens"), "{error}");
     // It is enough for one word that is alone.

@@ -66,8 +66,8 @@ impl WordVectors {
     /// [`Error::Param`](xai_core::Error::Param) for one that is above 0 or no number.
     pub fn with_log_probabilities(mut self, log_probabilities: Vec<f64>) -> Result<Self> {
         same_shape("the log-probabilities", &[self.words.len()], &[log_probabilities.len()])?;
-        for &own in &log_probabilities {
-            require(own <= 0.0, "log_probabilities", "at most 0", own)?;
+        for &value in &log_probabilities {
+            require(value <= 0.0, "log_probabilities", "at most 0", value)?;
         }
         self.log_probabilities = Some(log_probabilities);
         Ok(self)
@@ -81,7 +81,9 @@ impl WordVectors {
     pub fn with_counts(self, counts: &[u64]) -> Result<Self> {
         let total: f64 = counts.iter().map(|&count| count as f64).sum();
         require(0.0 < total, "counts", "not all 0", total)?;
-        self.with_log_probabilities(counts.iter().map(|&own| (own as f64 / total).ln()).collect())
+        self.with_log_probabilities(
+            counts.iter().map(|&value| (value as f64 / total).ln()).collect(),
+        )
     }
 
     /// The words, in the order of their vectors.
@@ -99,9 +101,9 @@ impl WordVectors {
     /// The place of a word; `None` when it has no vector.
     #[must_use]
     pub fn place(&self, word: &str) -> Option<usize> {
-        let own =
+        let value =
             self.sorted.binary_search_by(|&place| self.words[place as usize].as_str().cmp(word));
-        own.ok().map(|at| self.sorted[at] as usize)
+        value.ok().map(|at| self.sorted[at] as usize)
     }
 
     /// For each word the `n` words of the most similar vectors, itself among them, with the cosine: the largest first,
@@ -130,7 +132,7 @@ impl WordVectors {
             let products = self.vectors.slice(s![first..end, ..]).dot(&directions);
             let of = |(column, &query): (usize, &usize)| {
                 let candidates = (first..end).filter(|&word| {
-                    let probable = |own: &Vec<f64>| min_log_probability <= own[word];
+                    let probable = |value: &Vec<f64>| min_log_probability <= value[word];
                     0.0 < self.norms[word]
                         && self.is_lower[word] == self.is_lower[query]
                         && (word == query || self.log_probabilities.as_ref().is_none_or(probable))
@@ -207,15 +209,15 @@ mod tests {
         let vectors = random(10_000, 12);
         for (n, queries) in [(50, vec![4, 9000, 3]), (20_000, vec![1]), (1, vec![2, 5])] {
             let nearest = vectors.nearest(&queries, n, -15.0);
-            for (own, &query) in nearest.iter().zip(&queries) {
+            for (value, &query) in nearest.iter().zip(&queries) {
                 let mut all: Vec<(usize, f64)> = (0..10_000)
                     .filter(|word| (word % 3 == 0) == (query % 3 == 0))
                     .map(|word| (word, vectors.cosine(query, word)))
                     .collect();
                 all.sort_by(|a, b| b.1.total_cmp(&a.1));
                 all.truncate(n);
-                assert_eq!(*own, all);
-                assert_eq!(own[0].0, query);
+                assert_eq!(*value, all);
+                assert_eq!(value[0].0, query);
             }
         }
     }
@@ -227,11 +229,11 @@ mod tests {
         assert_eq!(vectors.place("w3"), None);
         let vectors = vectors.with_counts(&[1, 1, 1, 1, 1, 0, 1, 1, 1]).unwrap();
         let words: Vec<usize> =
-            vectors.nearest(&[4], 9, -15.0)[0].iter().map(|own| own.0).collect();
+            vectors.nearest(&[4], 9, -15.0)[0].iter().map(|value| value.0).collect();
         assert_eq!(words.len(), 5);
         assert!(!words.contains(&5) && words[0] == 4);
         // What is asked for is never too rare for itself.
-        assert!(vectors.nearest(&[5], 9, -15.0)[0].iter().any(|own| own.0 == 5));
+        assert!(vectors.nearest(&[5], 9, -15.0)[0].iter().any(|value| value.0 == 5));
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl WordVectors {
             }
             reader.read_exact(&mut bytes)?;
             let letters = word.strip_prefix(b"\n").unwrap_or(&word);
-            let numbers = bytes.as_chunks::<4>().0.iter().map(|own| f32::from_le_bytes(*own));
+            let numbers = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
             read.push(&String::from_utf8_lossy(letters), numbers).map_err(refuse)?;
         }
         read.finish()
@@ -139,7 +139,7 @@ impl Entries {
     }
 }
 
-/// Up to `limit` lines of a word and its numbers; the first line tells how many, when nothing else does.
+/// Up to `limit` lines of a word and its numbers; the first line has their counts, when no limit is given.
 fn lines(
     mut reader: impl BufRead,
     n_dimensions: Option<usize>,
@@ -170,8 +170,9 @@ fn lines(
         // From the end: some words of GloVe contain spaces.
         let mut fields: Vec<&str> = text.rsplitn(n + 1, ' ').collect();
         let word = fields.pop().unwrap_or_default();
-        let numbers: Option<Vec<f32>> = fields.iter().rev().map(|own| own.parse().ok()).collect();
-        let numbers = numbers.filter(|own| own.len() == n);
+        let numbers: Option<Vec<f32>> =
+            fields.iter().rev().map(|value| value.parse().ok()).collect();
+        let numbers = numbers.filter(|value| value.len() == n);
         let numbers = numbers.ok_or_else(|| refuse(format!("a word and {n} numbers")))?;
         read.push(word, numbers.into_iter()).map_err(|rule| refuse(rule.to_owned()))?;
     }
@@ -187,14 +188,14 @@ mod tests {
     fn binary() -> Vec<u8> {
         let mut file = b"3 3\n".to_vec();
         let words = [("good", [1.0, 0.5, -2.0_f32]), ("new york", [0.0, 1.0, 0.2])];
-        for (word, numbers) in words.map(|(word, own)| (word.replace(' ', "_"), own)) {
+        for (word, numbers) in words.map(|(word, value)| (word.replace(' ', "_"), value)) {
             file.extend(word.bytes().chain([b' ']));
-            file.extend(numbers.iter().flat_map(|own| own.to_le_bytes()));
+            file.extend(numbers.iter().flat_map(|value| value.to_le_bytes()));
             file.push(b'\n');
         }
         // Some writers leave out the line feed.
         file.extend("b\u{e9}b\u{e9} ".bytes());
-        file.extend([3.0, 4.0, 5.0_f32].iter().flat_map(|own| own.to_le_bytes()));
+        file.extend([3.0, 4.0, 5.0_f32].iter().flat_map(|value| value.to_le_bytes()));
         file
     }
 

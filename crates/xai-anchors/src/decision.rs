@@ -1,0 +1,43 @@
+//! The model's decision for an instance, which perturbations are compared with.
+
+use xai_core::{Output, Reading, Result, Row, Rows, Run};
+
+/// The decision for an instance.
+pub(crate) struct Decision {
+    /// How the model's outputs are read.
+    pub reading: Reading,
+    /// The decision, as [`Reading::decision`] gives it.
+    pub value: f64,
+}
+
+impl Decision {
+    /// The decision in the outputs of an instance, shape `(n_outputs,)`; the reading is recorded in the run.
+    ///
+    /// # Errors
+    /// [`Error::Param`](xai_core::Error::Param) named `output` when the outputs are no decision in this reading.
+    pub(crate) fn new(
+        setting: &Output,
+        declared: Option<Output>,
+        outputs: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<Self> {
+        let reading = Reading::new(setting, declared, outputs)?;
+        reading.require_decision()?;
+        run.record_output(&reading);
+        let value = reading.decision(outputs)?;
+        Ok(Decision { reading, value })
+    }
+
+    /// Appends the decisions in some rows of outputs, shape `(n_rows, n_outputs)`.
+    pub(crate) fn read(&self, outputs: &Rows, decisions: &mut Vec<f64>) -> Result<()> {
+        for row in outputs.rows() {
+            decisions.push(self.reading.decision(&row)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a decision is that for the instance.
+    pub(crate) fn agrees(&self, decision: f64) -> bool {
+        self.reading.agrees(decision, self.value)
+    }
+}

@@ -1,38 +1,38 @@
 //! The search space with what guides through it: an autoencoder, a prototype, and trust.
 
 use ndarray::{Array1, Array2};
-use xai_core::run::BatchPlan;
 use xai_core::{Differentiable, ModelRef, Predictor, Result, Row, Rows, Run, Semantics};
-use xai_optim::loss::Outputs;
-use xai_optim::shrink_one_sided;
-use xai_optim::{Instance, Problem};
+use xai_optim::loss::ClassScores;
+use xai_optim::{Evaluation, Problem, evaluate_rows};
 
 use crate::prototype::{Prototypes, Source};
 use crate::space::Space;
 
 /// What leads an instance through the space.
 #[derive(Clone, Debug)]
-pub(crate) struct Guide {
+pub(crate) struct Target {
     /// The instance's class.
     pub(crate) class: usize,
-    /// Where it is drawn to, in the space of the prototypes; `None` where nothing draws.
+    /// The prototype that attracts it, in the space of the prototypes; `None` where none does.
     pub(crate) prototype: Option<Array1<f64>>,
+    /// The class of the prototype.
+    pub(crate) id: Option<usize>,
 }
 
 /// The space around some instances, and the further terms of their loss.
 #[derive(Clone, Copy)]
-pub(crate) struct Guided<'a> {
+pub(crate) struct PrototypeObjective<'a> {
     pub(crate) space: Space<'a>,
-    pub(crate) guides: &'a [Guide],
-    pub(crate) prototypes: Option<&'a Prototypes>,
-    pub(crate) outputs: Outputs,
-    pub(crate) encoder: Option<&'a dyn Differentiable>,
+    /// One for each instance.
+    pub(crate) targets: &'a [Target],
+    pub(crate) places: Places<'a>,
+    pub(crate) scores: &'a [ClassScores],
     pub(crate) autoencoder: Option<&'a dyn Differentiable>,
     pub(crate) gamma: f64,
     pub(crate) theta: f64,
     pub(crate) threshold: f64,
     /// Whether what is found stays between the instance and where the terms drew it.
-    pub(crate) is_drawn: bool,
+    pub(crate) keeps_attraction: bool,
 }
 
 /// A term that takes a model to evaluate.
@@ -52,11 +52,57 @@ impl<'a> Term<'a> {
     }
 }
 
-/// A row that a term's model is asked about: which point it belongs to, and the coordinate that is moved, with its
-/// value.
-type Asked = (usize, Option<(usize, f64)>);
+/// A row that a term's model is evaluated at.
+#[derive(Clone, Copy)]
+struct TermRow {
+    /// The point it belongs to.
+    place: usize,
+    /// The coordinate that is moved; `None` for the point itself.
+    moved: Option<Moved>,
+}
 
-impl Guided<'_> {
+/// A coordinate and the value that it is moved to.
+#[derive(Clone, Copy)]
+struct Moved {
+    feature: usize,
+    value: f64,
+}
+
+/// The space of the prototypes: encodings of rows, or points themselves.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) space: Space<'a>,
+    pub(crate) prototypes: Option<&'a Prototypes>,
+    pub(crate) encoder: Option<&'a dyn Differentiable>,
+}
+
+impl Places<'_> {
+    /// The places of points, shape `(n_points, n_features)`, in the space of the prototypes.
+    pub(crate) fn of(
+        &self,
+        runs: &mut [Run<'_>],
+        instances: &[usize],
+        points: &Rows,
+    ) -> Result<Vec<Array1<f64>>> {
+        let is_encoded =
+            self.prototypes.is_some_and(|prototypes| prototypes.source() == Source::Encoder);
+        let Some(encoder) = self.encoder.filter(|_| is_encoded) else {
+            return Ok(points.rows().into_iter().map(|point| point.to_owned()).collect());
+        };
+        let mut inputs = Array2::zeros((points.nrows(), self.space.features().n_columns()));
+        for ((&instance, point), mut input) in
+            instances.iter().zip(points.rows()).zip(inputs.rows_mut())
+        {
+            self.space.decode(instance, &point, &mut input);
+        }
+        let encoder: &dyn Predictor = encoder;
+        let model = ModelRef::BlackBox(encoder);
+        let encodings = evaluate_rows(model, instances, &inputs, runs, &|_, _| None)?;
+        Ok(encodings.into_iter().map(|encoding| encoding.outputs).collect())
+    }
+}
+
+impl PrototypeObjective<'_> {
     /// The value of a term at a point, from its model's outputs.
     fn value(&self, term: Term<'_>, instance: usize, point: &Row, outputs: &Row) -> f64 {
         match term {
@@ -66,7 +112,7 @@ impl Guided<'_> {
                 self.gamma * errors.dot(&errors)
             }
             Term::Encoding(_) => {
-                let Some(prototype) = &self.guides[instance].prototype else { return 0.0 };
+                let Some(prototype) = &self.targets[instance].prototype else { return 0.0 };
                 let errors = &outputs.view() - prototype;
                 self.theta * errors.dot(&errors)
             }
@@ -85,89 +131,92 @@ impl Guided<'_> {
                 }
                 along
             }
-            Term::Encoding(_) => match &self.guides[instance].prototype {
+            Term::Encoding(_) => match &self.targets[instance].prototype {
                 Some(prototype) => 2.0 * self.theta * (&outputs.view() - prototype),
                 None => Array1::zeros(outputs.len()),
             },
         }
     }
 
-    /// Adds the derivative of a term at each point. Categories are differentiated between their neighbors, which their
-    /// model is asked for in the same call.
+    /// Adds the derivative of a term at each point to `slopes`. Categories are differentiated between their neighbors,
+    /// at which their model is evaluated in the same call.
     fn add(
         &self,
         term: Term<'_>,
         runs: &mut [Run<'_>],
-        (instances, points): (&[usize], &Rows),
+        instances: &[usize],
+        points: &Rows,
         slopes: &mut Array2<f64>,
     ) -> Result<()> {
-        let native = self.space.semantics == Semantics::Native;
-        let mut asked: Vec<Asked> = Vec::new();
-        for (place, point) in points.rows().into_iter().enumerate() {
-            asked.push((place, None));
-            let categorical =
-                (0..point.len()).filter(|&own| native && self.space.is_categorical(own));
-            for feature in categorical {
-                if let Some((down, up)) = self.space.probe(instances[place], &point, feature) {
-                    asked.extend([down, up].map(|value| (place, Some((feature, value)))));
-                }
-            }
-        }
-        let moved = |(place, moved): Asked| {
-            let mut point = points.row(place).to_owned();
-            if let Some((feature, value)) = moved {
+        let rows = self.term_rows(instances, points);
+        let point = |row: TermRow| {
+            let mut point = points.row(row.place).to_owned();
+            if let Some(Moved { feature, value }) = row.moved {
                 point[feature] = value;
             }
             point
         };
-        let mut inputs = Array2::zeros((asked.len(), self.n_columns()));
-        for (&own, mut input) in asked.iter().zip(inputs.rows_mut()) {
-            self.space.decode(instances[own.0], &moved(own), &mut input);
+        let mut inputs = Array2::zeros((rows.len(), self.n_columns()));
+        for (&row, mut input) in rows.iter().zip(inputs.rows_mut()) {
+            self.space.decode(instances[row.place], &point(row), &mut input);
         }
-        let of: Vec<usize> = asked.iter().map(|(place, _)| instances[*place]).collect();
-        let access = ModelRef::WhiteBox(term.model());
-        let answers = ask(runs, access, (&of, &inputs), &|row, outputs| {
-            let (place, moved) = asked[row];
+        let of: Vec<usize> = rows.iter().map(|row| instances[row.place]).collect();
+        let model = ModelRef::WhiteBox(term.model());
+        let evaluations = evaluate_rows(model, &of, &inputs, runs, &|row, outputs| {
+            let TermRow { place, moved } = rows[row];
             moved.is_none().then(|| self.along(term, instances[place], &points.row(place), outputs))
         })?;
-        let mut below = None;
-        for (&own, (outputs, gradient)) in asked.iter().zip(&answers) {
-            let (place, at) = own;
-            let point = points.row(place);
-            let Some((feature, coordinate)) = at else {
-                let along = self.along(term, instances[place], &point, outputs);
-                self.add_own(
-                    term,
-                    gradient.as_ref(),
-                    (&point, outputs, &along),
-                    &mut slopes.row_mut(place),
-                );
+        let mut below: Option<f64> = None;
+        let mut from = 0.0;
+        for (&row, evaluation) in rows.iter().zip(&evaluations) {
+            let place = row.place;
+            let Some(Moved { feature, value: coordinate }) = row.moved else {
+                let (instance, point) = (instances[place], points.row(place));
+                self.add_at_point(term, instance, &point, evaluation, &mut slopes.row_mut(place));
                 continue;
             };
-            let value = self.value(term, instances[place], &moved(own), outputs);
+            let value = self.value(term, instances[place], &point(row), &evaluation.outputs);
             match below.take() {
-                None => below = Some((value, coordinate)),
-                Some((lower, from)) => {
-                    slopes[[place, feature]] += (value - lower) / (coordinate - from);
-                }
+                None => (below, from) = (Some(value), coordinate),
+                Some(lower) => slopes[[place, feature]] += (value - lower) / (coordinate - from),
             }
         }
         Ok(())
     }
 
+    /// The rows at which a term's model is evaluated: each point, and behind it the two neighbors of each category.
+    fn term_rows(&self, instances: &[usize], points: &Rows) -> Vec<TermRow> {
+        let native = self.space.semantics == Semantics::Native;
+        let mut rows: Vec<TermRow> = Vec::new();
+        for (place, point) in points.rows().into_iter().enumerate() {
+            rows.push(TermRow { place, moved: None });
+            let is_moved = |&feature: &usize| native && self.space.is_categorical(feature);
+            for feature in (0..point.len()).filter(is_moved) {
+                if let Some((down, up)) = self.space.probe(instances[place], &point, feature) {
+                    let moved = |value| TermRow { place, moved: Some(Moved { feature, value }) };
+                    rows.extend([down, up].map(moved));
+                }
+            }
+        }
+        rows
+    }
+
     /// Adds the derivative of a term by the coordinates that its model is differentiated by, and that of the point itself
     /// in a reconstruction error.
-    fn add_own(
+    fn add_at_point(
         &self,
         term: Term<'_>,
-        gradient: Option<&Array1<f64>>,
-        (point, outputs, along): (&Row, &Row, &Row),
+        instance: usize,
+        point: &Row,
+        evaluation: &Evaluation,
         slopes: &mut Row,
     ) {
-        if let Some(gradient) = gradient {
-            slopes.zip_mut_with(&self.space.pull_back(gradient), |slope, own| *slope += own);
+        if let Some(gradient) = &evaluation.gradient {
+            slopes.zip_mut_with(&self.space.pull_back(gradient), |slope, by| *slope += by);
         }
         let Term::Reconstruction(_) = term else { return };
+        let outputs = &evaluation.outputs;
+        let along = self.along(term, instance, point, outputs);
         let features = self.space.features();
         let reconstructed = self.space.codes.reconstructed(features, outputs);
         for feature in 0..point.len() {
@@ -186,22 +235,23 @@ impl Guided<'_> {
         instances: &[usize],
         points: &Rows,
     ) -> Result<Option<Array2<f64>>> {
-        let pulls = 0.0 < self.theta && self.prototypes.is_some();
+        let pulls = 0.0 < self.theta && self.places.prototypes.is_some();
         if !pulls && self.gamma <= 0.0 {
             return Ok(None);
         }
         let mut slopes = Array2::zeros(points.dim());
         if let Some(autoencoder) = self.autoencoder.filter(|_| 0.0 < self.gamma) {
-            self.add(Term::Reconstruction(autoencoder), runs, (instances, points), &mut slopes)?;
+            let term = Term::Reconstruction(autoencoder);
+            self.add(term, runs, instances, points, &mut slopes)?;
         }
-        match self.prototypes.map(Prototypes::source) {
+        match self.places.prototypes.map(Prototypes::source) {
             Some(Source::Encoder) if pulls => {
-                let encoder = self.encoder.expect("checked before the search");
-                self.add(Term::Encoding(encoder), runs, (instances, points), &mut slopes)?;
+                let encoder = self.places.encoder.expect("checked before the search");
+                self.add(Term::Encoding(encoder), runs, instances, points, &mut slopes)?;
             }
             Some(Source::Rows) if pulls => {
                 for (place, &instance) in instances.iter().enumerate() {
-                    if let Some(prototype) = &self.guides[instance].prototype {
+                    if let Some(prototype) = &self.targets[instance].prototype {
                         let pull = 2.0 * self.theta * (&points.row(place) - prototype);
                         let mut row = slopes.row_mut(place);
                         row += &pull;
@@ -212,65 +262,9 @@ impl Guided<'_> {
         }
         Ok(Some(slopes))
     }
-
-    /// The places of points in the space of the prototypes, shape `(n_points, n_dimensions)`.
-    pub(crate) fn encodings(
-        &self,
-        runs: &mut [Run<'_>],
-        instances: &[usize],
-        points: &Rows,
-    ) -> Result<Vec<Array1<f64>>> {
-        let Some(encoder) = self
-            .encoder
-            .filter(|_| self.prototypes.is_some_and(|own| own.source() == Source::Encoder))
-        else {
-            return Ok(points.rows().into_iter().map(|point| point.to_owned()).collect());
-        };
-        let mut inputs = Array2::zeros((points.nrows(), self.n_columns()));
-        for ((&instance, point), mut input) in
-            instances.iter().zip(points.rows()).zip(inputs.rows_mut())
-        {
-            self.space.decode(instance, &point, &mut input);
-        }
-        let encoder: &dyn Predictor = encoder;
-        let answers = ask(runs, ModelRef::BlackBox(encoder), (instances, &inputs), &|_, _| None)?;
-        Ok(answers.into_iter().map(|(outputs, _)| outputs).collect())
-    }
 }
 
-/// What a model says of a row, and its gradient where one was wanted.
-type Answer = (Array1<f64>, Option<Array1<f64>>);
-
-/// Asks a model about rows of several instances in shared calls; answers in the order of the rows.
-pub(crate) fn ask(
-    runs: &mut [Run<'_>],
-    access: ModelRef<'_>,
-    (instances, inputs): (&[usize], &Rows),
-    along: &(dyn Fn(usize, &Row) -> Option<Array1<f64>> + Sync),
-) -> Result<Vec<Answer>> {
-    let mut places: Vec<Vec<usize>> = vec![Vec::new(); runs.len()];
-    for (place, &instance) in instances.iter().enumerate() {
-        places[instance].push(place);
-    }
-    let sizes: Vec<usize> = places.iter().map(Vec::len).collect();
-    let batch = BatchPlan { sizes: &sizes, gradients: &sizes, n_features: inputs.ncols() };
-    let mut answers: Vec<Option<Answer>> = vec![None; instances.len()];
-    Run::query_batched(
-        runs,
-        access,
-        batch,
-        |run, row, input| input.assign(&inputs.row(places[run][row])),
-        |run, row, outputs| along(places[run][row], outputs),
-        |run, row, outputs, gradient| {
-            let gradient = gradient.map(Row::to_owned);
-            answers[places[run][row]] = Some((outputs.to_owned(), gradient));
-            Ok(())
-        },
-    )?;
-    Ok(answers.into_iter().map(|answer| answer.expect("every row was asked")).collect())
-}
-
-impl Problem for Guided<'_> {
+impl Problem for PrototypeObjective<'_> {
     fn n_columns(&self) -> usize {
         self.space.features().n_columns()
     }
@@ -304,10 +298,10 @@ impl Problem for Guided<'_> {
         self.space.neighbors(instance, point)
     }
 
-    fn drawn_to(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
-        let rows = self.prototypes.filter(|own| own.source() == Source::Rows);
-        let prototype = rows.and_then(|_| self.guides[instance].prototype.clone());
-        self.is_drawn.then(|| prototype.into_iter().collect())
+    fn attractors(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
+        let rows = self.places.prototypes.filter(|prototypes| prototypes.source() == Source::Rows);
+        let prototype = rows.and_then(|_| self.targets[instance].prototype.clone());
+        self.keeps_attraction.then(|| prototype.into_iter().collect())
     }
 
     fn smooth(
@@ -326,31 +320,16 @@ impl Problem for Guided<'_> {
         points: &Rows,
         outputs: &Rows,
     ) -> Result<Vec<bool>> {
-        let Some(prototypes) = self.prototypes.filter(|_| 0.0 < self.threshold) else {
+        let Some(prototypes) = self.places.prototypes.filter(|_| 0.0 < self.threshold) else {
             return Ok(vec![true; instances.len()]);
         };
-        let encodings = self.encodings(runs, instances, points)?;
+        let places = self.places.of(runs, instances, points)?;
         let mut admitted = Vec::with_capacity(instances.len());
-        for ((&instance, encoding), outputs) in instances.iter().zip(&encodings).zip(outputs.rows())
-        {
-            let to = self.outputs.class(&outputs);
-            let trust = prototypes.trust(encoding, self.guides[instance].class, to)?;
+        for ((&instance, place), outputs) in instances.iter().zip(&places).zip(outputs.rows()) {
+            let to = self.scores[instance].class(&outputs);
+            let trust = prototypes.trust(place, self.targets[instance].class, to)?;
             admitted.push(trust.is_some_and(|trust| self.threshold < trust));
         }
         Ok(admitted)
-    }
-
-    fn proximal(&self, index: usize, instance: &Instance, threshold: f64, point: &mut Row) {
-        let _ = index;
-        if self.space.semantics == Semantics::Native {
-            let limits = (&*instance.lower, &*instance.upper);
-            let (center, scale) = (&instance.center, &instance.scale);
-            xai_optim::proximal(point, center, scale, threshold, limits);
-            return;
-        }
-        for (k, value) in point.iter_mut().enumerate() {
-            let limits = (instance.lower[k], instance.upper[k]);
-            *value = shrink_one_sided(*value, instance.center[k], threshold, limits);
-        }
     }
 }

@@ -1,18 +1,19 @@
-//! The descent of the native semantics: Adam in lanes, one for each instance and weight lambda of the distance.
+//! The descents by Adam, one for each instance and weight lambda of the distance, all in shared calls.
 
-use ndarray::{Array1, ArrayView1};
+use ndarray::Array1;
 use xai_core::{Event, Result, Row, Run, Stop};
 use xai_optim::loss::SquaredError;
 use xai_optim::{
-    Adam, Answer, Candidate, Cost, Descended, Evaluator, Instance, Question, Route, linear_decay,
+    Adam, Candidate, Cost, DescentResult, Evaluation, Evaluator, GradientSearchParams, Instance,
+    Query, Route, linear_decay,
 };
 
 use crate::params::CounterfactualParams;
 
-/// A relative gain of the loss or of the distance below this does not count as progress.
+/// A relative gain of the loss or of the distance below this does not count as progress. Chosen by hand.
 const GAIN: f64 = 1e-3;
 
-/// Rows that differ by less than this part of `eps` in every coordinate share their answers.
+/// Rows that differ by less than this part of `eps` in every coordinate share their evaluations.
 const SHARED: f64 = 1.0;
 
 /// A step that reached the target.
@@ -24,7 +25,7 @@ pub(crate) struct Hit {
 }
 
 /// One descent, from the instance.
-pub(crate) struct Lane {
+pub(crate) struct Descent {
     pub(crate) lambda: f64,
     pub(crate) steps: usize,
     pub(crate) n_hits: usize,
@@ -43,9 +44,9 @@ pub(crate) struct Lane {
     done: bool,
 }
 
-impl Lane {
+impl Descent {
     fn new(instance: usize, lambda: f64, start: &Array1<f64>) -> Self {
-        Lane {
+        Descent {
             lambda,
             steps: 0,
             n_hits: 0,
@@ -63,8 +64,8 @@ impl Lane {
 }
 
 /// What is searched for, and how: one loss for each instance.
-pub(crate) struct Descent<'a> {
-    pub(crate) asker: Evaluator<'a>,
+pub(crate) struct Descents<'a> {
+    pub(crate) evaluator: Evaluator<'a>,
     pub(crate) params: &'a CounterfactualParams,
     pub(crate) losses: &'a [SquaredError],
     pub(crate) cost: Cost,
@@ -72,90 +73,99 @@ pub(crate) struct Descent<'a> {
     pub(crate) eps: &'a Row,
 }
 
-/// What the lanes of one instance found.
+/// The point with the smallest hinge of those that did not reach the target.
+struct NearestMiss {
+    hinge: f64,
+    candidate: Candidate,
+}
+
+/// What the descents of one instance found.
 #[derive(Default)]
 pub(crate) struct Trail {
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) descents: Vec<Descent>,
     /// The point that came closest to the target without reaching it.
-    nearest: Option<(f64, Candidate)>,
+    nearest: Option<NearestMiss>,
     at_start: Option<Candidate>,
     stop: Option<Stop>,
 }
 
 impl Trail {
     fn has_hits(&self) -> bool {
-        self.lanes.iter().any(|lane| 0 < lane.n_hits)
+        self.descents.iter().any(|descent| 0 < descent.n_hits)
     }
 
-    fn miss(&mut self, hinge: f64, candidate: Candidate) {
-        if self.nearest.as_ref().is_none_or(|(smallest, _)| hinge < *smallest) {
-            self.nearest = Some((hinge, candidate));
+    fn record_miss(&mut self, hinge: f64, candidate: Candidate) {
+        if self.nearest.as_ref().is_none_or(|nearest| hinge < nearest.hinge) {
+            self.nearest = Some(NearestMiss { hinge, candidate });
         }
     }
 
     /// What the rest of the search starts from.
-    pub(crate) fn descended(&self) -> Descended {
-        let hits = self.lanes.iter().filter_map(|lane| lane.best.as_ref());
+    pub(crate) fn to_result(&self) -> DescentResult {
+        let hits = self.descents.iter().filter_map(|descent| descent.best.as_ref());
         let hits = hits.map(|hit| hit.candidate.clone());
-        Descended {
+        DescentResult {
             found: self.at_start.iter().cloned().chain(hits).collect(),
             route: self.at_start.is_some().then_some(Route::Start),
-            nearest: self.nearest.as_ref().map(|(_, candidate)| candidate.clone()),
+            nearest: self.nearest.as_ref().map(|nearest| nearest.candidate.clone()),
             stop: self.stop,
         }
     }
 }
 
-/// The questions of one round, and what each lane gets out of them.
+/// The queries of one round, and what each descent gets out of them.
 #[derive(Default)]
 struct Round {
-    questions: Vec<Question>,
-    /// The lane that asks each of them.
+    queries: Vec<Query>,
+    /// The descent that asks each of them.
     owners: Vec<usize>,
     asked: Vec<Asked>,
 }
 
 struct Asked {
     instance: usize,
-    lane: usize,
-    /// The question that gives the gradient.
+    descent: usize,
+    /// The query that gives the gradient.
     slope: usize,
-    /// The question that is judged; `None` where another lane's is shared.
+    /// The query that is judged; `None` where another descent's is shared.
     check: Option<usize>,
-    /// The lane whose answers are shared.
+    /// The descent whose evaluations are shared.
     leader: Option<usize>,
 }
 
-impl Descent<'_> {
-    /// RunConfig the lanes of all instances to their ends; `runs` has one run for each instance.
+impl Descents<'_> {
+    /// Runs the descents of all instances to their ends; `runs` has one run for each instance.
     pub(crate) fn run(&self, runs: &mut [Run<'_>]) -> Result<Vec<Trail>> {
         let mut trails: Vec<Trail> = runs.iter().map(|_| Trail::default()).collect();
         let starts = self.start(runs, &mut trails)?;
-        for (index, answer) in starts.into_iter().enumerate() {
-            let Some(answer) = answer else { continue };
+        for (index, evaluation) in starts.into_iter().enumerate() {
+            let Some(evaluation) = evaluation else { continue };
             let is_open = trails[index].at_start.is_none();
-            let start = &self.asker.instances[index].start;
+            let start = &self.evaluator.instances[index].start;
             let weight = |j: usize| {
                 let exponent = i32::try_from(j).unwrap_or(i32::MAX);
-                self.params.lam_init / 10.0_f64.powi(exponent)
+                self.params.first_lambda() / 10.0_f64.powi(exponent)
             };
-            for lambda in (0..self.params.max_lam_steps).map(weight) {
-                let mut lane = Lane::new(index, lambda, start);
-                lane.done = !is_open || !self.leaves(index, &answer, lambda);
-                if !lane.done {
-                    self.advance(&mut lane, &answer);
+            for lambda in (0..self.params.search.c_steps).map(weight) {
+                let mut descent = Descent::new(index, lambda, start);
+                descent.done = !is_open || !self.leaves(index, &evaluation, lambda);
+                if !descent.done {
+                    self.advance(&mut descent, &evaluation);
                 }
-                trails[index].lanes.push(lane);
+                trails[index].descents.push(descent);
             }
         }
         let mut round = 0;
-        while trails.iter().flat_map(|trail| &trail.lanes).any(|lane| !lane.done) {
+        while trails.iter().flat_map(|trail| &trail.descents).any(|descent| !descent.done) {
             round += 1;
             for (run, trail) in runs.iter_mut().zip(&mut trails) {
-                if trail.lanes.iter().all(|lane| lane.done) || !run.can_stop() {
+                if trail.descents.iter().all(|descent| descent.done) || !run.can_stop() {
                     continue;
                 }
-                let step = Event::Step { done: round, total: Some(self.params.max_iter as u64) };
+                let step = Event::Step {
+                    done: round,
+                    total: Some(self.params.search.max_iterations as u64),
+                };
                 if let Some(stop) = run.report(step).break_value() {
                     self.stop(trail, stop);
                 }
@@ -167,51 +177,56 @@ impl Descent<'_> {
 
     fn stop(&self, trail: &mut Trail, stop: Stop) {
         trail.stop.get_or_insert(stop);
-        trail.lanes.iter_mut().for_each(|lane| lane.done = true);
+        trail.descents.iter_mut().for_each(|descent| descent.done = true);
     }
 
     /// Asks for the instances themselves, which may reach the target already.
-    fn start(&self, runs: &mut [Run<'_>], trails: &mut [Trail]) -> Result<Vec<Option<Answer>>> {
-        let mut questions = Vec::new();
-        for (instance, own) in self.asker.instances.iter().enumerate() {
-            let question = Question { instance, point: own.start.clone(), gradient: true };
-            if Evaluator::affords(&runs[instance], self.asker.price(&question)) {
-                questions.push(question);
+    fn start(&self, runs: &mut [Run<'_>], trails: &mut [Trail]) -> Result<Vec<Option<Evaluation>>> {
+        let mut queries = Vec::new();
+        for (instance, own) in self.evaluator.instances.iter().enumerate() {
+            let query = Query { instance, point: own.start.clone(), gradient: true };
+            if Evaluator::can_afford(&runs[instance], self.evaluator.cost(&query)) {
+                queries.push(query);
             } else {
                 trails[instance].stop = Some(Stop::Budget);
             }
         }
-        let answers = self.ask(runs, &questions)?;
+        let evaluations = self.evaluate(runs, &queries)?;
         let mut starts = vec![None; trails.len()];
-        for (question, answer) in questions.iter().zip(answers) {
-            let (index, instance) = (question.instance, &self.asker.instances[question.instance]);
-            let candidate = self.candidate(instance, &question.point, &answer);
-            if instance.hinge.accepts(&answer.outputs) {
+        for (query, evaluation) in queries.iter().zip(evaluations) {
+            let (index, instance) = (query.instance, &self.evaluator.instances[query.instance]);
+            let candidate = self.candidate(instance, &query.point, &evaluation);
+            if instance.hinge.accepts(&evaluation.outputs) {
                 trails[index].at_start = Some(candidate);
             } else {
-                trails[index].miss(instance.hinge.value(&answer.outputs), candidate);
+                trails[index].record_miss(instance.hinge.value(&evaluation.outputs), candidate);
             }
-            starts[index] = Some(answer);
+            starts[index] = Some(evaluation);
         }
         Ok(starts)
     }
 
-    fn ask(&self, runs: &mut [Run<'_>], questions: &[Question]) -> Result<Vec<Answer>> {
-        self.asker.ask(runs, questions, &|index, outputs| {
-            Some(self.losses[questions[index].instance].cotangent(outputs))
+    fn evaluate(&self, runs: &mut [Run<'_>], queries: &[Query]) -> Result<Vec<Evaluation>> {
+        self.evaluator.evaluate(runs, queries, &|index, outputs| {
+            Some(self.losses[queries[index].instance].cotangent(outputs))
         })
     }
 
-    fn candidate(&self, instance: &Instance, point: &Array1<f64>, answer: &Answer) -> Candidate {
+    fn candidate(
+        &self,
+        instance: &Instance,
+        point: &Array1<f64>,
+        evaluation: &Evaluation,
+    ) -> Candidate {
         let distance = self.cost.of(instance, point);
-        Candidate { point: point.clone(), outputs: answer.outputs.clone(), distance }
+        Candidate { point: point.clone(), outputs: evaluation.outputs.clone(), distance }
     }
 
-    /// Whether the loss falls in any direction from the instance: a lambda above every slope keeps the lane there for
+    /// Whether the loss falls in any direction from the instance: a lambda above every slope keeps the descent there for
     /// good. The slope of squared changes is 0 at the instance.
-    fn leaves(&self, index: usize, answer: &Answer, lambda: f64) -> bool {
-        let instance = &self.asker.instances[index];
-        let Some(gradient) = &answer.gradient else { return false };
+    fn leaves(&self, index: usize, evaluation: &Evaluation, lambda: f64) -> bool {
+        let instance = &self.evaluator.instances[index];
+        let Some(gradient) = &evaluation.gradient else { return false };
         let may_fall = |k: usize| {
             let (slope, value) = (gradient[k], instance.start[k]);
             let is_inward = (slope < 0.0 && value < instance.upper[k])
@@ -222,129 +237,133 @@ impl Descent<'_> {
     }
 
     /// One step of Adam down the whole loss.
-    fn advance(&self, lane: &mut Lane, answer: &Answer) {
-        let instance = &self.asker.instances[lane.instance];
-        let mut gradient = match &answer.gradient {
+    fn advance(&self, descent: &mut Descent, evaluation: &Evaluation) {
+        let instance = &self.evaluator.instances[descent.instance];
+        let mut gradient = match &evaluation.gradient {
             Some(gradient) => gradient.clone(),
-            None => Array1::zeros(lane.point.len()),
+            None => Array1::zeros(descent.point.len()),
         };
         for (k, slope) in gradient.iter_mut().enumerate() {
             let scale = instance.scale[k];
-            let change = scale * (lane.point[k] - instance.center[k]);
+            let change = scale * (descent.point[k] - instance.center[k]);
             let sign = if change == 0.0 { 0.0 } else { change.signum() };
             let of_distance = self.cost.absolute * sign + 2.0 * self.cost.squares * change;
-            *slope += lane.lambda * scale * of_distance;
+            *slope += descent.lambda * scale * of_distance;
         }
-        let CounterfactualParams { learning_rate_init, max_iter, decay, .. } = *self.params;
-        let rate = match decay {
-            true => linear_decay(learning_rate_init, lane.steps, max_iter),
+        let GradientSearchParams { learning_rate_init, max_iterations, .. } = self.params.search;
+        let rate = match self.params.decay {
+            true => linear_decay(learning_rate_init, descent.steps, max_iterations),
             false => learning_rate_init,
         };
-        lane.adam.step(&mut lane.point, &gradient, rate);
-        instance.confine(&mut lane.point);
-        lane.steps += 1;
+        descent.adam.step(&mut descent.point, &gradient, rate);
+        instance.confine(&mut descent.point);
+        descent.steps += 1;
     }
 
-    /// Asks for what every lane needs, in one round of calls, and moves the lanes on.
+    /// Asks for what every descent needs, in one round of calls, and moves the descents on.
     fn step(&self, runs: &mut [Run<'_>], trails: &mut [Trail]) -> Result<()> {
         let mut round = Round::default();
         for (index, trail) in trails.iter_mut().enumerate() {
-            let (first, before) = (round.questions.len(), round.asked.len());
-            for (place, lane) in trail.lanes.iter().enumerate().filter(|(_, lane)| !lane.done) {
-                let asked = self.questions(lane, place, first, &mut round);
-                round.owners.resize(round.questions.len(), place);
+            let (first, before) = (round.queries.len(), round.asked.len());
+            for (place, descent) in
+                trail.descents.iter().enumerate().filter(|(_, descent)| !descent.done)
+            {
+                let asked = self.queries(descent, place, first, &mut round);
+                round.owners.resize(round.queries.len(), place);
                 round.asked.push(asked);
             }
-            let price = round.questions[first..].iter().map(|own| self.asker.price(own)).sum();
-            if !Evaluator::affords(&runs[index], price) {
+            let cost = round.queries[first..].iter().map(|own| self.evaluator.cost(own)).sum();
+            if !Evaluator::can_afford(&runs[index], cost) {
                 self.stop(trail, Stop::Budget);
-                round.questions.truncate(first);
+                round.queries.truncate(first);
                 round.owners.truncate(first);
                 round.asked.truncate(before);
             }
         }
-        let answers = self.ask(runs, &round.questions)?;
+        let evaluations = self.evaluate(runs, &round.queries)?;
         for asked in &round.asked {
             let trail = &mut trails[asked.instance];
             if let Some(check) = asked.check {
-                let point = &round.questions[check].point;
-                self.judge(trail, asked.lane, point, &answers[check]);
+                let point = &round.queries[check].point;
+                self.judge(trail, asked.descent, point, &evaluations[check]);
             }
         }
         for asked in &round.asked {
             let trail = &mut trails[asked.instance];
             let has_hits = trail.has_hits();
-            let is_led = asked.leader.is_some_and(|leader| trail.lanes[leader].done);
-            let lane = &mut trail.lanes[asked.lane];
-            self.watch(lane, &answers[asked.slope], has_hits);
-            lane.done |= is_led;
-            if !lane.done {
-                self.advance(lane, &answers[asked.slope]);
+            let is_led = asked.leader.is_some_and(|leader| trail.descents[leader].done);
+            let descent = &mut trail.descents[asked.descent];
+            self.watch(descent, &evaluations[asked.slope], has_hits);
+            descent.done |= is_led;
+            if !descent.done {
+                self.advance(descent, &evaluations[asked.slope]);
             }
         }
         Ok(())
     }
 
-    /// What a lane asks for; a lane that is where another one of its instance is shares its answers.
-    fn questions(&self, lane: &Lane, place: usize, first: usize, round: &mut Round) -> Asked {
-        let (instance, questions) = (lane.instance, &mut round.questions);
-        let slope = questions.len();
-        let mut asked = Asked { instance, lane: place, slope, check: None, leader: None };
-        let is_near = |other: &Question| {
-            let pairs = other.point.iter().zip(&lane.point).zip(self.eps);
+    /// What a descent asks for; a descent that is where another one of its instance is shares its evaluations.
+    fn queries(&self, descent: &Descent, place: usize, first: usize, round: &mut Round) -> Asked {
+        let (instance, queries) = (descent.instance, &mut round.queries);
+        let slope = queries.len();
+        let mut asked = Asked { instance, descent: place, slope, check: None, leader: None };
+        let is_near = |other: &Query| {
+            let pairs = other.point.iter().zip(&descent.point).zip(self.eps);
             other.gradient && pairs.into_iter().all(|((a, b), eps)| (a - b).abs() <= SHARED * eps)
         };
-        if let Some(shared) = questions[first..].iter().position(is_near) {
+        if let Some(shared) = queries[first..].iter().position(is_near) {
             asked.slope = first + shared;
             asked.leader = Some(round.owners[first + shared]);
             return asked;
         }
-        let gradient = lane.steps < self.params.max_iter;
-        questions.push(Question { instance, point: lane.point.clone(), gradient });
-        let mut judged = lane.point.clone();
-        self.asker.problem.snap(instance, &mut judged);
+        let gradient = descent.steps < self.params.search.max_iterations;
+        queries.push(Query { instance, point: descent.point.clone(), gradient });
+        let mut judged = descent.point.clone();
+        self.evaluator.problem.snap(instance, &mut judged);
         asked.check = Some(asked.slope);
-        if judged != lane.point {
-            asked.check = Some(questions.len());
-            questions.push(Question { instance, point: judged, gradient: false });
+        if judged != descent.point {
+            asked.check = Some(queries.len());
+            queries.push(Query { instance, point: judged, gradient: false });
         }
         asked
     }
 
     /// Keeps a point that reaches the target.
-    fn judge(&self, trail: &mut Trail, place: usize, point: &Array1<f64>, answer: &Answer) {
-        let lane = &mut trail.lanes[place];
-        let instance = &self.asker.instances[lane.instance];
-        let candidate = self.candidate(instance, point, answer);
-        if !instance.hinge.accepts(&answer.outputs) {
-            lane.found = 0;
-            return trail.miss(instance.hinge.value(&answer.outputs), candidate);
+    fn judge(&self, trail: &mut Trail, place: usize, point: &Array1<f64>, evaluation: &Evaluation) {
+        let descent = &mut trail.descents[place];
+        let instance = &self.evaluator.instances[descent.instance];
+        let candidate = self.candidate(instance, point, evaluation);
+        if !instance.hinge.accepts(&evaluation.outputs) {
+            descent.found = 0;
+            return trail.record_miss(instance.hinge.value(&evaluation.outputs), candidate);
         }
-        let hit = Hit { candidate, step: lane.steps - 1 };
-        (lane.n_hits, lane.found) = (lane.n_hits + 1, lane.found + 1);
-        if lane.trace.len() < self.params.trace {
-            lane.trace.push(hit.clone());
+        let hit = Hit { candidate, step: descent.steps - 1 };
+        (descent.n_hits, descent.found) = (descent.n_hits + 1, descent.found + 1);
+        if descent.trace.len() < self.params.trace {
+            descent.trace.push(hit.clone());
         }
-        let before = lane.best.as_ref().map(|best| best.candidate.distance);
+        let before = descent.best.as_ref().map(|best| best.candidate.distance);
         if before.is_none_or(|before| hit.candidate.distance < before * (1.0 - GAIN)) {
-            lane.stalled = 0;
+            descent.stalled = 0;
         }
         if before.is_none_or(|before| hit.candidate.distance < before) {
-            lane.best = Some(hit);
+            descent.best = Some(hit);
         }
     }
 
-    /// Decides whether a lane goes on.
-    fn watch(&self, lane: &mut Lane, answer: &Answer, has_hits: bool) {
-        let instance = &self.asker.instances[lane.instance];
-        let distance = self.cost.of(instance, &lane.point);
-        let loss = self.losses[lane.instance].value(&answer.outputs) + lane.lambda * distance;
-        let falls = loss < self.lowest_but(lane.lowest);
-        lane.lowest = lane.lowest.min(loss);
-        lane.stalled = if falls && lane.n_hits == 0 { 0 } else { lane.stalled + 1 };
-        let CounterfactualParams { early_stop, max_iter, .. } = *self.params;
-        let patience = if has_hits { early_stop.div_ceil(10) } else { early_stop };
-        lane.done |= max_iter <= lane.steps || early_stop <= lane.found || patience <= lane.stalled;
+    /// Decides whether a descent goes on.
+    fn watch(&self, descent: &mut Descent, evaluation: &Evaluation, has_hits: bool) {
+        let instance = &self.evaluator.instances[descent.instance];
+        let distance = self.cost.of(instance, &descent.point);
+        let loss =
+            self.losses[descent.instance].value(&evaluation.outputs) + descent.lambda * distance;
+        let falls = loss < self.lowest_but(descent.lowest);
+        descent.lowest = descent.lowest.min(loss);
+        descent.stalled = if falls && descent.n_hits == 0 { 0 } else { descent.stalled + 1 };
+        let GradientSearchParams { patience, max_iterations, .. } = self.params.search;
+        let stalls = if has_hits { patience.div_ceil(10) } else { patience };
+        let has_ended = patience <= descent.found || stalls <= descent.stalled;
+        descent.done |= max_iterations <= descent.steps || has_ended;
     }
 
     fn lowest_but(&self, lowest: f64) -> f64 {
@@ -352,13 +371,21 @@ impl Descent<'_> {
     }
 }
 
-/// The hit of the descent that is closest to a row, with the place and weight of its lane.
-pub(crate) fn closest<'t>(
-    trail: &'t Trail,
-    row: &ArrayView1<'_, f64>,
-) -> Option<(usize, f64, &'t Hit)> {
-    let lanes = trail.lanes.iter().enumerate();
-    let hits = lanes.filter_map(|(j, lane)| Some((j, lane.lambda, lane.best.as_ref()?)));
-    let far = |hit: &Hit| (&hit.candidate.point - row).mapv(f64::abs).sum();
-    hits.min_by(|a, b| far(a.2).total_cmp(&far(b.2)))
+/// A hit of a descent.
+pub(crate) struct ClosestHit<'t> {
+    /// The place of its descent.
+    pub(crate) place: usize,
+    pub(crate) lambda: f64,
+    pub(crate) hit: &'t Hit,
+}
+
+/// The hit of the descents that is closest to a row.
+pub(crate) fn closest<'t>(trail: &'t Trail, row: &Row) -> Option<ClosestHit<'t>> {
+    let descents = trail.descents.iter().enumerate();
+    let hits = descents.filter_map(|(place, descent)| {
+        Some(ClosestHit { place, lambda: descent.lambda, hit: descent.best.as_ref()? })
+    });
+    let distance =
+        |own: &ClosestHit<'_>| (&own.hit.candidate.point - &row.view()).mapv(f64::abs).sum();
+    hits.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

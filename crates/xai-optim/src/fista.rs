@@ -1,17 +1,17 @@
-//! FISTA in lanes: one for each instance and weight of the attack loss.
+//! FISTA, the descent of the elastic net: one for each instance and weight of the attack loss, all in shared calls.
 
 use ndarray::{Array1, Array2};
-
-use super::ask::{Answer, Evaluator, Question, stack};
-use super::search::{Candidate, Progress, SearchParams};
-use super::step::{momentum, polynomial_decay};
 use xai_core::error::Result;
-use xai_core::model::ModelRef;
-use xai_core::params::Semantics;
-use xai_core::{Event, Run};
+use xai_core::model::{ModelRef, Row};
+use xai_core::{Event, Run, Stop};
+
+use crate::evaluate::{Evaluation, Evaluator, Query, stack};
+use crate::loss::Hinge;
+use crate::outcome::{Candidate, Progress, SearchParams};
+use crate::step::{momentum, polynomial_decay};
 
 /// One descent, from the instance's start.
-pub(crate) struct Lane {
+pub(crate) struct Descent {
     pub(crate) instance: usize,
     /// The weight of the attack loss.
     pub(crate) c: f64,
@@ -21,16 +21,18 @@ pub(crate) struct Lane {
     pub(crate) best: Option<Candidate>,
     /// The smallest hinge of all points that were checked.
     pub(crate) smallest_hinge: f64,
-    a: Array1<f64>,
-    y: Array1<f64>,
-    /// The point that was checked last, and whether it was accepted.
+    /// The last point.
+    pub(crate) point: Array1<f64>,
+    /// The last point and its momentum, where gradients are taken.
+    pub(crate) extrapolated: Array1<f64>,
+    /// The point that was checked last.
     checked: Option<Array1<f64>>,
-    /// The derivative of the hinge at `y`; `None` where it is not active.
-    attack: Option<Array1<f64>>,
-    /// Whether `y` has to be asked again, this time with a gradient.
+    /// The derivative of the hinge at `extrapolated`; `None` where it is not active.
+    pub(crate) attack: Option<Array1<f64>>,
+    /// Whether `extrapolated` has to be evaluated again, this time with a gradient.
     waits: bool,
-    /// Points whose gradients the next step averages, in the reference's black box.
-    recorded: Vec<Array1<f64>>,
+    /// Points whose gradients the next step averages, for rules whose gradients are delayed.
+    pub(crate) recorded: Vec<Array1<f64>>,
     /// Calls since the best point became notably better.
     since_better: usize,
     /// Steps in a row that led nowhere.
@@ -39,31 +41,36 @@ pub(crate) struct Lane {
     since_closer: usize,
     /// Rounds of calls.
     n_calls: usize,
-    done: bool,
+    pub(crate) done: bool,
 }
 
-/// A relative gain below this does not count as progress.
+/// A relative gain below this does not count as progress. Chosen by hand.
 const GAIN: f64 = 1e-4;
 
-/// A step counts as none when no coordinate moves more than this, times the learning rate, against its size.
+/// A step counts as none when no coordinate moves more than this, times the learning rate, relative to its size. Chosen
+/// by hand.
 const STILL: f64 = 1e-6;
 
-impl Lane {
-    /// A lane before its first step; `attack` is the derivative of the hinge at the start.
+/// A descent that stands still in this many steps in a row is done, where its start is all that it has seen. Chosen by
+/// hand.
+const STILL_STEPS: usize = 2;
+
+impl Descent {
+    /// A descent before its first step; `attack` is the derivative of the hinge at the start.
     pub(crate) fn new(
         instance: usize,
         c: f64,
         start: &Array1<f64>,
         attack: Option<Array1<f64>>,
     ) -> Self {
-        Lane {
+        Descent {
             instance,
             c,
             steps: 0,
             best: None,
             smallest_hinge: f64::INFINITY,
-            a: start.clone(),
-            y: start.clone(),
+            point: start.clone(),
+            extrapolated: start.clone(),
             checked: None,
             attack,
             waits: false,
@@ -75,289 +82,345 @@ impl Lane {
             done: false,
         }
     }
+
+    /// A descent of an instance whose start was evaluated.
+    pub(crate) fn from_start(
+        fista: &Fista<'_>,
+        instance: usize,
+        c: f64,
+        starts: &[Option<Evaluation>],
+    ) -> Self {
+        let attack = starts[instance].as_ref().and_then(|start| start.gradient.clone());
+        Descent::new(instance, c, &fista.evaluator.instances[instance].start, attack)
+    }
 }
 
-/// The rules of one descent, shared by all lanes.
-pub(crate) struct Descent<'a> {
-    pub(crate) asker: Evaluator<'a>,
+/// What makes one FISTA another: the native one is [`Native`], that of alibi is in `reference.rs`.
+pub(crate) trait Rules: Sync {
+    /// Whether the start needs a gradient.
+    fn needs_start_gradient(&self) -> bool;
+
+    /// The derivative of the hinge by the outputs; `None` where it is not active.
+    fn cotangent(&self, hinge: &Hinge, outputs: &Row) -> Option<Array1<f64>>;
+
+    /// One step; `smooth` is the gradient of the problem's further terms at `extrapolated`.
+    fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>);
+
+    /// Adds the queries for the next gradient; `check` is the place of the query for the last point, where there is one.
+    fn request_gradient(
+        &self,
+        fista: &Fista<'_>,
+        descent: &Descent,
+        check: Option<usize>,
+        queries: &mut Vec<Query>,
+    ) -> Vec<usize>;
+
+    /// Takes the gradients, and decides whether the descent goes on.
+    fn advance(&self, fista: &Fista<'_>, descent: &mut Descent, round: Round<'_>);
+}
+
+/// What a descent requested in a round of calls, and what came of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Round<'r> {
+    /// The places of the queries for the gradient.
+    pub(crate) gradients: &'r [usize],
+    pub(crate) queries: &'r [Query],
+    pub(crate) evaluations: &'r [Evaluation],
+}
+
+/// All descents of a call.
+pub(crate) struct Fista<'a> {
+    pub(crate) evaluator: Evaluator<'a>,
     pub(crate) params: &'a SearchParams,
+    pub(crate) rules: &'a dyn Rules,
 }
 
-/// What a lane asks for in a round: the places of its questions.
-#[derive(Default)]
-struct Asked {
+/// The places of a descent's queries in a round.
+struct Requested {
+    descent: usize,
     check: Option<usize>,
-    slopes: Vec<usize>,
+    gradients: Vec<usize>,
 }
 
-impl Descent<'_> {
-    /// RunConfig the lanes of all instances to their ends.
+impl Fista<'_> {
+    /// Runs the descents of all instances to their ends.
     pub(crate) fn run(
         &self,
         runs: &mut [Run<'_>],
-        lanes: &mut [Lane],
+        descents: &mut [Descent],
         progress: &mut [Progress],
     ) -> Result<()> {
         let mut round = 0;
-        while lanes.iter().any(|lane| !lane.done) {
+        while descents.iter().any(|descent| !descent.done) {
             round += 1;
-            for (run, own) in runs.iter_mut().zip(progress.iter_mut()) {
+            for (run, progress) in runs.iter_mut().zip(progress.iter_mut()) {
                 let total = Some(self.params.max_iterations as u64);
-                if own.is_open() && run.can_stop() {
-                    own.stop = run.report(Event::Step { done: round, total }).break_value();
+                if progress.is_open() && run.can_stop() {
+                    progress.stop = run.report(Event::Step { done: round, total }).break_value();
                 }
             }
-            lanes.iter_mut().for_each(|lane| lane.done |= !progress[lane.instance].is_open());
-            self.step(runs, lanes)?;
-            self.check(runs, lanes, progress)?;
+            for descent in descents.iter_mut() {
+                descent.done |= !progress[descent.instance].is_open();
+            }
+            self.step(runs, descents)?;
+            self.check(runs, descents, progress)?;
         }
         Ok(())
     }
 
-    /// Whether gradients are those of the reference's black box.
-    fn is_late(&self) -> bool {
-        self.params.is_late(&self.asker)
-    }
-
-    /// One step of every lane that is not waiting for a gradient.
-    fn step(&self, runs: &mut [Run<'_>], lanes: &mut [Lane]) -> Result<()> {
-        let moving: Vec<usize> =
-            (0..lanes.len()).filter(|&lane| !lanes[lane].done && !lanes[lane].waits).collect();
+    /// One step of every descent that is not waiting for a gradient.
+    fn step(&self, runs: &mut [Run<'_>], descents: &mut [Descent]) -> Result<()> {
+        let is_moving = |&index: &usize| !descents[index].done && !descents[index].waits;
+        let moving: Vec<usize> = (0..descents.len()).filter(is_moving).collect();
         let Some(&first) = moving.first() else { return Ok(()) };
-        let instances: Vec<usize> = moving.iter().map(|&lane| lanes[lane].instance).collect();
-        let points: Vec<Array1<f64>> = moving.iter().map(|&lane| lanes[lane].y.clone()).collect();
-        let points = stack(&points, lanes[first].y.len());
-        let smooth = self.asker.problem.smooth(runs, &instances, &points)?;
-        for (row, &lane) in moving.iter().enumerate() {
-            self.step_lane(
-                &mut lanes[lane],
-                smooth.as_ref().map(|smooth| smooth.row(row)).as_deref(),
-            );
+        let instances: Vec<usize> = moving.iter().map(|&index| descents[index].instance).collect();
+        let points: Vec<Array1<f64>> =
+            moving.iter().map(|&index| descents[index].extrapolated.clone()).collect();
+        let points = stack(&points, descents[first].extrapolated.len());
+        let smooth = self.evaluator.problem.smooth(runs, &instances, &points)?;
+        for (row, &index) in moving.iter().enumerate() {
+            let smooth = smooth.as_ref().map(|smooth| smooth.row(row));
+            self.rules.step(self, &mut descents[index], smooth.as_deref());
         }
         Ok(())
     }
 
-    fn step_lane(&self, lane: &mut Lane, smooth: Option<&xai_core::Row>) {
-        let SearchParams { cost, learning_rate_init, max_iterations, clip, .. } = *self.params;
-        let instance = &self.asker.instances[lane.instance];
-        let rate = polynomial_decay(learning_rate_init, lane.steps, max_iterations);
-        let is_late = self.is_late();
-        for k in 0..lane.y.len() {
-            let scale = instance.scale[k];
-            let mut slope = 2.0 * cost.squares * scale * scale * (lane.y[k] - instance.center[k]);
-            slope += smooth.map_or(0.0, |smooth| smooth[k]);
-            let attack = lane.attack.as_ref().map_or(0.0, |attack| lane.c * attack[k]);
-            slope = if is_late {
-                slope.clamp(clip.0, clip.1) + attack.clamp(clip.0, clip.1)
-            } else {
-                (slope + attack).clamp(clip.0, clip.1)
-            };
-            lane.y[k] -= rate * slope;
-        }
-        let threshold = match self.params.semantics {
-            Semantics::Native => rate * cost.absolute,
-            Semantics::Reference => cost.absolute,
-        };
-        let mut next = std::mem::replace(&mut lane.y, lane.a.clone());
-        self.asker.problem.proximal(lane.instance, instance, threshold, &mut next);
-        let weight = if self.params.momentum { momentum(lane.steps) } else { 0.0 };
+    /// Moves a descent to a new point: proximal step with this threshold, then momentum.
+    pub(crate) fn move_on(&self, descent: &mut Descent, threshold: f64, is_always_confined: bool) {
+        let SearchParams { learning_rate_init, max_iterations, .. } = *self.params;
+        let instance = &self.evaluator.instances[descent.instance];
+        let rate = polynomial_decay(learning_rate_init, descent.steps, max_iterations);
+        let mut next = std::mem::replace(&mut descent.extrapolated, descent.point.clone());
+        self.evaluator.problem.proximal(descent.instance, instance, threshold, &mut next);
+        let weight = if self.params.momentum { momentum(descent.steps) } else { 0.0 };
         let mut moved = 0.0_f64;
         for k in 0..next.len() {
-            let change = next[k] - lane.a[k];
-            lane.y[k] = next[k] + weight * change;
+            let change = next[k] - descent.point[k];
+            descent.extrapolated[k] = next[k] + weight * change;
             moved = moved.max(change.abs() / next[k].abs().max(1.0));
         }
-        if 0.0 < weight || is_late {
-            self.asker.problem.confine(lane.instance, instance, &mut lane.y);
+        if 0.0 < weight || is_always_confined {
+            self.evaluator.problem.confine(descent.instance, instance, &mut descent.extrapolated);
         }
-        lane.a = next;
-        lane.steps += 1;
-        lane.still = if moved <= STILL * rate { lane.still + 1 } else { 0 };
-        if is_late {
-            lane.recorded.push(lane.y.clone());
-        }
+        descent.point = next;
+        descent.steps += 1;
+        descent.still = if moved <= STILL * rate { descent.still + 1 } else { 0 };
     }
 
-    /// Whether the next step of a lane needs a new gradient.
-    fn needs_slope(&self, lane: &Lane) -> bool {
-        let is_due = match self.asker.access {
+    /// The derivative of the squared changes and of the further terms at `extrapolated`, by one coordinate.
+    pub(crate) fn smooth_slope(&self, descent: &Descent, smooth: Option<&Row>, k: usize) -> f64 {
+        let instance = &self.evaluator.instances[descent.instance];
+        let scale = instance.scale[k];
+        let change = descent.extrapolated[k] - instance.center[k];
+        let slope = 2.0 * self.params.cost.squares * scale * scale * change;
+        slope + smooth.map_or(0.0, |smooth| smooth[k])
+    }
+
+    /// Whether the next step of a descent needs a new gradient.
+    pub(crate) fn needs_gradient(&self, descent: &Descent) -> bool {
+        let is_due = match self.evaluator.model {
             ModelRef::WhiteBox(_) => true,
-            ModelRef::BlackBox(_) => lane.steps.is_multiple_of(self.params.update_num_grad),
+            ModelRef::BlackBox(_) => descent.steps.is_multiple_of(self.params.update_num_grad),
         };
-        self.params.attack && lane.steps < self.params.max_iterations && is_due
+        self.params.attack && descent.steps < self.params.max_iterations && is_due
     }
 
-    fn questions(&self, lane: &Lane, questions: &mut Vec<Question>) -> Asked {
-        let instance = lane.instance;
-        let mut asked = Asked::default();
-        let mut candidate = lane.a.clone();
-        self.asker.problem.snap(instance, &mut candidate);
-        if !lane.waits && lane.checked.as_ref() != Some(&candidate) {
-            asked.check = Some(questions.len());
-            questions.push(Question { instance, point: candidate, gradient: false });
+    fn request(&self, index: usize, descent: &Descent, queries: &mut Vec<Query>) -> Requested {
+        let instance = descent.instance;
+        let mut candidate = descent.point.clone();
+        self.evaluator.problem.snap(instance, &mut candidate);
+        let mut check = None;
+        if !descent.waits && descent.checked.as_ref() != Some(&candidate) {
+            check = Some(queries.len());
+            queries.push(Query { instance, point: candidate, gradient: false });
         }
-        if !self.needs_slope(lane) {
-            return asked;
+        let mut gradients = Vec::new();
+        if self.needs_gradient(descent) {
+            gradients = self.rules.request_gradient(self, descent, check, queries);
         }
-        if self.is_late() {
-            for point in &lane.recorded {
-                asked.slopes.push(questions.len());
-                questions.push(Question { instance, point: point.clone(), gradient: true });
-            }
-            return asked;
-        }
-        // Where the hinge was not active, its numeric gradient is not paid for before it is known to be active again.
-        let gradient = lane.waits
-            || lane.attack.is_some()
-            || matches!(self.asker.access, ModelRef::WhiteBox(_));
-        let same = asked.check.filter(|&check| questions[check].point == lane.y);
-        if let Some(check) = same {
-            questions[check].gradient = gradient;
-        }
-        asked.slopes.push(same.unwrap_or(questions.len()));
-        if same.is_none() {
-            questions.push(Question { instance, point: lane.y.clone(), gradient });
-        }
-        asked
+        Requested { descent: index, check, gradients }
     }
 
-    /// Asks for what every lane needs, in one round of calls, and moves the lanes on.
+    /// Evaluates what every descent needs, in one round of calls, and moves the descents on.
     fn check(
         &self,
         runs: &mut [Run<'_>],
-        lanes: &mut [Lane],
+        descents: &mut [Descent],
         progress: &mut [Progress],
     ) -> Result<()> {
-        let mut questions = Vec::new();
-        let mut asked: Vec<(usize, Asked)> = Vec::new();
-        for index in 0..self.asker.instances.len() {
-            let (before, first) = (questions.len(), asked.len());
-            for (place, lane) in lanes.iter().enumerate() {
-                if lane.instance == index && !lane.done {
-                    asked.push((place, self.questions(lane, &mut questions)));
+        let mut queries = Vec::new();
+        let mut requests: Vec<Requested> = Vec::new();
+        for index in 0..self.evaluator.instances.len() {
+            let (before, first) = (queries.len(), requests.len());
+            for (place, descent) in descents.iter().enumerate() {
+                if descent.instance == index && !descent.done {
+                    requests.push(self.request(place, descent, &mut queries));
                 }
             }
-            let price = questions[before..].iter().map(|question| self.asker.price(question)).sum();
-            if !Evaluator::affords(&runs[index], price) {
-                progress[index].stop.get_or_insert(xai_core::Stop::Budget);
-                questions.truncate(before);
-                for (place, _) in asked.drain(first..) {
-                    lanes[place].done = true;
+            let cost = queries[before..].iter().map(|query| self.evaluator.cost(query)).sum();
+            if !Evaluator::can_afford(&runs[index], cost) {
+                progress[index].stop.get_or_insert(Stop::Budget);
+                queries.truncate(before);
+                for requested in requests.drain(first..) {
+                    descents[requested.descent].done = true;
                 }
             }
         }
-        let hinge = |instance: usize| &self.asker.instances[instance].hinge;
-        let answers = self.asker.ask(runs, &questions, &|index, outputs| {
-            let hinge = hinge(questions[index].instance);
-            if self.is_late() {
-                hinge.inflated_cotangent(outputs)
-            } else {
-                hinge.cotangent(outputs)
-            }
+        let hinge = |instance: usize| &self.evaluator.instances[instance].hinge;
+        let evaluations = self.evaluator.evaluate(runs, &queries, &|index, outputs| {
+            self.rules.cotangent(hinge(queries[index].instance), outputs)
         })?;
-        self.judge(runs, lanes, progress, (&questions, &answers, &asked))?;
-        for (place, asked) in asked {
-            self.advance(&mut lanes[place], &asked, &questions, &answers);
+        let hopes = self.judge(descents, progress, &requests, &queries, &evaluations);
+        self.record_admitted(runs, descents, progress, hopes)?;
+        for requested in requests {
+            let round = Round {
+                gradients: &requested.gradients,
+                queries: &queries,
+                evaluations: &evaluations,
+            };
+            self.rules.advance(self, &mut descents[requested.descent], round);
         }
         Ok(())
     }
 
-    /// Keeps the accepted points.
+    /// The accepted points that are closer than what their descents have, each with the place of its descent.
     fn judge(
         &self,
-        runs: &mut [Run<'_>],
-        lanes: &mut [Lane],
+        descents: &mut [Descent],
         progress: &mut [Progress],
-        (questions, answers, asked): (&[Question], &[Answer], &[(usize, Asked)]),
-    ) -> Result<()> {
+        requests: &[Requested],
+        queries: &[Query],
+        evaluations: &[Evaluation],
+    ) -> Vec<(usize, Candidate)> {
         let mut hopes: Vec<(usize, Candidate)> = Vec::new();
-        for (place, asked) in asked {
-            let lane = &mut lanes[*place];
-            lane.since_better += 1;
-            lane.since_closer += 1;
-            lane.n_calls += 1;
-            let Some(check) = asked.check else { continue };
-            let instance = &self.asker.instances[lane.instance];
-            let (point, outputs) = (&questions[check].point, &answers[check].outputs);
-            lane.checked = Some(point.clone());
+        for requested in requests {
+            let descent = &mut descents[requested.descent];
+            descent.since_better += 1;
+            descent.since_closer += 1;
+            descent.n_calls += 1;
+            let Some(check) = requested.check else { continue };
+            let instance = &self.evaluator.instances[descent.instance];
+            let (point, outputs) = (&queries[check].point, &evaluations[check].outputs);
+            descent.checked = Some(point.clone());
             let distance = self.params.cost.of(instance, point);
             let candidate =
                 || Candidate { point: point.clone(), outputs: outputs.clone(), distance };
             let hinge = instance.hinge.value(outputs);
-            if hinge < lane.smallest_hinge * (1.0 - GAIN) || lane.smallest_hinge.is_infinite() {
-                lane.since_closer = 0;
+            let smallest = descent.smallest_hinge;
+            if hinge < smallest * (1.0 - GAIN) || smallest.is_infinite() {
+                descent.since_closer = 0;
             }
-            lane.smallest_hinge = lane.smallest_hinge.min(hinge);
+            descent.smallest_hinge = smallest.min(hinge);
             if !instance.hinge.accepts(outputs) {
-                progress[lane.instance].miss(hinge, candidate);
-            } else if lane.best.as_ref().is_none_or(|best| distance < best.distance) {
-                hopes.push((*place, candidate()));
+                progress[descent.instance].record_miss(hinge, candidate);
+            } else if descent.best.as_ref().is_none_or(|best| distance < best.distance) {
+                hopes.push((requested.descent, candidate()));
             }
         }
-        let instances: Vec<usize> = hopes.iter().map(|(place, _)| lanes[*place].instance).collect();
-        for ((place, candidate), admitted) in hopes.iter().zip(admitted(
-            &self.asker,
-            runs,
-            &instances,
-            hopes.iter().map(|(_, own)| own),
-        )?) {
-            let lane = &mut lanes[*place];
+        hopes
+    }
+
+    /// Keeps the accepted points that the problem admits.
+    fn record_admitted(
+        &self,
+        runs: &mut [Run<'_>],
+        descents: &mut [Descent],
+        progress: &mut [Progress],
+        hopes: Vec<(usize, Candidate)>,
+    ) -> Result<()> {
+        let instances: Vec<usize> =
+            hopes.iter().map(|(place, _)| descents[*place].instance).collect();
+        let candidates = hopes.iter().map(|(_, candidate)| candidate);
+        let admitted = admitted(&self.evaluator, runs, &instances, candidates)?;
+        for ((place, candidate), admitted) in hopes.into_iter().zip(admitted) {
+            let descent = &mut descents[place];
             if !admitted {
-                progress[lane.instance].n_rejected += 1;
+                progress[descent.instance].n_rejected += 1;
                 continue;
             }
-            let before = lane.best.as_ref().map(|best| best.distance);
+            let before = descent.best.as_ref().map(|best| best.distance);
             if before.is_none_or(|before| candidate.distance < before * (1.0 - GAIN)) {
-                lane.since_better = 0;
+                descent.since_better = 0;
             }
-            lane.best = Some(candidate.clone());
+            descent.best = Some(candidate);
         }
         Ok(())
     }
+}
 
-    /// Takes the gradients and decides whether a lane goes on.
-    fn advance(&self, lane: &mut Lane, asked: &Asked, questions: &[Question], answers: &[Answer]) {
-        let hinge = &self.asker.instances[lane.instance].hinge;
-        if self.is_late() {
-            lane.attack = average(
-                asked.slopes.iter().filter_map(|&slope| answers[slope].gradient.as_ref()),
-                asked.slopes.len(),
-            );
-            if !asked.slopes.is_empty() {
-                lane.recorded.clear();
-            }
-        } else if let [slope] = asked.slopes[..] {
-            let answer = &answers[slope];
-            let is_known = questions[slope].gradient || hinge.value(&answer.outputs) <= 0.0;
-            lane.waits = !is_known;
+/// The proximal gradient method of the loss that is written down.
+pub(crate) struct Native;
+
+impl Rules for Native {
+    fn needs_start_gradient(&self) -> bool {
+        true
+    }
+
+    fn cotangent(&self, hinge: &Hinge, outputs: &Row) -> Option<Array1<f64>> {
+        hinge.cotangent(outputs)
+    }
+
+    fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>) {
+        let SearchParams { cost, learning_rate_init, max_iterations, clip, .. } = *fista.params;
+        let rate = polynomial_decay(learning_rate_init, descent.steps, max_iterations);
+        for k in 0..descent.extrapolated.len() {
+            let attack = descent.attack.as_ref().map_or(0.0, |attack| descent.c * attack[k]);
+            let slope = fista.smooth_slope(descent, smooth, k) + attack;
+            descent.extrapolated[k] -= rate * slope.clamp(clip.0, clip.1);
+        }
+        fista.move_on(descent, rate * cost.absolute, false);
+    }
+
+    fn request_gradient(
+        &self,
+        fista: &Fista<'_>,
+        descent: &Descent,
+        check: Option<usize>,
+        queries: &mut Vec<Query>,
+    ) -> Vec<usize> {
+        // Where the hinge was not active, its numeric gradient is not paid for before it is known to be active again.
+        let gradient = descent.waits
+            || descent.attack.is_some()
+            || matches!(fista.evaluator.model, ModelRef::WhiteBox(_));
+        let point = &descent.extrapolated;
+        if let Some(check) = check.filter(|&check| queries[check].point == point) {
+            queries[check].gradient = gradient;
+            return vec![check];
+        }
+        queries.push(Query { instance: descent.instance, point: point.clone(), gradient });
+        vec![queries.len() - 1]
+    }
+
+    fn advance(&self, fista: &Fista<'_>, descent: &mut Descent, round: Round<'_>) {
+        let instance = &fista.evaluator.instances[descent.instance];
+        if let &[gradient] = round.gradients {
+            let evaluation = &round.evaluations[gradient];
+            let is_known = round.queries[gradient].gradient
+                || instance.hinge.value(&evaluation.outputs) <= 0.0;
+            descent.waits = !is_known;
             if is_known {
-                lane.attack.clone_from(&answer.gradient);
+                descent.attack.clone_from(&evaluation.gradient);
             }
         }
-        let SearchParams { patience, max_iterations, .. } = *self.params;
+        let SearchParams { patience, max_iterations, .. } = *fista.params;
         // A point that stays where it is under an unchanged gradient stays for good: threshold and step shrink alike.
-        let is_stuck = self.params.semantics == Semantics::Native
-            && !lane.waits
-            && lane.y == lane.a
-            && 2 <= lane.still
-            && lane.a == self.asker.instances[lane.instance].start;
+        let is_stuck = !descent.waits
+            && descent.extrapolated == descent.point
+            && STILL_STEPS <= descent.still
+            && descent.point == instance.start;
         // What hovers without coming closer has too little weight; the longer wait is for flat stretches.
-        let has_settled = patience.is_some_and(|patience| match lane.best {
-            Some(_) => patience <= lane.since_better,
-            None => patience <= lane.still || 2 * patience <= lane.since_closer,
+        let has_settled = patience.is_some_and(|patience| match descent.best {
+            Some(_) => patience <= descent.since_better,
+            None => patience <= descent.still || 2 * patience <= descent.since_closer,
         });
-        // A round that only brings the gradient counts as well, so that a lane has as many calls as steps.
-        let is_over = match self.params.semantics {
-            Semantics::Native => max_iterations <= lane.n_calls,
-            Semantics::Reference => max_iterations <= lane.steps,
-        };
-        lane.done |= is_over || is_stuck || has_settled;
+        // A round that only brings the gradient counts as well, so that a descent has as many calls as steps.
+        descent.done |= max_iterations <= descent.n_calls || is_stuck || has_settled;
     }
 }
 
 /// Which candidates the problem admits.
 pub(crate) fn admitted<'c>(
-    asker: &Evaluator<'_>,
+    evaluator: &Evaluator<'_>,
     runs: &mut [Run<'_>],
     instances: &[usize],
     candidates: impl Iterator<Item = &'c Candidate>,
@@ -366,16 +429,8 @@ pub(crate) fn admitted<'c>(
         return Ok(Vec::new());
     }
     let (points, outputs): (Vec<_>, Vec<_>) =
-        candidates.map(|own| (own.point.clone(), own.outputs.clone())).unzip();
+        candidates.map(|candidate| (candidate.point.clone(), candidate.outputs.clone())).unzip();
     let points: Array2<f64> = stack(&points, points[0].len());
     let outputs = stack(&outputs, outputs[0].len());
-    asker.problem.admits(runs, instances, &points, &outputs)
-}
-
-/// The mean of gradients, those that are missing counting as zero.
-fn average<'g>(gradients: impl Iterator<Item = &'g Array1<f64>>, n: usize) -> Option<Array1<f64>> {
-    let sum = gradients.fold(None, |sum: Option<Array1<f64>>, own| {
-        Some(sum.map_or_else(|| own.clone(), |sum| sum + own))
-    });
-    sum.map(|sum| sum / n as f64)
+    evaluator.problem.admits(runs, instances, &points, &outputs)
 }

@@ -1,15 +1,16 @@
 //! The part of a search behind the descent.
 
-use super::{Candidate, Outcome, Route, SearchParams, Searched};
-use crate::ask::Evaluator;
-use crate::refine::{Owned, Refiner};
+use super::Searched;
+use crate::evaluate::Evaluator;
+use crate::outcome::{Candidate, Outcome, Route, SearchParams};
+use crate::refine::{FoundPoint, Refiner};
 use xai_core::error::Result;
 use xai_core::explanation::Stop;
 use xai_core::run::Run;
 
-/// What a descent of a method's own found for one instance; see [`complete`].
+/// What the descent of a method found for one instance; see [`refine_candidates`].
 #[derive(Clone, Debug, Default)]
-pub struct Descended {
+pub struct DescentResult {
     /// Accepted points, in any order.
     pub found: Vec<Candidate>,
     /// The way on which they were found, `None` for the descent. Points of [`Route::Anchor`] are known ones that may be far
@@ -21,10 +22,10 @@ pub struct Descended {
     pub stop: Option<Stop>,
 }
 
-/// The part of a [`search`](super::search()) behind the descent, for methods that have a descent of their own: fallbacks, polish, the
-/// taking back of small changes and the last check. `descended` has one for each instance.
+/// The part of a [`search`](super::search()) behind the descent, for methods with another descent than FISTA: fallbacks, polish, the
+/// reverting of small changes and the last check. `results` has one for each instance.
 ///
-/// Of `params` what concerns the descent is not used; the semantics is taken to be the native one.
+/// Of `params` what concerns the descent is not used.
 ///
 /// # Errors
 /// As [`search`](super::search()).
@@ -32,43 +33,46 @@ pub struct Descended {
 /// # Cost
 /// As the polish and the fallbacks of [`search`](super::search()); for each point of [`Route::Anchor`] 30 queries, and for
 /// at most 32 passes 16 for each coordinate that differs from the centre.
-pub fn complete(
-    asker: Evaluator<'_>,
+pub fn refine_candidates(
+    evaluator: Evaluator<'_>,
     params: &SearchParams,
     runs: &mut [Run<'_>],
-    descended: Vec<Descended>,
+    results: Vec<DescentResult>,
 ) -> Result<Vec<Outcome>> {
-    let refiner = Refiner { asker, cost: params.cost };
-    let mut searched = Searched::new(descended.len());
+    let refiner = Refiner { evaluator, cost: params.cost };
+    let mut searched = Searched::new(results.len());
     let mut anchors = Vec::new();
-    for (instance, own) in descended.into_iter().enumerate() {
-        searched.progress[instance].stop = own.stop;
-        if let Some(nearest) = own.nearest {
-            let hinge = asker.instances[instance].hinge.value(&nearest.outputs);
-            searched.progress[instance].miss(hinge, || nearest);
+    for (instance, result) in results.into_iter().enumerate() {
+        searched.progress[instance].stop = result.stop;
+        if let Some(nearest) = result.nearest {
+            let hinge = evaluator.instances[instance].hinge.value(&nearest.outputs);
+            searched.progress[instance].record_miss(hinge, || nearest);
         }
-        if !own.found.is_empty() {
-            searched.route[instance] = own.route.or(Some(Route::Descent));
+        if !result.found.is_empty() {
+            searched.route[instance] = result.route.or(Some(Route::Descent));
         }
-        if own.route == Some(Route::Anchor) {
-            let owned = |candidate: &Candidate| Owned { instance, candidate: candidate.clone() };
-            anchors.extend(own.found.iter().map(owned));
+        if result.route == Some(Route::Anchor) {
+            let owned =
+                |candidate: &Candidate| FoundPoint { instance, candidate: candidate.clone() };
+            anchors.extend(result.found.iter().map(owned));
         }
-        own.found.into_iter().for_each(|candidate| searched.keep(instance, candidate));
+        result.found.into_iter().for_each(|candidate| searched.record(instance, candidate));
     }
-    let alone = runs.len() == 1;
+    let is_single = runs.len() == 1;
     if params.fallback {
-        let ended = searched.fall_back(&refiner, runs);
-        searched.ended(alone, ended)?;
+        let result = searched.fall_back(&refiner, runs);
+        searched.ended(is_single, result)?;
     }
     if !anchors.is_empty() {
-        let ended = refiner.tighten(runs, &mut searched.progress, &mut anchors);
-        searched.ended(alone, ended)?;
+        let result = refiner.tighten(runs, &mut searched.progress, &mut anchors);
+        searched.ended(is_single, result)?;
     }
-    anchors.into_iter().for_each(|own| searched.keep(own.instance, own.candidate));
-    let ended = searched.refine(&refiner, params, runs);
-    searched.ended(alone, ended)?;
-    let ended = searched.thin_out(&refiner, params, runs);
-    searched.ended(alone, ended)?;
+    anchors
+        .into_iter()
+        .for_each(|found_point| searched.record(found_point.instance, found_point.candidate));
+    let result = searched.refine(&refiner, params, runs);
+    searched.ended(is_single, result)?;
+    let result = searched.enforce_max_changes(&refiner, params, runs);
+    searched.ended(is_single, result)?;
     searched.outcomes(&refiner, runs)
 }

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: negative
     let features = Features::numeric(["income", "debt", "years employed"])?;
     // Zeros say nothing: a negative adds to what is there.
-    let params = CemParams { no_info_val: Some(PerFeature::All(0.0)), ..Default::default() };
+    let params = CemParams::default().with_no_info_val(Some(PerFeature::All(0.0)));
     let view = CemModel::black_box(&model);
     let x = array![20.0, 1.0, 0.5];
 
@@ -30,21 +30,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let negative = explainer.explain(&view, &x, Run::seeded(0))?.data;
     assert_eq!(negative.status, Status::Found);
     // Approved: a debt of 2.5 would have been too much.
-    assert_eq!(negative.changes[0].feature, "debt");
+    let changes = &negative.result.as_ref().ok_or("nothing found")?.changes;
+    assert_eq!(changes[0].feature, "debt");
     // ANCHOR_END: negative
     println!("{}", negative.reason);
-    for change in &negative.changes {
+    for change in changes {
         println!("{}: {} -> {}", change.feature, change.from, change.to);
     }
 
     // ANCHOR: positive
     let mode = Mode::PertinentPositive;
-    let explainer = CemParams { mode, ..params.clone() }.build(features.clone())?;
+    let explainer = params.clone().with_mode(mode).build(features.clone())?;
     let positive = explainer.explain(&view, &x, Run::seeded(0))?.data;
     // Without debt less than half of the income, and the time at work, are enough.
-    assert!(positive.pp.as_ref().is_some_and(|pp| pp[0] < x[0] && pp[1] == 0.0));
+    assert!(positive.result.as_ref().is_some_and(|pp| pp.row[0] < x[0] && pp.row[1] == 0.0));
     // ANCHOR_END: positive
-    for change in &positive.changes {
+    for change in positive.result.iter().flat_map(|result| &result.changes) {
         println!("{}: {} -> {}", change.feature, change.from, change.to);
     }
 
@@ -55,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         features: [("debt".into(), fixed()), ("years employed".into(), fixed())].into(),
         max_changes: None,
     };
-    let explainer = CemParams { constraints, ..params }.build(features)?;
+    let explainer = params.with_constraints(constraints).build(features)?;
     let none = explainer.explain(&view, &x, Run::seeded(0))?.data;
     assert_eq!(none.status, Status::RangeInfeasible);
     // ANCHOR_END: constraints

@@ -6,10 +6,12 @@ mod explainer;
 mod model;
 mod params;
 mod problem;
+mod reference;
 
-pub use data::{CemData, Distances, Prediction};
+pub use data::CemData;
 pub use explainer::Cem;
 pub use model::CemModel;
-pub use params::{CemParams, Interval, Mode, NoInfo};
+pub use params::{CemParams, Mode, NoInfo};
+pub use xai_core::Status;
 pub use xai_core::tabular::Change;
-pub use xai_optim::{Route, Status, Trial};
+pub use xai_optim::{Classes, Counterfactual, Distances, GradientSearchParams, Route, Trial};

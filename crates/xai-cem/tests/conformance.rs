@@ -30,7 +30,7 @@ fn black_box<'p>(probe: &'p Probe<'p>) -> CemModel<'p> {
 
 #[track_caller]
 fn conforms(params: CemParams, view: for<'p> fn(&'p Probe<'p>) -> CemModel<'p>) {
-    let params = CemParams { max_iterations: 12, c_steps: 3, ..params };
+    let params = params.with_max_iterations(12).with_c_steps(3);
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
     Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
 }
@@ -47,17 +47,17 @@ fn negatives_of_a_black_box_conform() {
 
 #[test]
 fn positives_of_a_black_box_conform() {
-    conforms(CemParams { mode: Mode::PertinentPositive, ..Default::default() }, black_box);
+    conforms(CemParams::default().with_mode(Mode::PertinentPositive), black_box);
 }
 
 #[test]
 fn the_references_search_conforms() {
     let semantics = Semantics::Reference;
-    conforms(CemParams { semantics, ..Default::default() }, white_box);
-    conforms(CemParams { semantics, update_num_grad: 2, ..Default::default() }, black_box);
+    conforms(CemParams::default().with_semantics(semantics), white_box);
+    conforms(CemParams::default().with_semantics(semantics).with_update_num_grad(2), black_box);
 }
 
 #[test]
 fn a_search_that_finds_nothing_conforms() {
-    conforms(CemParams { kappa: 1e6, ..Default::default() }, black_box);
+    conforms(CemParams::default().with_kappa(1e6), black_box);
 }

@@ -71,27 +71,24 @@ fn explain(case: &Case) -> CemData {
         Some(value) => PerFeature::All(value),
         None => PerFeature::Each(given),
     };
-    let params = CemParams {
-        mode: settings.mode,
-        kappa: settings.kappa,
-        beta: settings.beta,
-        gamma: settings.gamma,
-        feature_range: (
+    let params = CemParams::default()
+        .with_mode(settings.mode)
+        .with_kappa(settings.kappa)
+        .with_beta(settings.beta)
+        .with_gamma(settings.gamma)
+        .with_feature_range((
             per_feature(&settings.feature_range[0]),
             per_feature(&settings.feature_range[1]),
-        ),
-        max_iterations: settings.max_iterations,
-        c_init: settings.c_init,
-        c_steps: settings.c_steps,
-        learning_rate_init: settings.learning_rate_init,
-        clip: settings.clip,
-        eps: settings.eps.map(|(p, x)| (PerFeature::All(p), PerFeature::All(x))),
-        no_info_val: Some(no_info),
-        widen_range: true,
-        // The reference's negatives may lie on the other side of the value without information.
-        crossing: true,
-        ..Default::default()
-    };
+        ))
+        .with_max_iterations(settings.max_iterations)
+        .with_c_init(settings.c_init)
+        .with_c_steps(settings.c_steps)
+        .with_learning_rate_init(settings.learning_rate_init)
+        .with_clip(settings.clip)
+        .with_eps(settings.eps.map(|(p, x)| (PerFeature::All(p), PerFeature::All(x))))
+        .with_no_info_val(Some(no_info))
+        .with_widen_range(true)
+        .with_crossing(true);
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
     let explain = |model: &dyn Differentiable, autoencoder: Option<&dyn Differentiable>| {
         let view = match settings.white_box {
@@ -119,7 +116,7 @@ fn cases() -> Vec<Case> {
 /// The elastic-net distance of a row from where a search starts: the instance, or the values without information.
 fn distance(case: &Case, data: &CemData, row: &Array1<f64>) -> f64 {
     let center = match case.params.mode {
-        Mode::PertinentNegative => &data.x,
+        Mode::PertinentNegative => &data.instance,
         Mode::PertinentPositive => &data.no_info_val,
     };
     let change = row - center;
@@ -141,16 +138,18 @@ fn no_answer_is_farther_than_that_of_alibi() {
     let mut ratios = Vec::new();
     for case in cases() {
         let data = explain(&case);
-        let own = data.distances.unwrap_or_else(|| panic!("{}: {}", case.name, data.reason));
+        let found = data.result.as_ref();
+        let found = found.unwrap_or_else(|| panic!("{}: {}", case.name, data.reason));
+        let own = found.distances;
         let flips = case.params.mode == Mode::PertinentNegative;
-        assert_eq!(data.result_pred() != Some(data.x_pred), flips, "{}", case.name);
+        assert_eq!(found.class != data.class, flips, "{}", case.name);
         if case.stats.found {
             let reference = distance(&case, &data, &Array1::from(numbers(&case.result)));
             ratios.push((own.elastic_net / reference, case.name.clone()));
             if 0.0 < case.params.gamma {
                 // A shorter way is not bought with a row that the autoencoder knows less of.
                 let other = reference + case.params.gamma * error(&numbers(&case.result));
-                let result = data.result().expect("it was found").to_vec();
+                let result = found.row.to_vec();
                 let own = own.elastic_net + case.params.gamma * error(&result);
                 assert!(own <= other, "{}: a loss of {own} against {other}", case.name);
             }

@@ -4,9 +4,10 @@
 
 use ndarray::{Array1, Array2, Axis};
 use serde::Deserialize;
+use xai_core::decision::{Output, Reading};
 use xai_core::{CentralDifference, Differentiable, ModelRef, Row, Run};
-use xai_optim::loss::{Hinge, Outputs};
-use xai_optim::{Evaluator, Instance, Problem, Question};
+use xai_optim::loss::{ClassScores, Hinge};
+use xai_optim::{Evaluator, Instance, Problem, Query};
 use xai_testkit::{Digits, Fixture, reference};
 
 /// Rows probed at a fixed distance.
@@ -44,15 +45,19 @@ fn numeric_gradients_are_those_of_alibi() {
         for (input, gradients) in case.inputs.iter().zip(&case.gradients) {
             let x = Array1::from(input.clone());
             let outputs = Run::seeded(0).predict(&network, &x.view().insert_axis(Axis(0))).unwrap();
-            let reading = Outputs::of(&outputs.row(0)).unwrap();
-            let instances = [Instance::free(x.clone(), Hinge::other(reading, 0, 0.0))];
+            let reading = ClassScores::new(
+                &Reading::new(&Output::Auto, None, &outputs.row(0)).unwrap(),
+                &outputs.row(0),
+            )
+            .unwrap();
+            let instances = [Instance::free(x.clone(), Hinge::other(&reading, 0, 0.0))];
             let problem = Probed { n: x.len(), eps: case.eps };
             let access = ModelRef::BlackBox(&network);
-            let asker = Evaluator { access, problem: &problem, instances: &instances };
+            let evaluator = Evaluator { model: access, problem: &problem, instances: &instances };
             for (output, expected) in gradients.iter().enumerate() {
-                let question = Question { instance: 0, point: x.clone(), gradient: true };
-                let answers = asker
-                    .ask(&mut [Run::seeded(0)], &[question], &|_, outputs| {
+                let query = Query { instance: 0, point: x.clone(), gradient: true };
+                let answers = evaluator
+                    .evaluate(&mut [Run::seeded(0)], &[query], &|_, outputs| {
                         let mut unit = Array1::zeros(outputs.len());
                         unit[output] = 1.0;
                         Some(unit)

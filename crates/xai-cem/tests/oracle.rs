@@ -7,11 +7,13 @@
 )]
 
 use ndarray::{Array1, Array2, array};
-use xai_cem::{Cem, CemData, CemModel, CemParams, Interval, Mode, Prediction, Route, Status};
+use xai_cem::{Cem, CemData, CemModel, CemParams, Mode, Route, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::figure::Panel;
 use xai_core::tabular::Features;
-use xai_core::{BoxError, Differentiable, Explainer, PerFeature, Rows, Run, Semantics};
+use xai_core::{
+    BoxError, Differentiable, Explainer, Output, OutputNames, PerFeature, Rows, Run, Semantics,
+};
 use xai_testkit::{Linear, Logistic};
 
 #[track_caller]
@@ -21,21 +23,17 @@ fn near(found: f64, expected: f64, tolerance: f64) {
 
 /// Negatives that may only go up, within [-10, 10].
 fn upwards() -> CemParams {
-    CemParams {
-        no_info_val: Some(PerFeature::All(-5.0)),
-        feature_range: (PerFeature::All(-10.0), PerFeature::All(10.0)),
-        ..Default::default()
-    }
+    CemParams::default()
+        .with_no_info_val(Some(PerFeature::All(-5.0)))
+        .with_feature_range((PerFeature::All(-10.0), PerFeature::All(10.0)))
 }
 
 /// Positives between 0 and the instance.
 fn positives(kappa: f64) -> CemParams {
-    CemParams {
-        mode: Mode::PertinentPositive,
-        kappa,
-        no_info_val: Some(PerFeature::All(0.0)),
-        ..Default::default()
-    }
+    CemParams::default()
+        .with_mode(Mode::PertinentPositive)
+        .with_kappa(kappa)
+        .with_no_info_val(Some(PerFeature::All(0.0)))
 }
 
 fn build(params: CemParams, n: usize) -> Cem {
@@ -57,16 +55,20 @@ fn a_negative_that_may_only_go_up() {
         ([2.0, -1.0], 0.1, 2.700_670_695_462_151, 0),
     ];
     for (weights, kappa, expected, class) in cases {
-        let params = CemParams { kappa, ..upwards() };
+        let params = upwards().with_kappa(kappa);
         for data in both(&params, &Logistic::new(&weights, 0.5), &array![1.0, 0.5]) {
-            let found = data.pn.as_ref().unwrap();
+            let found = &data.result.as_ref().unwrap().row;
             assert_eq!(found[0], 1.0);
             // Never short of the boundary, and beyond it by little: a polish stops with a gain below 1e-5.
             assert!((expected..=expected + 1e-4).contains(&found[1]), "{found}");
-            assert_eq!(data.pn_pred, Some(Prediction::Class(class)));
+            assert_eq!(data.result.as_ref().unwrap().class, class);
             let change = found[1] - 0.5;
-            near(data.distances.unwrap().elastic_net, change * change + 0.1 * change, 1e-12);
-            assert_eq!((data.pp, data.pp_pred), (None, None));
+            near(
+                data.result.as_ref().unwrap().distances.elastic_net,
+                change * change + 0.1 * change,
+                1e-12,
+            );
+            assert_eq!(data.mode, Mode::PertinentNegative);
         }
     }
 }
@@ -76,10 +78,10 @@ fn the_reference_without_momentum_finds_what_was_recorded() {
     let flags = [None, Some([false, true, true, true, false, true, false, false, false, true])];
     let cases = [([2.0, -1.0], 2.500_011_42), ([-2.0, 1.0], 1.500_009_22)];
     for ((weights, expected), flags) in cases.into_iter().zip(flags) {
-        let params = CemParams { semantics: Semantics::Reference, momentum: false, ..upwards() };
+        let params = upwards().with_semantics(Semantics::Reference).with_momentum(false);
         let model = Logistic::new(&weights, 0.5);
         let data = both(&params, &model, &array![1.0, 0.5])[0].clone();
-        near(data.pn.unwrap()[1], expected, 1e-8);
+        near(data.result.unwrap().row[1], expected, 1e-8);
         if let Some(flags) = flags {
             let found: Vec<bool> =
                 data.trials.iter().map(|trial| trial.distance.is_some()).collect();
@@ -91,13 +93,12 @@ fn the_reference_without_momentum_finds_what_was_recorded() {
 #[test]
 fn the_reference_of_positives_finds_what_was_recorded() {
     for (kappa, expected) in [(0.0, 0.250_003_47), (0.2, 0.452_769_74)] {
-        let params =
-            CemParams { semantics: Semantics::Reference, momentum: false, ..positives(kappa) };
+        let params = positives(kappa).with_semantics(Semantics::Reference).with_momentum(false);
         let model = Logistic::new(&[2.0, -1.0], -0.5);
         let [white, black] = both(&params, &model, &array![1.0, 0.5]);
-        near(white.pp.unwrap()[0], expected, 1e-8);
+        near(white.result.unwrap().row[0], expected, 1e-8);
         // Its black box has no gradient where one is needed.
-        assert_eq!(black.status, Status::TargetNotReached);
+        assert_eq!(black.status, Status::NotFound);
     }
 }
 
@@ -107,9 +108,9 @@ fn a_positive_is_the_least_that_keeps_the_class() {
     for (kappa, expected) in [(0.0, 0.25), (0.2, 0.452_732_554_054_082_1)] {
         let model = Logistic::new(&[2.0, -1.0], -0.5);
         for data in both(&positives(kappa), &model, &array![1.0, 0.5]) {
-            let found = data.pp.as_ref().unwrap();
+            let found = &data.result.as_ref().unwrap().row;
             assert!((expected..=expected + 1e-4).contains(&found[0]), "{found}");
-            assert_eq!((found[1], data.pp_pred), (0.0, Some(data.x_pred)));
+            assert_eq!((found[1], data.result.as_ref().unwrap().class), (0.0, data.class));
             assert_eq!(data.status, Status::Found);
         }
     }
@@ -120,11 +121,11 @@ fn a_positive_stays_between_nothing_and_the_instance() {
     // p(0.5) is 0.525: no point of [0, 0.5] has a margin of 0.3.
     let model = Logistic::new(&[2.0], -0.9);
     for data in both(&positives(0.3), &model, &array![0.5]) {
-        assert_eq!((data.pp, data.status), (None, Status::RangeInfeasible));
+        assert_eq!((data.result, data.status), (None, Status::RangeInfeasible));
         assert!(data.nearest_miss.is_some());
     }
-    let reference = CemParams { semantics: Semantics::Reference, ..positives(0.3) };
-    let beyond = both(&reference, &model, &array![0.5])[0].pp.clone().unwrap();
+    let reference = positives(0.3).with_semantics(Semantics::Reference);
+    let beyond = both(&reference, &model, &array![0.5])[0].result.clone().unwrap().row;
     assert!(0.5 < beyond[0], "the reference takes more than the instance has");
 }
 
@@ -132,9 +133,10 @@ fn a_positive_stays_between_nothing_and_the_instance() {
 fn nothing_at_all_may_be_a_positive() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     for data in both(&positives(0.0), &model, &array![1.0, 0.5]) {
-        assert_eq!(data.status, Status::EmptyPp);
-        assert_eq!(data.pp.unwrap(), array![0.0, 0.0]);
-        assert!(data.changes.is_empty());
+        assert_eq!(data.status, Status::Empty);
+        let result = data.result.unwrap();
+        assert_eq!(result.row, array![0.0, 0.0]);
+        assert!(result.changes.is_empty());
         assert_eq!(data.route, Some(Route::Start));
     }
 }
@@ -148,34 +150,31 @@ fn constraints_decide_what_may_change() {
     };
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     let x = array![1.0, 0.5];
-    let free =
-        CemParams { no_info_val: Some(PerFeature::Each(vec![1.0, 0.5])), ..Default::default() };
-    let params =
-        CemParams { constraints: constraints([Direction::None, Direction::Any]), ..free.clone() };
+    let free = CemParams::default().with_no_info_val(Some(PerFeature::Each(vec![1.0, 0.5])));
+    let params = free.clone().with_constraints(constraints([Direction::None, Direction::Any]));
     for data in both(&params, &model, &x) {
-        let found = data.pn.unwrap();
+        let found = data.result.unwrap().row;
         assert_eq!(found[0], 1.0);
         assert!((2.5..=2.5 + 1e-4).contains(&found[1]), "{found}");
     }
-    let params =
-        CemParams { constraints: constraints([Direction::Up, Direction::None]), ..free.clone() };
+    let params = free.clone().with_constraints(constraints([Direction::Up, Direction::None]));
     for data in both(&params, &model, &x) {
-        assert_eq!((data.pn, data.status), (None, Status::RangeInfeasible));
+        assert_eq!((data.result, data.status), (None, Status::RangeInfeasible));
     }
     // A range: the first feature stops at its end, the second does the rest: 2 * 0.9 - x1 + 0.5 = 0.
-    let params = CemParams {
-        feature_range: (PerFeature::Each(vec![0.9, -10.0]), PerFeature::Each(vec![2.0, 10.0])),
-        ..free.clone()
-    };
+    let params = free.clone().with_feature_range((
+        PerFeature::Each(vec![0.9, -10.0]),
+        PerFeature::Each(vec![2.0, 10.0]),
+    ));
     for data in both(&params, &model, &x) {
-        let found = data.pn.unwrap();
+        let found = data.result.unwrap().row;
         assert_eq!(found[0], 0.9);
         assert!((2.3..=2.3 + 1e-4).contains(&found[1]), "{found}");
     }
     // At most one feature: the one that needs less, z = 0 at x0 = 0 or x1 = 2.5.
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
-    for data in both(&CemParams { constraints, ..free.clone() }, &model, &x) {
-        let found = data.pn.unwrap();
+    for data in both(&free.clone().with_constraints(constraints), &model, &x) {
+        let found = data.result.unwrap().row;
         assert_eq!(found[1], 0.5);
         assert!((-1e-4..=0.0).contains(&found[0]), "{found}");
     }
@@ -183,8 +182,8 @@ fn constraints_decide_what_may_change() {
     let quarter = Constraint { step: Some(0.25), ..Default::default() };
     let features = [(0.into(), quarter.clone()), (1.into(), quarter)].into();
     let constraints = Constraints { features, max_changes: None };
-    for data in both(&CemParams { constraints, ..free }, &model, &x) {
-        let found = data.pn.unwrap();
+    for data in both(&free.with_constraints(constraints), &model, &x) {
+        let found = data.result.unwrap().row;
         assert!(found.iter().all(|value| (4.0 * value).fract() == 0.0), "{found}");
         assert!(2.0 * found[0] - found[1] + 0.5 < 0.0, "{found}");
     }
@@ -194,12 +193,12 @@ fn constraints_decide_what_may_change() {
 fn crossing_the_value_without_information() {
     // z = 1 - x: negative beyond 1. From 0.2 with nothing at 0.5 only less is more, unless the other side counts.
     let model = Logistic::new(&[-1.0], 1.0);
-    let params = CemParams { no_info_val: Some(PerFeature::All(0.5)), ..Default::default() };
+    let params = CemParams::default().with_no_info_val(Some(PerFeature::All(0.5)));
     for data in both(&params, &model, &array![0.2]) {
         assert_eq!(data.status, Status::RangeInfeasible);
     }
-    for data in both(&CemParams { crossing: true, ..params }, &model, &array![0.2]) {
-        let found = data.pn.unwrap();
+    for data in both(&params.with_crossing(true), &model, &array![0.2]) {
+        let found = data.result.unwrap().row;
         assert!((1.0..=1.0 + 1e-4).contains(&found[0]), "{found}");
     }
 }
@@ -213,7 +212,7 @@ fn a_flat_model_is_given_up_soon() {
         .explain(CemModel::black_box(&flat), &array![0.1, 0.2, 0.3], Run::seeded(0))
         .unwrap()
         .data;
-    assert_eq!((data.status, data.pn), (Status::GradientVanished, None));
+    assert_eq!((data.status, data.result), (Status::GradientVanished, None));
     assert!(data.trials.iter().all(|trial| trial.n_steps <= 5), "{:?}", data.trials);
 }
 
@@ -224,17 +223,15 @@ fn a_step_has_no_gradient_and_is_found_all_the_same() {
             f64::from(u8::from((0.0 <= batch[[row, 0]]) == (class == 1)))
         }))
     };
-    let params = CemParams {
-        no_info_val: Some(PerFeature::All(-2.0)),
-        feature_range: (PerFeature::All(-2.0), PerFeature::All(2.0)),
-        ..Default::default()
-    };
+    let params = CemParams::default()
+        .with_no_info_val(Some(PerFeature::All(-2.0)))
+        .with_feature_range((PerFeature::All(-2.0), PerFeature::All(2.0)));
     let data = build(params, 2)
         .explain(CemModel::black_box(&step), &array![-0.7, 0.3], Run::seeded(0))
         .unwrap()
         .data;
     assert_eq!((data.status, data.route), (Status::Found, Some(Route::Sweep)));
-    let found = data.pn.unwrap();
+    let found = data.result.unwrap().row;
     assert_eq!(found[1], 0.3);
     // Each pass takes up to fifteen sixteenths of what is too much.
     assert!((0.0..0.05).contains(&found[0]), "{found}");
@@ -243,15 +240,13 @@ fn a_step_has_no_gradient_and_is_found_all_the_same() {
 #[test]
 fn a_score_is_brought_into_an_interval() {
     let model = Linear::new(&[1.0, 3.0], 0.0);
-    let params = CemParams {
-        target_interval: Some(Interval { output: 0, min: Some(5.0), max: None }),
-        no_info_val: Some(PerFeature::All(0.0)),
-        ..Default::default()
-    };
+    let params = CemParams::default()
+        .with_output(Output::Interval { min: Some(5.0), max: None, target: 0 })
+        .with_no_info_val(Some(PerFeature::All(0.0)));
     for data in both(&params, &model, &array![0.5, 0.5]) {
-        let found = data.pn.unwrap();
+        let found = data.result.unwrap().row;
         assert!((5.0..5.01).contains(&(found[0] + 3.0 * found[1])), "{found}");
-        assert_eq!(data.x_pred, Prediction::Value(2.0));
+        assert_eq!((&data.outputs, data.class), (&array![2.0], 0));
     }
 }
 
@@ -260,14 +255,14 @@ fn gradients_are_those_at_the_result() {
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     let [white, black] = both(&upwards(), &model, &array![1.0, 0.5]);
     for data in [&white, &black] {
-        let found = data.pn.as_ref().unwrap();
+        let found = &data.result.as_ref().unwrap().row;
         let best = data.trials.iter().filter_map(|trial| Some((trial.distance?, trial.c)));
         let c = best.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1;
-        let p = data.outputs.as_ref().unwrap()[0];
+        let p = data.result.as_ref().unwrap().outputs[0];
         // d(p1 - p0) / dx = 2 p (1 - p) w.
         let attack = array![2.0, -1.0] * (2.0 * p * (1.0 - p) * c);
         let attack = attack.mapv(|slope: f64| slope.clamp(-100.0, 100.0));
-        let plain = (found - &data.x) * 2.0;
+        let plain = (found - &data.instance) * 2.0;
         let (graph, num) = (data.grads_graph.as_ref().unwrap(), data.grads_num.as_ref().unwrap());
         let sum = graph + num;
         for k in 0..2 {
@@ -285,10 +280,10 @@ fn an_autoencoder_adds_its_gradient() {
     // A(q) = M q, and the derivative of |A(q) - q|^2 is 2 (M - 1)^T (M - 1) q.
     let matrix = array![[0.6, 0.2], [0.1, 0.9]];
     let autoencoder = Linear::outputs(matrix.clone(), Array1::zeros(2));
-    let params = CemParams { gamma, ..upwards() };
+    let params = upwards().with_gamma(gamma);
     let view = CemModel::black_box(&model).with_autoencoder(&autoencoder);
     let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
-    let found = data.pn.unwrap();
+    let found = data.result.unwrap().row;
     assert_eq!(data.status, Status::Found);
     let defect = &matrix - &Array2::<f64>::eye(2);
     let expected = (&found - &x) * 2.0 + defect.t().dot(&defect.dot(&found)) * (2.0 * gamma);
@@ -305,15 +300,13 @@ fn a_polish_keeps_to_where_the_autoencoder_drew() {
     // Rows like the training data have 0.5 as their second number: the reconstruction error is the square of its change.
     let autoencoder = Linear::outputs(array![[1.0, 0.0], [0.0, 0.0]], array![0.0, 0.5]);
     let found = |polish| {
-        let params = CemParams {
-            no_info_val: Some(PerFeature::Each(x.to_vec())),
-            gamma: 10.0,
-            polish,
-            ..Default::default()
-        };
+        let params = CemParams::default()
+            .with_no_info_val(Some(PerFeature::Each(x.to_vec())))
+            .with_gamma(10.0)
+            .with_polish(polish);
         let view = CemModel::white_box(&model).with_autoencoder(&autoencoder);
         let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
-        data.pn.unwrap() - &x
+        data.result.unwrap().row - &x
     };
     let (drawn, polished, free) = (found(Some(false)), found(None), found(Some(true)));
     // Without the autoencoder the second number changes by 0.38. Drawn to less, it keeps the most that it was drawn to, and
@@ -331,14 +324,14 @@ fn a_polish_keeps_to_where_the_autoencoder_drew() {
 fn figures_are_tables_and_maps() {
     let model = Logistic::new(&[2.0, -1.0, 0.0, 0.0], 0.5);
     let x = array![1.0, 0.5, 0.0, 0.0];
-    let table = both(&upwards(), &model, &x)[0].figure();
+    let table = both(&upwards(), &model, &x)[0].figure(&OutputNames::default());
     let [Panel::Table(table)] = &table.panels[..] else { panic!("{table:?}") };
     assert_eq!(table.columns, ["feature", "instance", "change", "pertinent negative"]);
     let [row] = &table.rows[..] else { panic!("{table:?}") };
     // The second feature goes from 0.5 to 2.5.
     assert_eq!(row[..3], ["feature_1", "0.5", "+2.000"]);
-    let params = CemParams { shape: Some(vec![2, 2]), ..upwards() };
-    let maps = both(&params, &model, &x)[0].figure();
+    let params = upwards().with_shape(Some(vec![2, 2]));
+    let maps = both(&params, &model, &x)[0].figure(&OutputNames::default());
     let [Panel::Image(before), Panel::HeatMap(change), Panel::Image(after)] = &maps.panels[..]
     else {
         panic!("{maps:?}")
@@ -347,12 +340,12 @@ fn figures_are_tables_and_maps() {
     assert_eq!((change.height, change.width), (2, 2));
     assert_eq!((change.values[0], change.limit), (0.0, change.values[1]));
     // A positive changes the values without information.
-    let params = CemParams { shape: Some(vec![2, 1]), ..positives(0.0) };
+    let params = positives(0.0).with_shape(Some(vec![2, 1]));
     let model = Logistic::new(&[2.0, -1.0], -0.5);
-    let maps = both(&params, &model, &array![1.0, 0.5])[0].figure();
+    let maps = both(&params, &model, &array![1.0, 0.5])[0].figure(&OutputNames::default());
     let [Panel::Image(before), Panel::HeatMap(change), _] = &maps.panels[..] else {
         panic!("{maps:?}")
     };
-    assert_eq!((before.title.as_str(), &before.rgb[..]), ("without information", &[0; 6][..]));
+    assert_eq!((before.title.as_str(), &before.rgb[..]), ("uninformative reference", &[0; 6][..]));
     near(change.values[0], 0.25, 1e-3);
 }

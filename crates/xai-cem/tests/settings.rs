@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::array;
-use xai_cem::{CemModel, CemParams, Interval, Mode};
+use xai_cem::{CemModel, CemParams, Mode};
 use xai_core::constraints::Constraints;
 use xai_core::tabular::Features;
-use xai_core::{Error, Explainer, PerFeature, Run, Semantics};
+use xai_core::{Error, Explainer, Output, PerFeature, Run, Semantics, per_row};
 use xai_testkit::{Linear, Logistic, Probe, refused};
 
 fn features() -> Features {
@@ -14,42 +14,42 @@ fn features() -> Features {
 }
 
 fn given() -> CemParams {
-    CemParams { no_info_val: Some(PerFeature::All(0.0)), ..Default::default() }
+    CemParams::default().with_no_info_val(Some(PerFeature::All(0.0)))
 }
 
 #[test]
 fn parameters_outside_their_range() {
     let base = CemParams::default;
     for value in [-0.1, f64::NAN, f64::INFINITY] {
-        refused("kappa", CemParams { kappa: value, ..base() });
-        refused("beta", CemParams { beta: value, ..base() });
-        refused("gamma", CemParams { gamma: value, ..base() });
-        refused("learning_rate_init", CemParams { learning_rate_init: value, ..base() });
-        refused("c_init", CemParams { c_init: value, ..base() });
+        refused("kappa", base().with_kappa(value));
+        refused("beta", base().with_beta(value));
+        refused("gamma", base().with_gamma(value));
+        refused("learning_rate_init", base().with_learning_rate_init(value));
+        refused("c_init", base().with_c_init(value));
     }
-    refused("c_init", CemParams { c_init: 0.0, ..base() });
-    refused("learning_rate_init", CemParams { learning_rate_init: 0.0, ..base() });
-    refused("max_iterations", CemParams { max_iterations: 0, ..base() });
-    refused("c_steps", CemParams { c_steps: 0, ..base() });
-    refused("update_num_grad", CemParams { update_num_grad: 0, ..base() });
-    refused("clip", CemParams { clip: (1.0, 1.0), ..base() });
-    refused("clip", CemParams { clip: (f64::NAN, 1.0), ..base() });
+    refused("c_init", base().with_c_init(0.0));
+    refused("learning_rate_init", base().with_learning_rate_init(0.0));
+    refused("max_iterations", base().with_max_iterations(0));
+    refused("c_steps", base().with_c_steps(0));
+    refused("update_num_grad", base().with_update_num_grad(0));
+    refused("clip", base().with_clip((1.0, 1.0)));
+    refused("clip", base().with_clip((f64::NAN, 1.0)));
     let all = PerFeature::All;
-    refused("feature_range", CemParams { feature_range: (all(f64::NAN), all(1.0)), ..base() });
-    refused("eps", CemParams { eps: Some((all(1e-3), all(0.0))), ..base() });
-    refused("no_info_val", CemParams { no_info_val: Some(all(f64::NAN)), ..base() });
-    refused("shape", CemParams { shape: Some(vec![8]), ..base() });
-    refused("shape", CemParams { shape: Some(vec![0, 8]), ..base() });
-    refused("min_target_proba", CemParams { min_target_proba: Some(1.5), ..base() });
-    let interval = Interval { output: 0, min: Some(1.0), max: Some(0.0) };
-    refused("target_interval", CemParams { target_interval: Some(interval), ..base() });
+    refused("feature_range", base().with_feature_range((all(f64::NAN), all(1.0))));
+    refused("eps", base().with_eps(Some((all(1e-3), all(0.0)))));
+    refused("no_info_val", base().with_no_info_val(Some(all(f64::NAN))));
+    refused("shape", base().with_shape(Some(vec![8])));
+    refused("shape", base().with_shape(Some(vec![0, 8])));
+    refused("min_target_proba", base().with_min_target_proba(Some(1.5)));
+    let interval = Output::Interval { min: Some(1.0), max: Some(0.0), target: 0 };
+    refused("output", base().with_output(interval));
     let mode = Mode::PertinentPositive;
-    refused("target_class", CemParams { mode, target_class: Some(vec![1]), ..base() });
-    let interval = Some(Interval::default());
-    refused("kappa", CemParams { target_interval: interval, kappa: 0.1, ..base() });
+    refused("target_class", base().with_mode(mode).with_target_class(Some(vec![1])));
+    let interval = Output::Interval { min: None, max: None, target: 0 };
+    refused("kappa", base().with_output(interval).with_kappa(0.1));
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
     let semantics = Semantics::Reference;
-    refused("constraints", CemParams { constraints, semantics, ..base() });
+    refused("constraints", base().with_constraints(constraints).with_semantics(semantics));
 }
 
 #[test]
@@ -60,16 +60,16 @@ fn parameters_that_do_not_fit_the_table() {
     };
     assert_eq!(named(CemParams::default()), "no_info_val");
     let three = PerFeature::Each(vec![0.0; 3]);
-    assert_eq!(named(CemParams { no_info_val: Some(three.clone()), ..given() }), "no_info_val");
+    assert_eq!(named(given().with_no_info_val(Some(three.clone()))), "no_info_val");
     let range = (three.clone(), PerFeature::All(1.0));
-    assert_eq!(named(CemParams { feature_range: range, ..given() }), "feature_range");
+    assert_eq!(named(given().with_feature_range(range)), "feature_range");
     let range = (PerFeature::All(1.0), PerFeature::All(-1.0));
-    assert_eq!(named(CemParams { feature_range: range, ..given() }), "feature_range");
+    assert_eq!(named(given().with_feature_range(range)), "feature_range");
     let eps = Some((PerFeature::All(1e-3), PerFeature::Each(vec![1e-3; 3])));
-    assert_eq!(named(CemParams { eps, ..given() }), "eps");
-    assert_eq!(named(CemParams { shape: Some(vec![2, 2]), ..given() }), "shape");
+    assert_eq!(named(given().with_eps(eps)), "eps");
+    assert_eq!(named(given().with_shape(Some(vec![2, 2]))), "shape");
     let range = (PerFeature::All(0.5), PerFeature::All(1.0));
-    let positive = CemParams { mode: Mode::PertinentPositive, feature_range: range, ..given() };
+    let positive = given().with_mode(Mode::PertinentPositive).with_feature_range(range);
     assert_eq!(named(positive), "no_info_val");
 }
 
@@ -86,22 +86,19 @@ fn instances_and_models_that_do_not_fit() {
     let probe = Probe::new(&model);
     let view = CemModel::white_box(&probe);
     let narrow = (PerFeature::All(-0.5), PerFeature::All(0.7));
-    assert_eq!(
-        named(CemParams { feature_range: narrow.clone(), ..given() }, view),
-        "feature_range"
-    );
-    assert_eq!(named(CemParams { gamma: 1.0, ..given() }, view), "gamma");
+    assert_eq!(named(given().with_feature_range(narrow.clone()), view), "feature_range");
+    assert_eq!(named(given().with_gamma(1.0), view), "gamma");
     assert_eq!(probe.calls(), 0);
-    assert_eq!(named(CemParams { target_class: Some(vec![1]), ..given() }, view), "target_class");
-    assert_eq!(named(CemParams { kappa: 1.0, ..given() }, view), "kappa");
-    let interval = Some(Interval { output: 1, min: Some(0.0), max: None });
-    let params = CemParams { target_interval: interval, ..given() };
-    assert_eq!(named(params, view), "target_interval");
+    assert_eq!(named(given().with_target_class(Some(vec![1])), view), "target_class");
+    assert_eq!(named(given().with_kappa(1.0), view), "kappa");
+    let interval = Output::Interval { min: Some(0.0), max: None, target: 1 };
+    let params = given().with_output(interval);
+    assert_eq!(named(params, view), "output");
     // A single score is no probability.
     let score = Linear::new(&[3.0, 1.0], 2.0);
-    assert_eq!(named(given(), CemModel::white_box(&score)), "model");
+    assert_eq!(named(given(), CemModel::white_box(&score)), "output");
     // A widened range lets the instance be where it is.
-    let params = CemParams { feature_range: narrow, widen_range: true, ..given() };
+    let params = given().with_feature_range(narrow).with_widen_range(true);
     let explainer = params.build(features()).unwrap();
     explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap();
 }
@@ -120,7 +117,7 @@ fn fitted_values_without_information() {
     let rows = array![[1.0, 10.0], [2.0, 20.0], [9.0, 0.0], [4.0, 2.0]];
     let fitted = CemParams::default().fit(&rows, features()).unwrap();
     assert_eq!(fitted.no_info_val(), &array![3.0, 6.0]);
-    let mean = CemParams { no_info_type: xai_cem::NoInfo::Mean, ..given() };
+    let mean = given().with_no_info_type(xai_cem::NoInfo::Mean);
     let fitted = mean.fit(&rows, features()).unwrap();
     assert_eq!(fitted.no_info_val(), &array![4.0, 8.0]);
     let model = Logistic::new(&[2.0, -1.0], 0.5);
@@ -140,14 +137,89 @@ fn two_explainers_keep_their_own_ranges() {
     let ranged = |max: f64| {
         let no_info_val = Some(PerFeature::All(-5.0));
         let feature_range = (PerFeature::All(-10.0), PerFeature::All(max));
-        CemParams { no_info_val, feature_range, ..Default::default() }.build(features()).unwrap()
+        CemParams::default()
+            .with_no_info_val(no_info_val)
+            .with_feature_range(feature_range)
+            .build(features())
+            .unwrap()
     };
     let (narrow, wide) = (ranged(2.0), ranged(10.0));
     for _ in 0..2 {
         let found = |cem: &xai_cem::Cem| {
-            cem.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.pn
+            cem.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.result
         };
         assert!(found(&narrow).is_none());
-        assert!(2.5 <= found(&wide).unwrap()[1]);
+        assert!(2.5 <= found(&wide).unwrap().row[1]);
     }
+}
+
+#[test]
+fn settings_stand_side_by_side_and_unknown_keys_are_refused_by_name() {
+    let params = CemParams::default().with_kappa(0.1).with_c_steps(3).with_polish(Some(false));
+    let value = serde_json::to_value(&params).unwrap();
+    // The settings of the search stand among the others.
+    assert_eq!((&value["kappa"], &value["c_steps"]), (&0.1.into(), &3.into()));
+    assert_eq!(value["learning_rate_init"], 0.01);
+    assert!(value.get("search").is_none() && value.get("unknown").is_none());
+    assert_eq!(serde_json::from_value::<CemParams>(value).unwrap(), params);
+    let read = |text: &str| serde_json::from_str::<CemParams>(text);
+    assert_eq!(read("{}").unwrap(), CemParams::default());
+    let given =
+        read("{\"mode\":\"pp\",\"c_steps\":3,\"output\":{\"interval\":{\"min\":1}}}").unwrap();
+    assert_eq!((given.mode, given.search.c_steps), (Mode::PertinentPositive, 3));
+    let interval = Output::Interval { min: Some(1.0), max: None, target: 0 };
+    assert_eq!(given.search.output, interval);
+    for wrong in ["{\"kapa\":1}", "{\"c_steps\":3,\"kapa\":1}", "{\"kapa\":null,\"mode\":\"pn\"}"] {
+        let message = read(wrong).unwrap_err().to_string();
+        assert!(message.contains("`kapa`") && message.contains("`kappa`"), "{message}");
+        assert!(message.contains("`patience`"), "{message}");
+    }
+    let schema = serde_json::to_value(schemars::schema_for!(CemParams)).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    let (keys, written) = (
+        schema["properties"].as_object().unwrap(),
+        serde_json::to_value(CemParams::default()).unwrap(),
+    );
+    assert!(written.as_object().unwrap().keys().all(|key| keys.contains_key(key)));
+    assert_eq!(keys.len(), written.as_object().unwrap().len());
+}
+
+#[test]
+fn outputs_are_read_as_the_setting_the_model_or_the_numbers_say() {
+    let explainer = given().build(features()).unwrap();
+    let x = array![1.0, 0.5];
+    let sigmoid = |row: &xai_core::Row| 1.0 / (1.0 + (-(2.0 * row[0] - row[1] + 0.5)).exp());
+    let model = per_row(sigmoid).with_class_names(["refused", "approved"]);
+    let explained = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
+    let output = serde_json::to_value(&explained.meta.output).unwrap();
+    assert_eq!(output, serde_json::json!({ "meaning": "probability", "source": "assumed" }));
+    assert_eq!(explained.data.classes.names, ["refused", "approved"]);
+    let title = explained.data.figure(&xai_core::OutputNames::default()).title;
+    assert_eq!(title, "approved would be refused");
+    let title = explained.data.figure(&xai_core::OutputNames::new(["yes"])).title;
+    assert_eq!(title, "yes would be not yes");
+    // A score is refused with the settings that would do; a label has no gradient.
+    for (score, output) in [(3.7, Output::Auto), (2.0, Output::Auto), (3.0, Output::Label)] {
+        let constant = per_row(move |_: &xai_core::Row| score);
+        let explainer = given().with_output(output).build(features()).unwrap();
+        let error = explainer.explain(&constant, &x, Run::seeded(0)).unwrap_err().to_string();
+        assert!(error.contains("`output`") && error.contains("`interval`"), "{error}");
+    }
+}
+
+#[test]
+fn a_quantity_is_moved_out_of_an_interval() {
+    // 2 x_0 - x_1 is 1.5 at the instance, and leaves [1, 5] below.
+    let model = per_row(|row| 2.0 * row[0] - row[1]);
+    let interval = Output::Interval { min: Some(1.0), max: Some(5.0), target: 0 };
+    let explainer = CemParams::default()
+        .with_output(interval)
+        .with_no_info_val(Some(PerFeature::Each(vec![1.0, 0.5])))
+        .build(features())
+        .unwrap();
+    let explained = explainer.explain(&model, &array![1.0, 0.5], Run::seeded(0)).unwrap();
+    let result = explained.data.result.unwrap();
+    assert_eq!((explained.data.class, result.class), (1, 0));
+    assert!((0.99..1.0).contains(&result.outputs[0]), "{}", result.outputs);
+    assert_eq!(explained.data.classes.names, ["outside", "inside"]);
 }

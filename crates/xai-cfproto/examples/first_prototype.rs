@@ -42,12 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         1 => (row * 5 % 12) as f64,
         _ => (row % 3) as f64,
     });
-    let params = CfProtoParams {
-        use_kdtree: true,
-        theta: 1.0,
-        learning_rate_init: 0.1,
-        ..Default::default()
-    };
+    let params =
+        CfProtoParams::default().with_use_kdtree(true).with_theta(1.0).with_learning_rate_init(0.1);
     let explainer = params.clone().fit(&model, &train, features.clone(), &mut Run::seeded(0))?;
     // ANCHOR_END: fit
 
@@ -55,12 +51,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let x = array![30.0, 6.0, 1.0];
     let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
     let cf = explanation.data.cf.as_ref().ok_or("no counterfactual")?;
-    assert_eq!((explanation.data.orig_class, cf.class), (0, 1));
+    assert_eq!((explanation.data.class, cf.class), (0, 1));
     // ANCHOR_END: explain
     for change in &cf.changes {
         println!("{change}");
     }
-    println!("distance {:.3}, trust {:.2}", cf.distance, cf.trust.unwrap_or(0.0));
+    println!(
+        "distance {:.3}, trust {:.2}",
+        cf.distances.elastic_net,
+        explanation.data.trust.unwrap_or(0.0)
+    );
 
     // ANCHOR: constraints
     // Debts are what they are, and so is the job: income has to make up for them, in whole numbers.
@@ -71,14 +71,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .into(),
         max_changes: None,
     };
-    let params = CfProtoParams { constraints, ..params };
+    let params = params.with_constraints(constraints);
     let constrained = params.fit(&model, &train, features, &mut Run::seeded(0))?;
     let data = constrained.explain(&model, &x, Run::seeded(0))?.data;
     let cf = data.cf.as_ref().ok_or("no counterfactual")?;
     // 33 is exactly on the boundary.
     assert_eq!((cf.changes.len(), cf.changes[0].to.as_str()), (1, "34"));
     // ANCHOR_END: constraints
-    println!("{}", data.table().title);
+    println!("{}", data.reason);
     for change in &cf.changes {
         println!("{change}");
     }

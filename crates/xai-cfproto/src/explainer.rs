@@ -6,21 +6,23 @@ use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
-    Error, Explainer, Input, MethodInfo, ModelKind, Result, Row, Rows, Run, Semantics, Valid,
-    Warning, require, same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, Reading, Result, Row, Rows, Run, Semantics,
+    Status, Stop, Valid, Warning, require, same_shape,
 };
-use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::loss::{ClassScores, Hinge};
+use xai_optim::reference::search_as_alibi;
 use xai_optim::{
-    Candidate, Cost, Evaluator, Instance, Outcome, Question, SearchParams, Status, require_inside,
-    search,
+    Candidate, Classes, Cost, Counterfactual, Distances, Evaluator, Instance, Outcome, Problem,
+    Query, Route, SearchParams, outputs_of_rows, reason, require_inside,
 };
 
-use crate::data::{CfProtoData, Change, Counterfactual};
+use crate::data::CfProtoData;
 use crate::fit::{self, Learned, batch};
-use crate::guided::{Guide, Guided, ask};
 use crate::model::CfProtoModel;
+use crate::objective::{Places, PrototypeObjective, Target};
 use crate::params::CfProtoParams;
 use crate::prototype::Prototypes;
+use crate::reference::AlibiObjective;
 use crate::space::{Codes, Origin, Space};
 
 /// Counterfactuals guided by prototypes. Made by [`CfProtoParams::fit`] or [`build`](CfProtoParams::build).
@@ -205,14 +207,18 @@ impl CfProto {
         targets
     }
 
-    fn hinge(&self, outputs: Outputs, class: usize) -> Result<Hinge> {
+    fn hinge(&self, scores: &ClassScores, class: usize) -> Result<Hinge> {
         let params = &self.params;
-        require(class < outputs.n_classes(), "instance_class", "a class of the model", class)?;
+        require(class < scores.n_classes(), "instance_class", "a class of the model", class)?;
+        if scores.is_interval() {
+            require(params.kappa == 0.0, "kappa", "0 for an `interval`", params.kappa)?;
+        }
         let hinge = match &params.target_class {
-            None => Hinge::other(outputs, class, params.kappa),
-            Some(targets) => Hinge::one_of(outputs, class, targets, params.kappa)?,
+            None => Hinge::other(scores, class, params.kappa),
+            Some(targets) => Hinge::one_of(scores, class, targets, params.kappa)?,
         };
-        Ok(hinge.at_least(params.min_target_proba).judged(params.semantics))
+        let hinge = hinge.at_least(params.search.min_target_proba);
+        Ok(hinge.with_semantics(params.semantics))
     }
 
     /// Where each instance starts and where it may go.
@@ -223,8 +229,8 @@ impl CfProto {
         let native = self.params.semantics == Semantics::Native;
         for (feature, name) in self.features.names().into_iter().enumerate() {
             let value = point[feature];
-            let range = (self.lower[feature], self.upper[feature]);
-            if native && !self.params.widen_range && !space.is_categorical(feature) {
+            let range = [self.lower[feature], self.upper[feature]];
+            if native && !self.params.search.widen_range && !space.is_categorical(feature) {
                 require_inside(&format!("`{name}`"), value, range)?;
             }
             let limits = space.limits(index, feature);
@@ -244,23 +250,33 @@ impl CfProto {
 
     fn search_params(&self) -> SearchParams {
         let params = &self.params;
-        let native = params.semantics == Semantics::Native;
         SearchParams {
-            cost: Cost::elastic_net(params.beta),
-            learning_rate_init: params.learning_rate_init,
-            max_iterations: params.max_iterations,
-            c_init: params.c_init,
-            c_steps: params.c_steps,
             clip: params.clip,
             update_num_grad: params.update_num_grad,
-            patience: Some(params.patience).filter(|&steps| native && 0 < steps),
             momentum: params.momentum,
             attack: params.attacks(),
-            polish: native && params.polish.unwrap_or(true),
-            sparsify: native && params.sparsify,
-            fallback: native && params.fallback,
-            semantics: params.semantics,
+            ..params.search.to_search_params(Cost::elastic_net(params.beta))
         }
+    }
+
+    /// How the outputs for the instances are read.
+    fn read(
+        &self,
+        model: CfProtoModel<'_>,
+        outputs: &[Array1<f64>],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<ClassScores>> {
+        let mut scores = Vec::with_capacity(outputs.len());
+        for (outputs, run) in outputs.iter().zip(runs.iter_mut()) {
+            if let Some(n_outputs) = self.n_outputs {
+                same_shape("the model's output", &[1, n_outputs], &[1, outputs.len()])?;
+            }
+            let declared = model.model.predictor().output();
+            let reading = Reading::new(&self.params.search.output, declared, outputs)?;
+            run.record_output(&reading);
+            scores.push(ClassScores::new(&reading, outputs)?);
+        }
+        Ok(scores)
     }
 
     /// The search for several instances, whose model calls are shared.
@@ -271,30 +287,12 @@ impl CfProto {
         runs: &mut [Run<'_>],
     ) -> Result<Vec<CfProtoData>> {
         self.check_model(model)?;
-        for run in runs.iter_mut() {
-            for Warning { code, message } in &self.warnings {
-                run.warn(code, message.clone());
-            }
+        for Warning { code, message } in &self.warnings {
+            runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
         }
-        let each: Vec<usize> = (0..inputs.len()).collect();
         let origins: Vec<Origin> = inputs.iter().map(|x| self.origin(x)).collect();
-        let mut rows = Array2::zeros((inputs.len(), self.features.n_columns()));
-        for (x, mut row) in inputs.iter().zip(rows.rows_mut()) {
-            row.assign(x);
-        }
-        let predictor = model.model.predictor();
-        let access = xai_core::ModelRef::BlackBox(predictor);
-        let answers = ask(runs, access, (&each, &rows), &|_, _| None)?;
-        let answers: Vec<Array1<f64>> = answers.into_iter().map(|(outputs, _)| outputs).collect();
-        let outputs = Outputs::of(&answers[0])?;
-        if let Some(n_outputs) = self.n_outputs {
-            same_shape("the model's output", &[1, n_outputs], &[1, answers[0].len()])?;
-        }
-        let mut guides: Vec<Guide> = Vec::new();
-        for answer in &answers {
-            let class = self.params.instance_class.unwrap_or_else(|| outputs.class(answer));
-            guides.push(Guide { class, prototype: None });
-        }
+        let outputs = outputs_of_rows(model.model, inputs, runs)?;
+        let scores = self.read(model, &outputs, runs)?;
         let space = Space {
             constraints: &self.constraints,
             codes: &self.codes,
@@ -303,182 +301,212 @@ impl CfProto {
             eps: &self.eps,
             semantics: self.params.semantics,
         };
-        let mut instances = Vec::new();
-        for (index, guide) in guides.iter().enumerate() {
-            let hinge = self.hinge(outputs, guide.class)?;
-            let mut instance = self.instance(&space, index, hinge)?;
+        let (mut instances, mut classes) = (Vec::new(), Vec::new());
+        for (index, scores) in scores.iter().enumerate() {
+            let of_model = || scores.class(&outputs[index]);
+            let class = self.params.instance_class.unwrap_or_else(of_model);
+            let mut instance = self.instance(&space, index, self.hinge(scores, class)?)?;
             if let Some(rows) = &self.rows {
-                let targets = self.targets(outputs.n_classes(), guide.class);
+                let targets = self.targets(scores.n_classes(), class);
                 instance.anchors = fit::anchors(rows, &origins[index].point, &targets);
             }
             instances.push(instance);
+            classes.push(class);
         }
-        let guided = |guides| Guided {
+        let places = Places { space, prototypes: self.prototypes(), encoder: model.encoder };
+        let targets = self.choose(places, &classes, runs)?;
+        let objective = PrototypeObjective {
             space,
-            guides,
-            prototypes: self.prototypes(),
-            outputs,
-            encoder: model.encoder,
+            targets: &targets,
+            places,
+            scores: &scores,
             autoencoder: model.autoencoder,
             gamma: self.params.gamma,
             theta: self.params.theta,
             threshold: self.params.threshold,
-            is_drawn: self.is_guided() && self.params.polish != Some(true),
+            keeps_attraction: self.is_guided() && self.params.search.polish != Some(true),
         };
-        let ids = self.choose(&guided(&[]), runs, &mut guides)?;
-        let problem = guided(&guides);
-        let asker = Evaluator { access: model.model, problem: &problem, instances: &instances };
-        let outcomes = search(asker, &self.search_params(), runs)?;
+        let alibi = AlibiObjective(&objective);
+        let (problem, search): (&dyn Problem, Search) = match self.params.semantics {
+            Semantics::Native => (&objective, xai_optim::search),
+            Semantics::Reference => (&alibi, search_as_alibi),
+        };
+        let evaluator = Evaluator { model: model.model, problem, instances: &instances };
+        let outcomes = search(evaluator, &self.search_params(), runs)?;
+        let found = Found { model, objective: &objective, evaluator: &evaluator };
         let mut all = Vec::with_capacity(inputs.len());
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            let answer = outputs.classes(&answers[index]);
-            all.push(self.data((&problem, &asker), runs, index, (answer, ids[index], outcome))?);
+        for (index, (outcome, outputs)) in outcomes.into_iter().zip(outputs).enumerate() {
+            all.push(self.data(&found, runs, index, outputs, outcome)?);
         }
         Ok(all)
     }
 
-    /// The prototype that each instance is drawn to, and its class.
+    /// The prototypes that the instances are attracted by.
     fn choose(
         &self,
-        guided: &Guided<'_>,
+        places: Places<'_>,
+        classes: &[usize],
         runs: &mut [Run<'_>],
-        guides: &mut [Guide],
-    ) -> Result<Vec<Option<usize>>> {
-        let Some(prototypes) = self.prototypes() else { return Ok(vec![None; guides.len()]) };
-        let each: Vec<usize> = (0..guides.len()).collect();
-        let mut points = Array2::zeros((guides.len(), self.features.len()));
-        for (origin, mut point) in guided.space.origins.iter().zip(points.rows_mut()) {
+    ) -> Result<Vec<Target>> {
+        let without = |&class: &usize| Target { class, prototype: None, id: None };
+        let Some(prototypes) = places.prototypes else {
+            return Ok(classes.iter().map(without).collect());
+        };
+        let each: Vec<usize> = (0..classes.len()).collect();
+        let mut points = Array2::zeros((classes.len(), self.features.len()));
+        for (origin, mut point) in places.space.origins.iter().zip(points.rows_mut()) {
             point.assign(&origin.point);
         }
-        let places = guided.encodings(runs, &each, &points)?;
-        let mut ids = Vec::with_capacity(guides.len());
-        for ((place, guide), run) in places.iter().zip(guides).zip(runs) {
-            let targets = self.targets(prototypes.n_classes(), guide.class);
+        let located = places.of(runs, &each, &points)?;
+        let mut chosen_targets = Vec::with_capacity(classes.len());
+        for ((place, &class), run) in located.iter().zip(classes).zip(runs) {
+            let targets = self.targets(prototypes.n_classes(), class);
             let chosen = prototypes.nearest(place, &targets, self.params.k, self.params.k_type)?;
             let rule = "a class that the model puts training rows in";
             require(chosen.is_some(), "target_class", rule, &targets)?;
-            ids.push(chosen.as_ref().map(|chosen| chosen.class));
             if chosen.as_ref().is_some_and(|chosen| chosen.clamped) {
                 run.warn("cfproto.few_rows", "a class has fewer than `k` rows and is taken whole");
             }
-            guide.prototype = chosen.map(|chosen| chosen.prototype);
+            let id = chosen.as_ref().map(|chosen| chosen.class);
+            let prototype = chosen.map(|chosen| chosen.prototype);
+            chosen_targets.push(Target { class, prototype, id });
         }
-        Ok(ids)
+        Ok(chosen_targets)
     }
 
     fn data(
         &self,
-        asked: (&Guided<'_>, &Evaluator<'_>),
+        found: &Found<'_>,
         runs: &mut [Run<'_>],
         index: usize,
-        (orig_proba, id_proto, outcome): (Array1<f64>, Option<usize>, Outcome),
+        outputs: Array1<f64>,
+        outcome: Outcome,
     ) -> Result<CfProtoData> {
-        let (problem, _) = asked;
-        let origin = &problem.space.origins[index];
-        let names = self.features.names();
-        let described = |feature| self.features.describe(feature, &origin.row);
-        let Outcome { status, found, nearest_miss, route, trials, stop } = outcome;
-        let mut record = |candidate: Option<Candidate>| {
-            candidate.map(|own| self.record(asked, runs, index, &own)).transpose()
+        let objective = found.objective;
+        let (origin, target) = (&objective.space.origins[index], &objective.targets[index]);
+        let (scores, names) = (&objective.scores[index], self.features.names());
+        let gradients = match &outcome.found {
+            Some(candidate) => found.gradients(runs, index, candidate)?,
+            None => Gradients::default(),
         };
-        let (cf, nearest_miss) = (record(found)?, record(nearest_miss)?);
-        let status =
-            if cf.is_none() && status == Status::Found { Status::TargetNotReached } else { status };
+        let cf = outcome.found.map(|candidate| self.counterfactual(found, index, candidate));
+        let trust = match &cf {
+            Some(cf) => self.trust(found, runs, index, cf)?,
+            None => None,
+        };
+        let miss = outcome.nearest_miss;
+        let nearest_miss = miss.map(|candidate| self.counterfactual(found, index, candidate));
+        let status = match (outcome.status, outcome.route) {
+            (Status::Found, Some(Route::Start)) => Status::AlreadySatisfied,
+            (status, _) => status,
+        };
+        let described = |feature| self.features.describe(feature, &origin.row);
         Ok(CfProtoData {
             status,
-            cf,
-            nearest_miss,
-            route,
-            trials,
-            orig_class: problem.guides[index].class,
-            orig_proba,
-            id_proto,
-            shape: self.params.shape.clone(),
+            reason: reason(status, outcome.stop).to_owned(),
             instance: origin.row.clone(),
+            outputs,
+            class: target.class,
+            classes: Classes::new(scores, found.model.model.predictor().class_names()),
+            cf,
+            grads_graph: gradients.graph,
+            grads_num: gradients.numeric,
+            trust,
+            nearest_miss,
+            route: outcome.route,
+            trials: outcome.trials,
+            id_proto: target.id,
             feature_values: (0..names.len()).map(described).collect(),
             feature_names: names,
             fit_queries: self.fit_queries,
-            stop,
+            shape: self.params.shape.clone(),
+            stop: outcome.stop.unwrap_or(Stop::Converged),
         })
     }
 
-    /// A point as a row, with its gradients where they can be paid for.
-    fn record(
+    /// A point as a row. Its distances are those of the decoded row.
+    fn counterfactual(
         &self,
-        (problem, asker): (&Guided<'_>, &Evaluator<'_>),
+        found: &Found<'_>,
+        index: usize,
+        candidate: Candidate,
+    ) -> Counterfactual {
+        let space = &found.objective.space;
+        let mut row = Array1::zeros(self.features.n_columns());
+        space.decode(index, &candidate.point, &mut row);
+        let instance = &found.evaluator.instances[index];
+        let point = self.codes.point(&self.features, &row);
+        let distance = Cost::elastic_net(self.params.beta).of(instance, &point);
+        let decoded = Candidate { point, outputs: candidate.outputs, distance };
+        let distances = Distances::of(instance, &decoded);
+        let changes = self.features.changes(&space.origins[index].row, &row);
+        let class = found.objective.scores[index].class(&decoded.outputs);
+        Counterfactual::new(row, decoded.outputs, class, distances, changes)
+    }
+
+    /// How much a counterfactual is trusted; `None` without prototypes, or where a budget forbids to ask for it.
+    fn trust(
+        &self,
+        found: &Found<'_>,
+        runs: &mut [Run<'_>],
+        index: usize,
+        cf: &Counterfactual,
+    ) -> Result<Option<f64>> {
+        let places = found.objective.places;
+        let Some(prototypes) = places.prototypes.filter(|own| own.has(cf.class)) else {
+            return Ok(None);
+        };
+        let points = batch(&self.codes.point(&self.features, &cf.row)).to_owned();
+        let Some(located) = stopped(places.of(runs, &[index], &points))? else { return Ok(None) };
+        prototypes.trust(&located[0], found.objective.targets[index].class, cf.class)
+    }
+}
+
+/// A search for all instances.
+type Search = fn(Evaluator<'_>, &SearchParams, &mut [Run<'_>]) -> Result<Vec<Outcome>>;
+
+/// What a search was made with.
+struct Found<'a> {
+    model: CfProtoModel<'a>,
+    objective: &'a PrototypeObjective<'a>,
+    evaluator: &'a Evaluator<'a>,
+}
+
+/// The gradients at a point by feature, `None` where a budget forbids to ask for them.
+#[derive(Default)]
+struct Gradients {
+    graph: Option<Array1<f64>>,
+    numeric: Option<Array1<f64>>,
+}
+
+impl Found<'_> {
+    /// The gradients at a point that was found.
+    fn gradients(
+        &self,
         runs: &mut [Run<'_>],
         index: usize,
         candidate: &Candidate,
-    ) -> Result<Counterfactual> {
-        let (space, instance) = (&problem.space, &asker.instances[index]);
-        let origin = &space.origins[index];
-        let mut x = Array1::zeros(self.features.n_columns());
-        space.decode(index, &candidate.point, &mut x);
-        let point = self.codes.point(&self.features, &x);
-        let outputs = problem.outputs;
-        let (class, proba) =
-            (outputs.class(&candidate.outputs), outputs.classes(&candidate.outputs));
-        let question = Question { instance: index, point: candidate.point.clone(), gradient: true };
-        let grads_num =
-            if runs[index].queries_left().is_none_or(|left| asker.price(&question) <= left) {
-                let margin =
-                    |_: usize, outputs: &Row| Some(instance.hinge.margin(outputs).cotangent);
-                let answers = stopped(asker.ask(runs, &[question], &margin))?;
-                answers.and_then(|answers| answers.into_iter().next()?.gradient)
-            } else {
-                None
-            };
-        let mut grads_graph = None;
+    ) -> Result<Gradients> {
+        let instance = &self.evaluator.instances[index];
+        let query = Query { instance: index, point: candidate.point.clone(), gradient: true };
+        let cost = self.evaluator.cost(&query);
+        let mut gradients = Gradients::default();
+        if runs[index].queries_left().is_none_or(|left| cost <= left) {
+            let margin = |_: usize, outputs: &Row| Some(instance.hinge.margin(outputs).cotangent);
+            let evaluations = stopped(self.evaluator.evaluate(runs, &[query], &margin))?;
+            gradients.numeric =
+                evaluations.and_then(|evaluations| evaluations.into_iter().next()?.gradient);
+        }
         let points = batch(&candidate.point).to_owned();
-        if let Some(slopes) = stopped(problem.slopes(runs, &[index], &points))? {
+        if let Some(slopes) = stopped(self.objective.slopes(runs, &[index], &points))? {
             let change = &candidate.point - &instance.center;
-            let mut gradient = 2.0 * &instance.scale * &instance.scale * change;
+            let mut graph = 2.0 * &instance.scale * &instance.scale * change;
             if let Some(slopes) = slopes {
-                gradient += &slopes.row(0);
+                graph += &slopes.row(0);
             }
-            grads_graph = Some(gradient);
+            gradients.graph = Some(graph);
         }
-        let change = &point - &origin.point;
-        let mut changes = Vec::new();
-        for (feature, name) in self.features.names().into_iter().enumerate() {
-            let (from, to) =
-                (self.features.value(feature, &origin.row), self.features.value(feature, &x));
-            if from != to {
-                changes.push(Change {
-                    feature: name,
-                    from: self.features.describe(feature, &origin.row),
-                    to: self.features.describe(feature, &x),
-                    by: change[feature],
-                });
-            }
-        }
-        let trust = match problem.prototypes {
-            Some(prototypes) if prototypes.has(class) => {
-                let points = batch(&point).to_owned();
-                match stopped(problem.encodings(runs, &[index], &points))? {
-                    Some(places) => {
-                        prototypes.trust(&places[0], problem.guides[index].class, class)?
-                    }
-                    None => None,
-                }
-            }
-            _ => None,
-        };
-        let distance = Cost::elastic_net(self.params.beta).of(instance, &point);
-        let l1 = change.iter().map(|by| by.abs()).sum();
-        let l2 = change.dot(&change).sqrt();
-        Ok(Counterfactual {
-            x,
-            class,
-            proba,
-            grads_graph,
-            grads_num,
-            distance,
-            l1,
-            l2,
-            trust,
-            changes,
-        })
+        Ok(gradients)
     }
 }
 

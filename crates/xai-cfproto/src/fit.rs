@@ -3,8 +3,8 @@
 use ndarray::{Array1, Array2, Axis};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Predictor, Result, Rows, Run, Semantics, Valid, Warning, require};
-use xai_optim::loss::Outputs;
+use xai_core::{Predictor, Reading, Result, Rows, Run, Semantics, Valid, Warning, require};
+use xai_optim::loss::ClassScores;
 
 use crate::distance::{CodedTable, DistanceType, Smoothing, abdm, mvdm};
 use crate::model::CfProtoModel;
@@ -16,13 +16,13 @@ use crate::space::Codes;
 /// The range without categorical features, as in the reference.
 const FREE: f64 = 1e10;
 
-/// Ranges wider than this say nothing of the size of a step.
+/// Ranges wider than this say nothing of the size of a step. Chosen by hand.
 const KNOWN: f64 = 1e6;
 
-/// The step of a numeric derivative where the range says nothing, and its share of the range.
+/// The step of a numeric derivative where the range says nothing, and its share of the range. Chosen by hand.
 const STEP: f64 = 1e-3;
 
-/// The least distance of the numbers of two categories, as a share of their range.
+/// The least distance of the numbers of two categories, as a share of their range. Chosen by hand.
 const GAP: f64 = 1e-3;
 
 /// The range by feature: the least and the largest coordinates, shape `(n_features,)` each.
@@ -99,10 +99,14 @@ pub(crate) fn learned(
     let range = range(params, features, Some(rows))?;
     let table = CodedTable::new(features, rows, &params.disc_perc)?;
     let answers = run.predict(model.model.predictor(), rows)?;
-    let outputs = Outputs::of(&answers.row(0))?;
-    let labels: Vec<usize> = answers.rows().into_iter().map(|row| outputs.class(&row)).collect();
-    let n_classes = outputs.n_classes();
-    let numbers = numbers(params, features, (&table, &labels, n_classes), &range, &mut warnings)?;
+    let first = answers.row(0);
+    let declared = model.model.predictor().output();
+    let reading = Reading::new(&params.search.output, declared, &first)?;
+    let scores = ClassScores::new(&reading, &first)?;
+    let labels: Vec<usize> = answers.rows().into_iter().map(|row| scores.class(&row)).collect();
+    let n_classes = scores.n_classes();
+    let labelled = Labelled { table: &table, labels: &labels, n_classes };
+    let numbers = numbers(params, features, labelled, &range, &mut warnings)?;
     let codes = Codes { numbers };
     let range = updated(params, range, &codes);
     let eps = steps(params, &range)?;
@@ -155,14 +159,23 @@ fn range(params: &CfProtoParams, features: &Features, rows: Option<&Rows>) -> Re
     Ok((least, most))
 }
 
+/// The training rows as codes, and the model's class of each.
+#[derive(Clone, Copy)]
+struct Labelled<'a> {
+    table: &'a CodedTable,
+    labels: &'a [usize],
+    n_classes: usize,
+}
+
 /// The numbers of the categories of each feature.
 fn numbers(
     params: &CfProtoParams,
     features: &Features,
-    (table, labels, n_classes): (&CodedTable, &[usize], usize),
+    labelled: Labelled<'_>,
     range: &Range,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Option<Vec<f64>>>> {
+    let Labelled { table, labels, n_classes } = labelled;
     let categorical: Vec<usize> = (features.iter().enumerate())
         .filter(|(_, feature)| is_categorical(&feature.kind))
         .map(|(index, _)| index)
@@ -247,7 +260,7 @@ fn steps(params: &CfProtoParams, range: &Range) -> Result<Array1<f64>> {
     Ok(range.0.iter().zip(&range.1).map(step).collect())
 }
 
-/// The rows of other classes that are nearest to a point, three for each class.
+/// The rows of other classes that are nearest to a point, three for each class: a number chosen by hand.
 pub(crate) fn anchors(
     rows: &Prototypes,
     point: &Array1<f64>,
@@ -259,10 +272,10 @@ pub(crate) fn anchors(
 /// Binds the constraints, which the reference does not know.
 pub(crate) fn constraints(params: &CfProtoParams, features: &Features) -> Result<BoundConstraints> {
     let native = params.semantics == Semantics::Native;
-    let free = params.constraints == xai_core::constraints::Constraints::default();
+    let free = params.search.constraints == xai_core::constraints::Constraints::default();
     let rule = "left out with the reference semantics, which know none";
-    require(native || free, "constraints", rule, &params.constraints)?;
-    Ok(params.constraints.bind(features)?)
+    require(native || free, "constraints", rule, &params.search.constraints)?;
+    Ok(params.search.constraints.bind(features)?)
 }
 
 /// A row as a batch of one.

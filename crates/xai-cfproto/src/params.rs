@@ -2,11 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::QUARTILES;
-use xai_core::{ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
+use xai_core::{Output, ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
+use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
 use crate::distance::{DistanceType, Smoothing};
 use crate::explainer::CfProto;
@@ -19,8 +19,12 @@ use crate::trust::TrustScoreParams;
 /// `explain` are here too.
 ///
 /// A setting by feature has one number for each feature of the table, a category counting as one feature in any layout.
+/// With the reference semantics `patience`, `polish`, `sparsify` and `fallback` of the search are without effect, and
+/// `constraints` are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
+#[schemars(transform = xai_optim::close_schema)]
+#[non_exhaustive]
 pub struct CfProtoParams {
     /// The shape of an instance that is an image, `[height, width]` or `[height, width, channels]`; a row holds its
     /// pixels in this order. For the figure alone. Default `None`: a row of a table.
@@ -34,8 +38,6 @@ pub struct CfProtoParams {
     /// range of their numbers. Default `None`: without categorical features from -1e10 to 1e10; with them -1 to 1 for each,
     /// and the range of the training rows for quantities.
     pub feature_range: Option<(PerFeature, PerFeature)>,
-    /// Whether an instance outside the range widens it to itself. Default false: it is refused.
-    pub widen_range: bool,
     /// The weight of the autoencoder's squared reconstruction error, finite and at least 0; above 0 an autoencoder is
     /// needed. Default 0.
     pub gamma: f64,
@@ -44,14 +46,6 @@ pub struct CfProtoParams {
     pub theta: f64,
     /// Whether prototypes are training rows, where there is no encoder. Default false.
     pub use_kdtree: bool,
-    /// The first learning rate, finite and above 0; it falls with the root of the steps that are left. Default 0.01.
-    pub learning_rate_init: f64,
-    /// Steps for each weight of the attack loss, at least 1. Default 1000.
-    pub max_iterations: usize,
-    /// The first weight of the attack loss, finite and above 0; 0 with `c_steps = 1` for none. Default 10.
-    pub c_init: f64,
-    /// How many weights are tried, at least 1. Default 10.
-    pub c_steps: usize,
     /// Steps of numeric derivatives, finite and above 0: by the probabilities, for the reference semantics, whose answer
     /// does not depend on it; and by the features, half the distance of the two rows that are compared. Default `None`: a
     /// thousandth of the feature's range where that is at most 1e6 wide, else 0.001; with the reference semantics 0.001.
@@ -92,30 +86,51 @@ pub struct CfProtoParams {
     /// `k`-th. Default `"mean"`.
     pub k_type: Spread,
     /// How many times farther a counterfactual must be from the instance's class than from its own, finite and at least 0;
-    /// above 0 an encoder or `use_kdtree` is needed. Default 0: no matter.
+    /// above 0 an encoder or `use_kdtree` is needed. Default 0: no minimum.
     pub threshold: f64,
-    /// The least probability of the counterfactual's class, in `[0, 1]`. Default `None`.
-    pub min_target_proba: Option<f64>,
-    /// How features may change, what changes cost and how many may change. Default: freely.
-    pub constraints: Constraints,
     /// Whether steps have momentum. Default true.
     pub momentum: bool,
-    /// Steps without a relative gain of 1e-4 after which a weight is given up, 0 for never; with the reference semantics
-    /// never. Default 50.
-    pub patience: usize,
-    /// Whether what is found is moved closer by linear models of the margin. Default `None`: yes, and where `theta` or
-    /// `gamma` drew it, every feature stays between the instance and where it was drawn; `true` lets it go anywhere. Never
-    /// with the reference semantics.
-    pub polish: Option<bool>,
-    /// Whether the smallest changes are taken back where the answer stays valid. Default true; never with the reference
-    /// semantics.
-    pub sparsify: bool,
-    /// Whether other ways are tried where gradients find nothing. Default true; never with the reference semantics.
-    pub fallback: bool,
     /// [`Reference`](Semantics::Reference) gives the thresholds, order, gradients and numbers of categories of alibi.
     /// Default `"native"`.
     pub semantics: Semantics,
+    /// The settings of the search, which in JSON stand among the others. `c_init = 0` with `c_steps = 1` is a search without
+    /// an attack loss.
+    #[serde(flatten, deserialize_with = "GradientSearchParams::read_elastic_net")]
+    pub search: GradientSearchParams,
+    #[serde(flatten, skip_serializing)]
+    #[schemars(skip)]
+    unknown: NoUnknownKeys<CfProtoParams>,
 }
+
+xai_core::setters! { CfProtoParams {
+    with_shape => shape: Option<Vec<usize>>,
+    with_kappa => kappa: f64,
+    with_beta => beta: f64,
+    with_feature_range => feature_range: Option<(PerFeature, PerFeature)>,
+    with_gamma => gamma: f64,
+    with_theta => theta: f64,
+    with_use_kdtree => use_kdtree: bool,
+    with_eps => eps: Option<(PerFeature, PerFeature)>,
+    with_clip => clip: (f64, f64),
+    with_update_num_grad => update_num_grad: usize,
+    with_trustscore_kwargs => trustscore_kwargs: TrustScoreParams,
+    with_d_type => d_type: DistanceType,
+    with_w => w: Option<f64>,
+    with_disc_perc => disc_perc: Vec<f64>,
+    with_smoothing => smoothing: Option<Smoothing>,
+    with_smooth => smooth: f64,
+    with_center => center: bool,
+    with_standardize_cat_vars => standardize_cat_vars: bool,
+    with_update_feature_range => update_feature_range: bool,
+    with_instance_class => instance_class: Option<usize>,
+    with_target_class => target_class: Option<Vec<usize>>,
+    with_k => k: Option<usize>,
+    with_k_type => k_type: Spread,
+    with_threshold => threshold: f64,
+    with_momentum => momentum: bool,
+    with_semantics => semantics: Semantics,
+} }
+xai_optim::search_setters!(CfProtoParams);
 
 impl Default for CfProtoParams {
     fn default() -> Self {
@@ -124,14 +139,9 @@ impl Default for CfProtoParams {
             kappa: 0.0,
             beta: 0.1,
             feature_range: None,
-            widen_range: false,
             gamma: 0.0,
             theta: 0.0,
             use_kdtree: false,
-            learning_rate_init: 0.01,
-            max_iterations: 1000,
-            c_init: 10.0,
-            c_steps: 10,
             eps: None,
             clip: (-1000.0, 1000.0),
             update_num_grad: 1,
@@ -149,14 +159,10 @@ impl Default for CfProtoParams {
             k: None,
             k_type: Spread::Mean,
             threshold: 0.0,
-            min_target_proba: None,
-            constraints: Constraints::default(),
             momentum: true,
-            patience: 50,
-            polish: None,
-            sparsify: true,
-            fallback: true,
             semantics: Semantics::Native,
+            search: GradientSearchParams::elastic_net(),
+            unknown: NoUnknownKeys::default(),
         }
     }
 }
@@ -170,26 +176,22 @@ impl Params for CfProtoParams {
             ("gamma", self.gamma),
             ("theta", self.theta),
             ("threshold", self.threshold),
-            ("c_init", self.c_init),
+            ("c_init", self.search.c_init),
         ];
         for (name, weight) in weights {
             let allowed = (0.0..f64::INFINITY).contains(&weight);
             require(allowed, name, "finite and at least 0", weight)?;
         }
-        let counts = [
-            ("max_iterations", self.max_iterations),
-            ("c_steps", self.c_steps),
-            ("update_num_grad", self.update_num_grad),
-            ("k", self.k.unwrap_or(1)),
-        ];
+        let counts = [("update_num_grad", self.update_num_grad), ("k", self.k.unwrap_or(1))];
         for (name, count) in counts {
             require(0 < count, name, "at least 1", count)?;
         }
-        let attacks = 0.0 < self.c_init || self.c_steps == 1;
-        require(attacks, "c_init", "above 0 unless `c_steps` is 1", self.c_init)?;
-        let rate = self.learning_rate_init;
-        let allowed = 0.0 < rate && rate < f64::INFINITY;
-        require(allowed, "learning_rate_init", "finite and above 0", rate)?;
+        self.search.validate()?;
+        let attacks = 0.0 < self.search.c_init || self.search.c_steps == 1;
+        require(attacks, "c_init", "above 0 unless `c_steps` is 1", self.search.c_init)?;
+        if matches!(self.search.output, Output::Interval { .. }) {
+            require(self.kappa == 0.0, "kappa", "0 for an `interval`", self.kappa)?;
+        }
         if let Some((least, most)) = &self.feature_range {
             for value in least.values().iter().chain(most.values()) {
                 require(value.is_finite(), "feature_range", "finite", value)?;
@@ -220,8 +222,6 @@ impl Params for CfProtoParams {
         if let Some(targets) = &self.target_class {
             require(!targets.is_empty(), "target_class", "at least one class", 0)?;
         }
-        let least = self.min_target_proba.unwrap_or(0.0);
-        require((0.0..=1.0).contains(&least), "min_target_proba", "in [0, 1]", least)?;
         self.trustscore_kwargs.validate()
     }
 }
@@ -235,7 +235,7 @@ impl CfProtoParams {
 
     /// Whether there is an attack loss.
     pub(crate) fn attacks(&self) -> bool {
-        0.0 < self.c_init
+        0.0 < self.search.c_init
     }
 
     /// Fits the method to training rows, shape `(n_rows, n_columns)`: asks the model for their classes and the encoder for

@@ -126,7 +126,7 @@ impl Prototypes {
         self.classes.get(class).is_some_and(Option::is_some)
     }
 
-    /// What there is to doubt: classes that have no rows.
+    /// Warnings about classes that have no rows.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -160,7 +160,7 @@ impl Prototypes {
             let rule = || format!("below {}", self.classes.len());
             require(class < self.classes.len(), "target_class", rule(), class)?;
             let Some(rows) = &self.classes[class] else { continue };
-            let chosen = self.stand_in(class, rows, point, (k, k_type));
+            let chosen = self.class_prototype(class, rows, point, k, k_type);
             if best.as_ref().is_none_or(|best| {
                 chosen.distance < best.distance
                     || (chosen.distance <= best.distance && chosen.class < best.class)
@@ -190,13 +190,14 @@ impl Prototypes {
         Ok(distance(from).zip(distance(to)).map(ratio))
     }
 
-    /// What stands for a class that has rows.
-    fn stand_in(
+    /// The prototype of a class that has rows.
+    fn class_prototype(
         &self,
         class: usize,
         rows: &Neighbors,
         point: &Row,
-        (k, k_type): (Option<usize>, Spread),
+        k: Option<usize>,
+        k_type: Spread,
     ) -> Chosen {
         match (self.source, k) {
             (Source::Encoder, None) => {

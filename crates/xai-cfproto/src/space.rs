@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, s};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
+use xai_core::decision::argmax;
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{Row, Rows, Semantics};
 
@@ -63,7 +64,8 @@ impl Codes {
                 Some(first) => {
                     // A category without a column has what the others leave of 1.
                     let rest = std::iter::repeat_n(1.0 - cells.sum(), first);
-                    numbers[crate::trust::largest(rest.chain(cells.iter().copied()))]
+                    let scores: Array1<f64> = rest.chain(cells.iter().copied()).collect();
+                    numbers[argmax(&scores)]
                 }
             }
         };

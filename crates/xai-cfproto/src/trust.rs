@@ -3,6 +3,7 @@
 use ndarray::{Array1, ArrayView1, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use xai_core::decision::argmax;
 use xai_core::input::all_finite;
 use xai_core::tabular::discretizer::Edges;
 use xai_core::{ParamError, Params, Result, Rows, Warning, require, same_shape};
@@ -33,11 +34,14 @@ pub struct TrustScoreParams {
 
 /// Which rows are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Filter {
     /// In each class the rows that are farthest from their neighbors in the class.
+    #[serde(alias = "distance_knn")]
     DistanceKnn,
     /// The rows whose neighbors of all classes agree least; those that agree as much as the last one stay.
+    #[serde(alias = "probability_knn")]
     ProbabilityKnn,
 }
 
@@ -166,18 +170,7 @@ pub(crate) fn by_class(rows: &Rows, labels: &[usize], n_classes: usize) -> Resul
 /// The class of each row of outputs, shape `(n_rows, n_classes)`: the largest of them, the first of equals.
 #[must_use]
 pub fn labels(outputs: &Rows) -> Vec<usize> {
-    outputs.rows().into_iter().map(|row| largest(row.iter().copied())).collect()
-}
-
-/// The index of the largest number, the first of equals.
-pub(crate) fn largest(values: impl Iterator<Item = f64>) -> usize {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (index, value) in values.enumerate() {
-        if best.1 < value {
-            best = (index, value);
-        }
-    }
-    best.0
+    outputs.rows().into_iter().map(|row| argmax(&row)).collect()
 }
 
 /// Rows by class, that know how far a row is from each. Made by [`TrustScoreParams::fit`].
@@ -227,7 +220,7 @@ impl TrustScore {
         self.classes
     }
 
-    /// What there is to doubt about the fit: classes that have no rows.
+    /// Warnings about the fit: classes that have no rows.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

@@ -29,7 +29,7 @@ fn black_box<'p>(probe: &'p Probe<'p>) -> CfProtoModel<'p> {
 }
 
 fn small() -> CfProtoParams {
-    CfProtoParams { max_iterations: 20, c_steps: 3, ..Default::default() }
+    CfProtoParams::default().with_max_iterations(20).with_c_steps(3)
 }
 
 #[track_caller]
@@ -46,7 +46,7 @@ fn a_white_box_without_training_rows_conforms() {
 fn a_black_box_with_training_rows_conforms() {
     let model = model();
     let features = Features::unnamed(4).unwrap();
-    let params = CfProtoParams { use_kdtree: true, theta: 1.0, threshold: 0.5, ..small() };
+    let params = small().with_use_kdtree(true).with_theta(1.0).with_threshold(0.5);
     let view = CfProtoModel::black_box(&model);
     let explainer = params.fit(&view, &rows(20, 0.3), features, &mut Run::seeded(0)).unwrap();
     conforms(&explainer, black_box);
@@ -55,7 +55,7 @@ fn a_black_box_with_training_rows_conforms() {
 #[test]
 fn the_references_search_conforms() {
     for view in [white_box, black_box] {
-        let params = CfProtoParams { semantics: Semantics::Reference, c_init: 1000.0, ..small() };
+        let params = small().with_semantics(Semantics::Reference).with_c_init(1000.0);
         conforms(&params.build(Features::unnamed(4).unwrap()).unwrap(), view);
     }
 }
@@ -63,7 +63,7 @@ fn the_references_search_conforms() {
 #[test]
 fn a_search_that_finds_nothing_conforms() {
     let range = Some((vec![-1.0; 4].into(), vec![1.0; 4].into()));
-    let params = CfProtoParams { kappa: 100.0, feature_range: range, ..small() };
+    let params = small().with_kappa(100.0).with_feature_range(range);
     conforms(&params.build(Features::unnamed(4).unwrap()).unwrap(), white_box);
 }
 
@@ -83,7 +83,7 @@ fn categories_conform() {
     };
     let model = model();
     for view in [CfProtoModel::white_box(&model), CfProtoModel::black_box(&model)] {
-        let params = CfProtoParams { widen_range: true, ..small() };
+        let params = small().with_widen_range(true);
         let explainer =
             params.fit(&view, &coded(20, 0.3), features.clone(), &mut Run::seeded(0)).unwrap();
         let white = matches!(view.model, xai_core::ModelRef::WhiteBox(_));

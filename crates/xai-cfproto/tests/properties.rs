@@ -1,6 +1,10 @@
 //! What holds of every search: rules are kept to, what is found is what the model says, bad input is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking; kept cells are exact"
+)]
 
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
@@ -9,7 +13,9 @@ use xai_cfproto::trust::TrustScoreParams;
 use xai_cfproto::{CfProto, CfProtoModel, CfProtoParams, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{BoxError, Error, Explainer, Rows, Run, RunConfig, Seed, Semantics};
+use xai_core::{
+    BoxError, Error, Explainer, Output, Rows, Run, RunConfig, Seed, Semantics, per_row,
+};
 use xai_testkit::{Logistic, Network, Probe, refused};
 
 /// A network of three inputs, or of those of the mixed table, with two outputs.
@@ -28,7 +34,7 @@ fn largest(outputs: &xai_core::Row) -> usize {
 }
 
 fn quick() -> CfProtoParams {
-    CfProtoParams { max_iterations: 60, c_init: 1.0, c_steps: 4, ..Default::default() }
+    CfProtoParams::default().with_max_iterations(60).with_c_init(1.0).with_c_steps(4)
 }
 
 /// A category in three columns, a category in one, two quantities, one of them whole.
@@ -90,13 +96,7 @@ proptest! {
         let features = mixed();
         let bound = constraints.bind(&features).unwrap();
         for view in [CfProtoModel::white_box(&network), CfProtoModel::black_box(&network)] {
-            let params = CfProtoParams {
-                constraints: constraints.clone(),
-                widen_range: true,
-                use_kdtree: kdtree,
-                theta: if kdtree { 1.0 } else { 0.0 },
-                ..quick()
-            };
+            let params = quick().with_constraints(constraints.clone()).with_widen_range(true).with_use_kdtree(kdtree).with_theta(if kdtree { 1.0 } else { 0.0 });
             let fitted = params.fit(&view, &mixed_rows(30, seed), features.clone(), &mut Run::seeded(0));
             // A model that says one class alone has no prototype of another.
             let explainer = fitted.unwrap();
@@ -114,11 +114,11 @@ proptest! {
                     prop_assert!(data.status != Status::Found);
                     continue;
                 };
-                let violations = bound.violations(&row, &cf.x).unwrap();
+                let violations = bound.violations(&row, &cf.row).unwrap();
                 prop_assert!(violations.is_empty(), "{:?}", violations);
-                let outputs = predict(&network, &cf.x);
+                let outputs = predict(&network, &cf.row);
                 prop_assert_eq!(largest(&outputs.row(0)), cf.class);
-                prop_assert_ne!(cf.class, data.orig_class);
+                prop_assert_ne!(cf.class, data.class);
             }
         }
     }
@@ -140,10 +140,10 @@ fn what_is_found_is_what_the_model_says_of_these_very_numbers() {
         let data = explainer.explain(&view, &x, Run::seeded(0)).unwrap().data;
         let Some(cf) = data.cf else { continue };
         found += 1;
-        let outputs = predict(&network, &cf.x);
-        assert_eq!(outputs.row(0), cf.proba);
+        let outputs = predict(&network, &cf.row);
+        assert_eq!(outputs.row(0), cf.outputs);
         assert_eq!(largest(&outputs.row(0)), cf.class);
-        assert_ne!(cf.class, data.orig_class);
+        assert_ne!(cf.class, data.class);
     }
     // Not every network has another class nearby.
     assert!(90 <= found, "{found} of 100");
@@ -162,7 +162,7 @@ fn eight_together_are_eight_alone() {
     };
     let network = (0..).map(|seed| network(seed, 6)).find(says_both).unwrap();
     let view = CfProtoModel::black_box(&network);
-    let params = CfProtoParams { use_kdtree: true, theta: 1.0, widen_range: true, ..quick() };
+    let params = quick().with_use_kdtree(true).with_theta(1.0).with_widen_range(true);
     let rows = mixed_rows(8, 77);
     let explainer = params.fit(&view, &train, mixed(), &mut Run::seeded(0)).unwrap();
     let together = explainer.explain_many(&view, &rows, &RunConfig::seeded(3));
@@ -200,38 +200,32 @@ fn settings_outside_their_range_are_refused_by_name() {
     let default = CfProtoParams::default;
     let nan = f64::NAN;
     for (name, params) in [
-        ("kappa", CfProtoParams { kappa: -0.1, ..default() }),
-        ("beta", CfProtoParams { beta: nan, ..default() }),
-        ("gamma", CfProtoParams { gamma: -1.0, ..default() }),
-        ("theta", CfProtoParams { theta: f64::INFINITY, ..default() }),
-        ("threshold", CfProtoParams { threshold: -1.0, ..default() }),
-        ("c_init", CfProtoParams { c_init: 0.0, ..default() }),
-        ("c_steps", CfProtoParams { c_steps: 0, ..default() }),
-        ("max_iterations", CfProtoParams { max_iterations: 0, ..default() }),
-        ("update_num_grad", CfProtoParams { update_num_grad: 0, ..default() }),
-        ("k", CfProtoParams { k: Some(0), ..default() }),
-        ("learning_rate_init", CfProtoParams { learning_rate_init: 0.0, ..default() }),
-        (
-            "feature_range",
-            CfProtoParams { feature_range: Some((nan.into(), 1.0.into())), ..default() },
-        ),
-        ("eps", CfProtoParams { eps: Some((1e-3.into(), 0.0.into())), ..default() }),
-        ("clip", CfProtoParams { clip: (1.0, 1.0), ..default() }),
-        ("w", CfProtoParams { d_type: DistanceType::AbdmMvdm, ..default() }),
-        ("w", CfProtoParams { w: Some(0.5), ..default() }),
-        ("w", CfProtoParams { d_type: DistanceType::AbdmMvdm, w: Some(1.5), ..default() }),
-        ("disc_perc", CfProtoParams { disc_perc: vec![], ..default() }),
-        ("disc_perc", CfProtoParams { disc_perc: vec![101.0], ..default() }),
-        ("smoothing", CfProtoParams { smoothing: Some(Smoothing::Laplace(0.0)), ..default() }),
-        ("smooth", CfProtoParams { smooth: 0.0, ..default() }),
-        ("target_class", CfProtoParams { target_class: Some(vec![]), ..default() }),
-        ("min_target_proba", CfProtoParams { min_target_proba: Some(1.5), ..default() }),
+        ("kappa", default().with_kappa(-0.1)),
+        ("beta", default().with_beta(nan)),
+        ("gamma", default().with_gamma(-1.0)),
+        ("theta", default().with_theta(f64::INFINITY)),
+        ("threshold", default().with_threshold(-1.0)),
+        ("c_init", default().with_c_init(0.0)),
+        ("c_steps", default().with_c_steps(0)),
+        ("max_iterations", default().with_max_iterations(0)),
+        ("update_num_grad", default().with_update_num_grad(0)),
+        ("k", default().with_k(Some(0))),
+        ("learning_rate_init", default().with_learning_rate_init(0.0)),
+        ("feature_range", default().with_feature_range(Some((nan.into(), 1.0.into())))),
+        ("eps", default().with_eps(Some((1e-3.into(), 0.0.into())))),
+        ("clip", default().with_clip((1.0, 1.0))),
+        ("w", default().with_d_type(DistanceType::AbdmMvdm)),
+        ("w", default().with_w(Some(0.5))),
+        ("w", default().with_d_type(DistanceType::AbdmMvdm).with_w(Some(1.5))),
+        ("disc_perc", default().with_disc_perc(vec![])),
+        ("disc_perc", default().with_disc_perc(vec![101.0])),
+        ("smoothing", default().with_smoothing(Some(Smoothing::Laplace(0.0)))),
+        ("smooth", default().with_smooth(0.0)),
+        ("target_class", default().with_target_class(Some(vec![]))),
+        ("min_target_proba", default().with_min_target_proba(Some(1.5))),
         (
             "alpha",
-            CfProtoParams {
-                trustscore_kwargs: TrustScoreParams { alpha: 1.0, ..Default::default() },
-                ..default()
-            },
+            default().with_trustscore_kwargs(TrustScoreParams { alpha: 1.0, ..Default::default() }),
         ),
     ] {
         refused(name, params);
@@ -256,44 +250,35 @@ fn what_does_not_fit_is_refused_before_the_model_is_asked() {
     let two = || Features::unnamed(2).unwrap();
     let rows = array![[-1.0, 0.5], [1.0, 0.5]];
     let fit = |params: CfProtoParams| params.fit(&view, &rows, two(), &mut Run::seeded(0));
-    assert_eq!(named(fit(CfProtoParams { theta: 1.0, ..quick() })), "theta");
-    assert_eq!(named(fit(CfProtoParams { threshold: 1.0, ..quick() })), "threshold");
-    assert_eq!(named(fit(CfProtoParams { gamma: 1.0, ..quick() })), "gamma");
+    assert_eq!(named(fit(quick().with_theta(1.0))), "theta");
+    assert_eq!(named(fit(quick().with_threshold(1.0))), "threshold");
+    assert_eq!(named(fit(quick().with_gamma(1.0))), "gamma");
     let range = Some((vec![0.0; 3].into(), 1.0.into()));
-    assert_eq!(named(fit(CfProtoParams { feature_range: range, ..quick() })), "feature_range");
+    assert_eq!(named(fit(quick().with_feature_range(range))), "feature_range");
     let build = |params: CfProtoParams| params.build(two());
-    assert_eq!(named(build(CfProtoParams { use_kdtree: true, ..quick() })), "use_kdtree");
+    assert_eq!(named(build(quick().with_use_kdtree(true))), "use_kdtree");
     assert_eq!(named(quick().build(mixed())), "features");
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
-    let reference = CfProtoParams { semantics: Semantics::Reference, constraints, ..quick() };
+    let reference = quick().with_semantics(Semantics::Reference).with_constraints(constraints);
     assert_eq!(named(build(reference)), "constraints");
     assert_eq!(probe.calls(), 0);
     let explain = |params: CfProtoParams| {
         build(params).unwrap().explain(&view, &array![1.0, 0.5], Run::seeded(0))
     };
-    assert_eq!(named(explain(CfProtoParams { gamma: 1.0, ..quick() })), "gamma");
+    assert_eq!(named(explain(quick().with_gamma(1.0))), "gamma");
     assert_eq!(probe.calls(), 0);
     // These are about the classes of the model, which it has to be asked for.
-    assert_eq!(
-        named(explain(CfProtoParams { target_class: Some(vec![1]), ..quick() })),
-        "target_class"
-    );
-    assert_eq!(
-        named(explain(CfProtoParams { target_class: Some(vec![2]), ..quick() })),
-        "target_class"
-    );
-    assert_eq!(
-        named(explain(CfProtoParams { instance_class: Some(2), ..quick() })),
-        "instance_class"
-    );
+    assert_eq!(named(explain(quick().with_target_class(Some(vec![1])))), "target_class");
+    assert_eq!(named(explain(quick().with_target_class(Some(vec![2])))), "target_class");
+    assert_eq!(named(explain(quick().with_instance_class(Some(2)))), "instance_class");
     let range = Some(((-0.5).into(), 0.5.into()));
-    assert_eq!(named(explain(CfProtoParams { feature_range: range, ..quick() })), "feature_range");
+    assert_eq!(named(explain(quick().with_feature_range(range))), "feature_range");
     let quantity = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
         Ok(Array2::from_elem((batch.nrows(), 1), 7.0))
     };
     let view = CfProtoModel::black_box(&quantity);
     let explainer = build(quick()).unwrap();
-    assert_eq!(named(explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0))), "model");
+    assert_eq!(named(explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0))), "output");
     let wrong = array![[1.0, 1.0, 0.0, 0.3, 0.0, 1.0]];
     let network = network(1, 6);
     let view = CfProtoModel::black_box(&network);
@@ -307,18 +292,18 @@ fn trust_that_cannot_be_had_is_the_reason() {
     let view = CfProtoModel::white_box(&logistic);
     let rows = array![[-1.0, 0.5], [1.0, 0.5]];
     // The row of the other class itself is 2 / 1e-10 times farther from the instance's class.
-    let params = CfProtoParams { use_kdtree: true, threshold: 1e12, ..quick() };
+    let params = quick().with_use_kdtree(true).with_threshold(1e12);
     let explainer =
         params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
     let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
     assert!(data.cf.is_none());
     assert_eq!(data.status, Status::TrustRejected);
     // A threshold that can be had is kept to.
-    let params = CfProtoParams { use_kdtree: true, threshold: 1.5, theta: 1.0, ..quick() };
+    let params = quick().with_use_kdtree(true).with_threshold(1.5).with_theta(1.0);
     let explainer =
         params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
-    let cf = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.cf.unwrap();
-    assert!(1.5 < cf.trust.unwrap());
+    let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
+    assert!(data.cf.is_some() && 1.5 < data.trust.unwrap());
 }
 
 #[test]
@@ -327,7 +312,7 @@ fn fitting_says_what_it_asked() {
     let (probe, encoder_probe) = (Probe::new(&network), Probe::new(&encoder));
     let view = CfProtoModel::black_box(&probe).with_encoder(&encoder_probe);
     let rows = mixed_rows(30, 9);
-    let params = CfProtoParams { widen_range: true, ..quick() };
+    let params = quick().with_widen_range(true);
     let fitted = params.fit(view, &rows, mixed(), &mut Run::seeded(0)).unwrap();
     let asked = probe.rows() + encoder_probe.rows();
     assert_eq!((fitted.fit_queries(), asked), (60, 60));
@@ -344,4 +329,36 @@ fn fitting_says_what_it_asked() {
     assert_eq!((explained.data.fit_queries, explained.meta.queries), (60, asked));
     let text = serde_json::to_string(&fitted).unwrap();
     assert_eq!(serde_json::from_str::<CfProto>(&text).unwrap().fit_queries(), 60);
+}
+
+#[test]
+fn settings_stand_side_by_side_and_unknown_keys_are_refused_by_name() {
+    let params = CfProtoParams::default().with_theta(2.0).with_patience(7);
+    let value = serde_json::to_value(&params).unwrap();
+    assert_eq!((&value["theta"], &value["patience"]), (&2.0.into(), &7.into()));
+    assert_eq!(serde_json::from_value::<CfProtoParams>(value).unwrap(), params);
+    let message = serde_json::from_str::<CfProtoParams>("{\"thetta\":1,\"patience\":3}");
+    let message = message.unwrap_err().to_string();
+    assert!(message.contains("`thetta`") && message.contains("`theta`"), "{message}");
+    assert!(message.contains("`max_iterations`"), "{message}");
+}
+
+#[test]
+fn scores_are_refused_and_an_interval_of_them_is_not() {
+    let price = per_row(|row| 100.0 * row[0]);
+    let rows = array![[1.0, 4.0], [1.5, 6.0], [5.0, 0.0], [6.0, 1.0]];
+    let two = || Features::unnamed(2).unwrap();
+    let x = array![5.0, 0.0];
+    let message = quick().fit(&price, &rows, two(), &mut Run::seeded(0)).unwrap_err().to_string();
+    assert!(message.contains("`output`") && message.contains("`interval`"), "{message}");
+    let interval = Output::Interval { min: None, max: Some(200.0), target: 0 };
+    let params = CfProtoParams::default().with_output(interval).with_use_kdtree(true);
+    let explainer = params.with_theta(10.0).fit(&price, &rows, two(), &mut Run::seeded(0)).unwrap();
+    let explained = explainer.explain(&price, &x, Run::seeded(0)).unwrap();
+    let cf = explained.data.cf.unwrap();
+    assert_eq!((explained.data.class, explained.data.id_proto, cf.class), (0, Some(1), 1));
+    assert!((1.9..=2.0).contains(&cf.row[0]) && cf.row[1] == 0.0, "{}", cf.row);
+    assert_eq!(explained.data.classes.names, ["outside", "inside"]);
+    let meta = serde_json::to_value(&explained.meta.output).unwrap();
+    assert_eq!(meta["meaning"], "interval");
 }

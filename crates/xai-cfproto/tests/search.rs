@@ -13,16 +13,12 @@ use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::figure::Panel;
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{
-    BoxError, Differentiable, Explainer, InInterval, PerFeature, Predictor, Row, Rows, Run,
-    Semantics,
+    BoxError, Differentiable, Explainer, InInterval, OutputNames, PerFeature, Predictor, Row, Rows,
+    Run, Semantics,
 };
 use xai_testkit::{Linear, Logistic, Probe};
 
-fn explain<'m>(
-    explainer: &CfProto,
-    model: impl Into<CfProtoModel<'m>>,
-    x: &Row,
-) -> CfProtoData {
+fn explain<'m>(explainer: &CfProto, model: impl Into<CfProtoModel<'m>>, x: &Row) -> CfProtoData {
     explainer.explain(model, x, Run::seeded(0)).unwrap().data
 }
 
@@ -72,16 +68,23 @@ fn the_closest_point_of_a_plane_is_found() {
         for (model, polish, slack) in
             [(0, false, 1.02), (0, true, 1.001), (1, false, 1.02), (1, true, 1.001)]
         {
-            let params = CfProtoParams { polish: Some(polish), ..Default::default() };
+            let params = CfProtoParams::default().with_polish(Some(polish));
             let explainer = params.build(Features::unnamed(w.len()).unwrap()).unwrap();
             let data = explain(&explainer, &models[model], &x);
             let cf = data.cf.unwrap();
             assert_eq!(data.status, Status::Found);
             let range = optimum - 1e-6..=slack * optimum;
-            assert!(range.contains(&cf.distance), "{w:?} {polish}: {} for {optimum}", cf.distance);
-            assert_ne!(cf.class, data.orig_class);
+            assert!(
+                range.contains(&cf.distances.elastic_net),
+                "{w:?} {polish}: {} for {optimum}",
+                cf.distances.elastic_net
+            );
+            assert_ne!(cf.class, data.class);
             if w.len() == 4 {
-                assert_eq!(cf.x[3], x[3], "the weight of the last feature is below the threshold");
+                assert_eq!(
+                    cf.row[3], x[3],
+                    "the weight of the last feature is below the threshold"
+                );
             }
         }
     }
@@ -91,26 +94,28 @@ fn the_closest_point_of_a_plane_is_found() {
 #[test]
 fn the_references_threshold_overshoots() {
     let logistic = Logistic::new(&[2.0, -1.0], 0.5);
-    let params = CfProtoParams {
-        semantics: Semantics::Reference,
-        momentum: false,
-        feature_range: Some(((-1e10).into(), 1e10.into())),
-        ..Default::default()
-    };
+    let params = CfProtoParams::default()
+        .with_semantics(Semantics::Reference)
+        .with_momentum(false)
+        .with_feature_range(Some(((-1e10).into(), 1e10.into())));
     let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
     let cf = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
-    close(&cf.x, &array![0.094_374, 0.853_813], 2e-6);
+    close(&cf.row, &array![0.094_374, 0.853_813], 2e-6);
     // With momentum the path depends on the last bit; what it finds is at most a fifth too far.
-    let params = CfProtoParams { momentum: true, ..params };
+    let params = params.with_momentum(true);
     let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
     let cf = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]).cf.unwrap();
-    assert!((0.9195..1.2 * 0.9195).contains(&cf.distance), "{}", cf.distance);
+    assert!(
+        (0.9195..1.2 * 0.9195).contains(&cf.distances.elastic_net),
+        "{}",
+        cf.distances.elastic_net
+    );
 }
 
 /// The model says class 0 where `2 u - v + 1/2 < 0`; the only row of class 0 is (-1, 1/2).
 fn one_prototype<'m>(params: CfProtoParams, model: impl Into<CfProtoModel<'m>>) -> CfProto {
     let rows = array![[-1.0, 0.5], [1.0, 0.5], [2.0, 0.0]];
-    let params = CfProtoParams { use_kdtree: true, c_init: 0.0, c_steps: 1, ..params };
+    let params = params.with_use_kdtree(true).with_c_init(0.0).with_c_steps(1);
     params.fit(model, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
 }
 
@@ -120,22 +125,22 @@ fn a_prototype_alone_leads_across() {
     let x = array![1.0, 0.5];
     for model in [CfProtoModel::white_box(&logistic), CfProtoModel::black_box(&logistic)] {
         for theta in [5.0, 10.0] {
-            let params = CfProtoParams { theta, ..Default::default() };
+            let params = CfProtoParams::default().with_theta(theta);
             let data = explain(&one_prototype(params, &model), &model, &x);
             let cf = data.cf.unwrap();
             assert_eq!((cf.class, data.id_proto, data.route), (0, Some(0), Some(Route::Descent)));
             // Only feature 0 differs from the prototype, and the boundary is at 0 in it.
-            assert_eq!(cf.x[1], 0.5);
-            assert!(cf.x[0] < 0.0 && -0.2 < cf.x[0], "{}", cf.x);
+            assert_eq!(cf.row[1], 0.5);
+            assert!(cf.row[0] < 0.0 && -0.2 < cf.row[0], "{}", cf.row);
         }
-        let reference = |theta| CfProtoParams {
-            theta,
-            semantics: Semantics::Reference,
-            momentum: false,
-            ..Default::default()
+        let reference = |theta| {
+            CfProtoParams::default()
+                .with_theta(theta)
+                .with_semantics(Semantics::Reference)
+                .with_momentum(false)
         };
         let data = explain(&one_prototype(reference(10.0), &model), &model, &x);
-        close(&data.cf.unwrap().x, &array![-0.000_530_71, 0.5], 1e-8);
+        close(&data.cf.unwrap().row, &array![-0.000_530_71, 0.5], 1e-8);
         assert!(explain(&one_prototype(reference(5.0), &model), &model, &x).cf.is_none());
     }
 }
@@ -146,12 +151,13 @@ fn a_prototype_draws_the_answer_to_itself() {
     let rows = array![[-1.0, 0.5], [1.0, 0.5], [2.0, 0.0]];
     let model = CfProtoModel::white_box(&logistic);
     let away = |theta: f64, polish: Option<bool>| {
-        let params = CfProtoParams { theta, polish, use_kdtree: true, ..Default::default() };
+        let params =
+            CfProtoParams::default().with_theta(theta).with_polish(polish).with_use_kdtree(true);
         let features = Features::unnamed(2).unwrap();
         let explainer = params.fit(&model, &rows, features, &mut Run::seeded(0)).unwrap();
         let cf = explain(&explainer, &model, &array![1.0, 0.5]).cf.unwrap();
-        let way = &cf.x - &rows.row(0);
-        (way.dot(&way).sqrt(), cf.distance)
+        let way = &cf.row - &rows.row(0);
+        (way.dot(&way).sqrt(), cf.distances.elastic_net)
     };
     let (free, drawn) = (away(0.0, None), away(10.0, None));
     assert!(drawn.0 < free.0, "{} from the prototype with it, {} without", drawn.0, free.0);
@@ -164,12 +170,10 @@ fn a_prototype_draws_the_answer_to_itself() {
 #[test]
 fn without_an_attack_every_step_costs_one_query() {
     let logistic = Logistic::new(&[2.0, -1.0], 0.5);
-    let params = CfProtoParams {
-        theta: 10.0,
-        semantics: Semantics::Reference,
-        momentum: false,
-        ..Default::default()
-    };
+    let params = CfProtoParams::default()
+        .with_theta(10.0)
+        .with_semantics(Semantics::Reference)
+        .with_momentum(false);
     let probe = Probe::new(&logistic);
     let explainer = one_prototype(params, CfProtoModel::black_box(&logistic));
     explain(&explainer, CfProtoModel::black_box(&probe), &array![1.0, 0.5]);
@@ -256,16 +260,16 @@ fn categories_are_changed_in_any_layout() {
         for encoding in [Encoding::Ordinal, Encoding::OneHot, Encoding::DropFirst] {
             let model = Categories { encoding };
             for view in [CfProtoModel::black_box(&model), CfProtoModel::white_box(&model)] {
-                let params = CfProtoParams { d_type, w, ..Default::default() };
+                let params = CfProtoParams::default().with_d_type(d_type).with_w(w);
                 let features = model.features();
                 let explainer = params
                     .fit(&view, &model.rows(), features.clone(), &mut Run::seeded(0))
                     .unwrap();
                 let data = explain(&explainer, &view, &instance(&model));
-                assert_eq!(data.orig_class, 0);
+                assert_eq!(data.class, 0);
                 let cf = data.cf.unwrap();
                 assert_eq!(cf.class, 1);
-                let coded = features.coded(&cf.x).unwrap();
+                let coded = features.coded(&cf.row).unwrap();
                 // Category 1 is enough by itself, category 2 asks for a little more of the number.
                 assert!(
                     (coded[0] == 1.0 && coded[1] == -0.2) || (coded[0] == 2.0 && -0.2 < coded[1]),
@@ -287,14 +291,14 @@ fn a_frozen_category_leaves_nothing_that_is_allowed() {
     let model = Categories { encoding: Encoding::Ordinal };
     let frozen = Constraint { change: Direction::None, ..Default::default() };
     let constraints = Constraints { features: [("kind".into(), frozen)].into(), max_changes: None };
-    let params = CfProtoParams { constraints, ..Default::default() };
+    let params = CfProtoParams::default().with_constraints(constraints);
     let view = CfProtoModel::black_box(&model);
     let explainer =
         params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
     let data = explain(&explainer, &view, &instance(&model));
     // The score is at most -1.5 + 1.
     assert_eq!((data.cf.is_none(), data.status), (true, Status::RangeInfeasible));
-    assert!((data.nearest_miss.unwrap().x[1] - 1.0).abs() < 1e-9);
+    assert!((data.nearest_miss.unwrap().row[1] - 1.0).abs() < 1e-9);
 }
 
 #[test]
@@ -303,14 +307,14 @@ fn forbidden_categories_are_not_used() {
     let allowed = Constraint { categories: Some(vec!["c".to_owned()]), ..Default::default() };
     let constraints =
         Constraints { features: [("kind".into(), allowed)].into(), max_changes: None };
-    let params = CfProtoParams { constraints, ..Default::default() };
+    let params = CfProtoParams::default().with_constraints(constraints);
     let view = CfProtoModel::black_box(&model);
     let explainer =
         params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
     let cf = explain(&explainer, &view, &instance(&model)).cf.unwrap();
-    assert_eq!(cf.x.slice(ndarray::s![..3]), array![0.0, 0.0, 1.0]);
+    assert_eq!(cf.row.slice(ndarray::s![..3]), array![0.0, 0.0, 1.0]);
     // 0.2 + u is 0 at -0.2: a little more has to be there.
-    assert!(-0.2 < cf.x[3] && cf.x[3] < -0.19, "{}", cf.x);
+    assert!(-0.2 < cf.row[3] && cf.row[3] < -0.19, "{}", cf.row);
 }
 
 #[test]
@@ -318,7 +322,7 @@ fn a_constant_model_is_left_soon() {
     let constant = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
         Ok(Array2::from_shape_fn((batch.nrows(), 2), |(_, class)| [0.7, 0.3][class]))
     };
-    let params = CfProtoParams { fallback: false, ..Default::default() };
+    let params = CfProtoParams::default().with_fallback(false);
     let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
     let view = CfProtoModel::black_box(&constant);
     let explanation = explainer.explain(&view, &array![0.1, 0.2, 0.3], Run::seeded(0)).unwrap();
@@ -338,11 +342,11 @@ fn a_stump_is_crossed_by_other_ways() {
     let rows = array![[-2.0, 0.0], [-1.0, 1.0], [1.0, 0.0], [2.0, 1.0]];
     let view = CfProtoModel::black_box(&stump);
     let features = Features::unnamed(2).unwrap();
-    let params = CfProtoParams { use_kdtree: true, ..Default::default() };
+    let params = CfProtoParams::default().with_use_kdtree(true);
     let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
     let data = explain(&explainer, &view, &array![1.0, 0.4]);
     let cf = data.cf.unwrap();
-    assert!(cf.x[0] < 0.0 && -0.2 < cf.x[0] && cf.x[1] == 0.4, "{}", cf.x);
+    assert!(cf.row[0] < 0.0 && -0.2 < cf.row[0] && cf.row[1] == 0.4, "{}", cf.row);
     assert_ne!(data.route, Some(Route::Descent));
 }
 
@@ -352,7 +356,7 @@ fn an_explanation_leaves_no_trace_in_the_next() {
     let rows = array![[-1.0, 0.5], [-2.0, 1.5], [-1.5, 2.5], [1.0, 0.5], [2.0, 0.0]];
     let view = CfProtoModel::white_box(&logistic).with_encoder(&logistic);
     let fit = |k| {
-        let params = CfProtoParams { theta: 1.0, k, ..Default::default() };
+        let params = CfProtoParams::default().with_theta(1.0).with_k(k);
         params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
     };
     let x = array![1.0, 0.5];
@@ -365,7 +369,7 @@ fn an_explanation_leaves_no_trace_in_the_next() {
     // Each explainer keeps to its own range.
     let bounded = |most: f64| {
         let range = Some(((-5.0).into(), most.into()));
-        let params = CfProtoParams { feature_range: range, ..Default::default() };
+        let params = CfProtoParams::default().with_feature_range(range);
         params.build(Features::unnamed(2).unwrap()).unwrap()
     };
     let (narrow, wide) = (bounded(1.0), bounded(10.0));
@@ -379,10 +383,10 @@ fn an_explanation_leaves_no_trace_in_the_next() {
 fn figures_are_tables_with_bars_or_images() {
     let logistic = Logistic::new(&[2.0, -1.0], 0.5);
     let figure = |shape: Option<Vec<usize>>| {
-        let params = CfProtoParams { shape, ..Default::default() };
+        let params = CfProtoParams::default().with_shape(shape);
         let explainer = params.build(Features::unnamed(2).unwrap()).unwrap();
         let data = explain(&explainer, CfProtoModel::white_box(&logistic), &array![1.0, 0.5]);
-        (data.figure().panels, data.cf.unwrap().x)
+        (data.figure(&OutputNames::default()).panels, data.cf.unwrap().row)
     };
     let (panels, _) = figure(None);
     let [Panel::Table(table), Panel::Bars(bars)] = &panels[..] else { panic!("{panels:?}") };
@@ -396,7 +400,7 @@ fn figures_are_tables_with_bars_or_images() {
     };
     assert_eq!((before.title.as_str(), after.title.as_str()), ("instance", "counterfactual"));
     assert_eq!(change.values, (&found - &array![1.0, 0.5]).to_vec());
-    let params = CfProtoParams { shape: Some(vec![2, 2]), ..Default::default() };
+    let params = CfProtoParams::default().with_shape(Some(vec![2, 2]));
     assert!(params.build(Features::unnamed(2).unwrap()).is_err());
 }
 
@@ -407,33 +411,29 @@ fn images_have_prototypes_and_a_class_without_rows_is_passed_over() {
     let model = Linear::outputs(weights, array![2.0, -9.0, -2.0]);
     let images = array![[0.0, 0.0, 0.0, 0.2], [1.0, 0.9, 1.0, 0.8], [1.0, 1.0, 1.0, 1.0]];
     let view = CfProtoModel::white_box(&model);
-    let params = CfProtoParams {
-        shape: Some(vec![2, 2, 1]),
-        use_kdtree: true,
-        theta: 1.0,
-        feature_range: Some((0.0.into(), 1.0.into())),
-        ..Default::default()
-    };
+    let params = CfProtoParams::default()
+        .with_shape(Some(vec![2, 2, 1]))
+        .with_use_kdtree(true)
+        .with_theta(1.0)
+        .with_feature_range(Some((0.0.into(), 1.0.into())));
     let features = Features::unnamed(4).unwrap();
     let explainer = params.fit(&view, &images, features, &mut Run::seeded(0)).unwrap();
     let explained = explainer.explain(&view, &images.row(0), Run::seeded(0)).unwrap();
     assert_eq!(explained.meta.warnings[0].code, "cfproto.empty_class");
     let data = explained.data;
     // The second image is nearer than the third; class 2 begins where the pixels add up to 2.
-    assert_eq!((data.id_proto, data.orig_class), (Some(2), 0));
+    assert_eq!((data.id_proto, data.class), (Some(2), 0));
     let cf = data.cf.unwrap();
     assert_eq!(cf.class, 2);
-    assert!((2.0..2.01).contains(&cf.x.sum()), "{}", cf.x);
+    assert!((2.0..2.01).contains(&cf.row.sum()), "{}", cf.row);
 }
 
 #[test]
 fn a_score_is_brought_into_an_interval() {
     let score = Linear::new(&[1.0, 3.0], 0.0);
     let x = array![0.5, 0.5];
-    let out_of_reach = CfProtoParams {
-        feature_range: Some((PerFeature::All(0.0), PerFeature::All(1.0))),
-        ..Default::default()
-    };
+    let out_of_reach = CfProtoParams::default()
+        .with_feature_range(Some((PerFeature::All(0.0), PerFeature::All(1.0))));
     for is_white in [true, false] {
         let ask = |params: CfProtoParams, ends: (f64, f64)| {
             let inside = InInterval::new(&score, 0, ends, 1.0).unwrap();
@@ -447,8 +447,8 @@ fn a_score_is_brought_into_an_interval() {
         for (ends, reached) in [((5.0, f64::INFINITY), 5.0), ((-4.0, -1.0), -1.0)] {
             let data = ask(CfProtoParams::default(), ends);
             let cf = data.cf.unwrap();
-            assert_eq!((data.orig_class, cf.class), (0, 1));
-            close(&cf.x, &closest(&[1.0, 3.0], -reached, &x, 0.1).0, 1e-3);
+            assert_eq!((data.class, cf.class), (0, 1));
+            close(&cf.row, &closest(&[1.0, 3.0], -reached, &x, 0.1).0, 1e-3);
         }
         // The largest score is 4.
         let data = ask(out_of_reach.clone(), (5.0, f64::INFINITY));
@@ -465,12 +465,12 @@ fn training_rows_in_the_interval_are_prototypes() {
     let rows = array![[1.0, 4.0], [1.5, 6.0], [5.0, 0.0], [6.0, 1.0]];
     let view = CfProtoModel::black_box(&affordable);
     let features = Features::unnamed(2).unwrap();
-    let params = CfProtoParams { theta: 10.0, use_kdtree: true, ..Default::default() };
+    let params = CfProtoParams::default().with_theta(10.0).with_use_kdtree(true);
     let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
     let data = explain(&explainer, &view, &array![5.0, 0.0]);
     let cf = data.cf.unwrap();
-    assert_eq!((data.orig_class, data.id_proto, cf.class), (0, Some(1), 1));
+    assert_eq!((data.class, data.id_proto, cf.class), (0, Some(1), 1));
     // The price leaves the second feature as it is, and what the prototype drew there is taken back.
-    assert_eq!(cf.x[1], 0.0);
-    assert!((1.999..2.0).contains(&cf.x[0]), "{}", cf.x);
+    assert_eq!(cf.row[1], 0.0);
+    assert!((1.999..2.0).contains(&cf.row[0]), "{}", cf.row);
 }

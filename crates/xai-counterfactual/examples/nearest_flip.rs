@@ -7,11 +7,11 @@
 use std::error::Error;
 
 use ndarray::{Array2, Axis, array};
+use xai_core::Status;
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::Features;
 use xai_core::{BoxError, Differentiable, Explainer, ModelRef, Predictor, Rows, Run, RunConfig};
 use xai_counterfactual::{CounterfactualParams, DistanceFn, TargetClass};
-use xai_optim::Status;
 
 // ANCHOR: model
 /// The probability of an approved loan, by income, debt and age: a single output is the probability of class 1.
@@ -45,18 +45,18 @@ impl Differentiable for Loan {
 fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: explain
     let features = Features::numeric(["income", "debt", "age"])?;
-    let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
+    let params = CounterfactualParams::default().with_target_proba(0.8);
     let explainer = params.clone().build(features.clone())?;
     let x = array![30.0, 6.0, 40.0];
     let data = explainer.explain(ModelRef::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
 
     let cf = data.cf.as_ref().ok_or("no counterfactual")?;
-    assert_eq!((data.orig_class, cf.class), (0, 1));
+    assert_eq!((data.class, cf.class), (0, 1));
     // Debt weighs most, so it alone changes.
-    assert_eq!(data.changes.len(), 1);
-    assert_eq!(data.changes[0].feature, "debt");
+    assert_eq!(cf.changes.len(), 1);
+    assert_eq!(cf.changes[0].feature, "debt");
     // ANCHOR_END: explain
-    println!("{}, approved with probability {:.3}", data.changes[0], cf.proba[1]);
+    println!("{}, approved with probability {:.3}", cf.changes[0], cf.outputs[0]);
 
     // ANCHOR: constraints
     // Nobody changes age; debt can only fall, and not below 2.
@@ -66,13 +66,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("debt".into(), rule(Direction::Down, Some(2.0))),
     ];
     let constraints = Constraints { features: rules.into(), max_changes: None };
-    let constrained = CounterfactualParams { constraints, ..params.clone() };
+    let constrained = params.clone().with_constraints(constraints);
     let data = constrained.build(features.clone())?.explain(
         ModelRef::WhiteBox(&Loan),
         &x,
         Run::seeded(0),
     )?;
-    for change in &data.data.changes {
+    for change in data.data.cf.iter().flat_map(|cf| &cf.changes) {
         println!("{change}");
     }
     // ANCHOR_END: constraints
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: scaled
     // Changes count by how much the training rows vary.
     let train = array![[20.0, 2.0, 20.0], [40.0, 8.0, 40.0], [60.0, 5.0, 60.0], [35.0, 4.0, 30.0]];
-    let scaled = CounterfactualParams { distance_fn: DistanceFn::L1Mad, ..params.clone() };
+    let scaled = params.clone().with_distance_fn(DistanceFn::L1Mad);
     let scaled = scaled.fit(&train, features.clone())?;
     // Any function is a black box; all rows share its calls.
     let model = |batch: &Rows| {
@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let constraints = Constraints { features: worse.into(), max_changes: None };
     let target_class = TargetClass::Class(1);
-    let params = CounterfactualParams { constraints, target_class, ..params };
+    let params = params.with_constraints(constraints).with_target_class(target_class);
     let data = params.build(features)?.explain(ModelRef::WhiteBox(&Loan), &x, Run::seeded(0))?.data;
     assert_eq!(data.status, Status::RangeInfeasible);
     // ANCHOR_END: nothing

@@ -1,22 +1,23 @@
 //! Gradient counterfactuals.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, s};
+use ndarray::{Array1, Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
-    BatchPlan, Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Result, Row, Rows, Run,
-    Semantics, Stop, Valid, Warning, require, same_shape, serde_arrays,
+    Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Reading, Result, Row, Rows, Run,
+    Semantics, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
 };
-use xai_optim::loss::{self, Hinge, Outputs, SquaredError};
+use xai_optim::loss::{self, ClassScores, Hinge, SquaredError};
 use xai_optim::{
-    Answer, Candidate, ConstrainedRows, Cost, Descended, Evaluator, Instance, Outcome, Problem,
-    Question, Route, SearchParams, Status, complete, require_inside,
+    Candidate, ConstrainedRows, Cost, DescentResult, Evaluation, Evaluator, Instance, Outcome,
+    Problem, Query, Route, SearchParams, median, outputs_of_rows, refine_candidates,
+    require_inside,
 };
 
 use crate::data::CounterfactualData;
-use crate::lanes::{Descent, Trail};
+use crate::descent::{Descents, Trail};
 use crate::params::{CounterfactualParams, DistanceFn, TargetClass};
 use crate::record::Writer;
 use crate::reference::Search;
@@ -27,9 +28,9 @@ use crate::reference::Search;
 /// The model is a white box or a black box as [`ModelRef`] says.
 ///
 /// # Cost
-/// Two queries for the instance, and a gradient. Then at most [`max_iter`](CounterfactualParams::max_iter) rounds of
-/// calls; in each, every lambda that is still running and not beside another one asks for one row and one gradient,
-/// which costs a white box its own price and a black box two rows for each feature that may change. The polish asks for 20
+/// Two queries for the instance, and a gradient. Then at most [`max_iterations`](xai_optim::GradientSearchParams::max_iterations)
+/// rounds of calls; in each, every lambda that is still running and not beside another one asks for one row and one gradient,
+/// which costs a white box its `vjp_queries` and a black box two rows for each feature that may change. The polish asks for 20
 /// rows and a gradient, at most ten times for each of three rows. Where nothing is found, up to 256 training rows are asked
 /// for, and for the way to each of the nearest three that reach the target 30 rows, and for at most 32 passes 16 for each
 /// column that changes.
@@ -78,8 +79,14 @@ impl TryFrom<Saved> for Counterfactual {
 
     fn try_from(saved: Saved) -> Result<Self> {
         let Saved { params, features, scales, rows, warnings } = saved;
-        Counterfactual::assemble(params, features, (scales, rows), warnings)
+        Counterfactual::assemble(params, features, Fitted { scales, rows }, warnings)
     }
+}
+
+/// What is kept of training rows.
+struct Fitted {
+    scales: Option<Array1<f64>>,
+    rows: Option<Array2<f64>>,
 }
 
 impl Counterfactual {
@@ -99,20 +106,21 @@ impl Counterfactual {
             (DistanceFn::L1Mad, Some(rows)) => Some(scales(rows, &mut warnings)),
             _ => None,
         };
-        let is_used = params.fallback && params.semantics == Semantics::Native;
+        let is_used = params.search.fallback && params.semantics == Semantics::Native;
         let rows = train_data.filter(|_| is_used).map(|rows| {
             let step = rows.nrows().div_ceil(ROWS);
             rows.slice(s![..;step, ..]).to_owned()
         });
-        Counterfactual::assemble(params, features, (scales, rows), warnings)
+        Counterfactual::assemble(params, features, Fitted { scales, rows }, warnings)
     }
 
     fn assemble(
         params: Valid<CounterfactualParams>,
         features: Features,
-        (scales, rows): (Option<Array1<f64>>, Option<Array2<f64>>),
+        fitted: Fitted,
         warnings: Vec<Warning>,
     ) -> Result<Self> {
+        let Fitted { scales, rows } = fitted;
         let n = features.n_columns();
         if let Some(rows) = &rows {
             same_shape("the training rows", &[rows.nrows(), n], rows.shape())?;
@@ -135,8 +143,8 @@ impl Counterfactual {
             require(low <= high, "feature_range", "from a least to a largest value", (low, high))?;
         }
         let eps = params.eps.expand("eps", n)?;
-        params.constraints.bind(&features)?;
-        let rules = params.constraints.rounded_inside(&features, (&lower, &upper));
+        params.search.constraints.bind(&features)?;
+        let rules = params.search.constraints.rounded_inside(&features, (&lower, &upper));
         let constraints = rules.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Counterfactual { params, features, scales, rows, warnings, derived })
@@ -162,41 +170,27 @@ impl Counterfactual {
     }
 
     fn search_params(&self) -> SearchParams {
-        let params = &self.params;
-        SearchParams {
-            cost: self.cost(),
-            learning_rate_init: params.learning_rate_init,
-            max_iterations: params.max_iter,
-            c_init: 1.0 / params.lam_init,
-            c_steps: params.max_lam_steps,
-            clip: (f64::NEG_INFINITY, f64::INFINITY),
-            update_num_grad: 1,
-            patience: Some(params.early_stop),
-            momentum: false,
-            attack: true,
-            polish: params.polish,
-            sparsify: params.sparsify,
-            fallback: params.fallback,
-            semantics: Semantics::Native,
-        }
+        self.params.search.to_search_params(self.cost())
     }
 
     /// What is wanted of an instance whose outputs are these, and the loss that leads there.
-    fn target(&self, answer: &Row, run: &mut Run<'_>) -> Result<(Hinge, SquaredError)> {
+    fn target(&self, model: ModelRef<'_>, outputs: &Row, run: &mut Run<'_>) -> Result<Target> {
         let params = &self.params;
-        let outputs = Outputs::of(answer)?;
-        let is_proba = answer.iter().all(|value| (0.0..=1.0).contains(value));
-        if 1 < answer.len() && !(is_proba && (answer.sum() - 1.0).abs() <= 1e-3) {
+        let declared = model.predictor().output();
+        let reading = Reading::new(&params.search.output, declared, outputs)?;
+        run.record_output(&reading);
+        let scores = ClassScores::new(&reading, outputs)?;
+        if !is_probabilities(&scores.scores(outputs)) {
             let message = "the outputs are no probabilities; `target_proba` and `tol` count in their own unit";
             run.warn("counterfactual.not_probabilities", message);
         }
-        let own = outputs.class(answer);
+        let instance_class = scores.class(outputs);
         let class = match params.target_class {
-            TargetClass::Other => loss::TargetClass::Other(own),
-            TargetClass::Same => loss::TargetClass::Fixed(own),
+            TargetClass::Other => loss::TargetClass::Other(instance_class),
+            TargetClass::Same => loss::TargetClass::Fixed(instance_class),
             TargetClass::Class(class) => {
-                let rule = format!("a class of the model, below {}", outputs.n_classes());
-                require(class < outputs.n_classes(), "target_class", rule, class)?;
+                let rule = format!("a class of the model, below {}", scores.n_classes());
+                require(class < scores.n_classes(), "target_class", rule, class)?;
                 loss::TargetClass::Fixed(class)
             }
         };
@@ -204,20 +198,21 @@ impl Counterfactual {
         // Behind by any distance is enough where the rank does not matter.
         let ahead = if is_ranked { 0.0 } else { f64::NEG_INFINITY };
         let hinge = match class {
-            loss::TargetClass::Other(own) => Hinge::other(outputs, own, ahead),
-            loss::TargetClass::Fixed(class) => Hinge::same(outputs, class, ahead),
+            loss::TargetClass::Other(class) => Hinge::other(&scores, class, ahead),
+            loss::TargetClass::Fixed(class) => Hinge::same(&scores, class, ahead),
         };
-        let (least, most) = self.window();
+        let [least, most] = self.window();
         let hinge = hinge.at_least(Some(least).filter(|&least| 0.0 < least));
         let hinge = hinge.at_most(Some(most).filter(|&most| most < 1.0));
-        Ok((hinge, SquaredError { outputs, class, target_proba: params.target_proba }))
+        let loss = SquaredError { scores, class, target_proba: params.target_proba };
+        Ok(Target { hinge, loss })
     }
 
-    /// The probabilities that reach the target.
-    fn window(&self) -> (f64, f64) {
-        let CounterfactualParams { target_proba, tol, min_target_proba, .. } = *self.params;
-        let least = (target_proba - tol).max(min_target_proba.unwrap_or(f64::NEG_INFINITY));
-        (least, target_proba + tol)
+    /// The least and the largest probability that reach the target.
+    fn window(&self) -> [f64; 2] {
+        let CounterfactualParams { target_proba, tol, .. } = *self.params;
+        let least = self.params.search.min_target_proba.unwrap_or(f64::NEG_INFINITY);
+        [least.max(target_proba - tol), target_proba + tol]
     }
 
     /// Where an instance may go.
@@ -230,33 +225,8 @@ impl Counterfactual {
         instance
     }
 
-    /// The model's outputs for the instances.
-    fn outputs(
-        &self,
-        model: ModelRef<'_>,
-        inputs: &[&Row],
-        runs: &mut [Run<'_>],
-    ) -> Result<Vec<Array1<f64>>> {
-        let sizes = vec![1; inputs.len()];
-        let gradients = vec![0; inputs.len()];
-        let n_features = self.features.n_columns();
-        let mut answers = Vec::with_capacity(inputs.len());
-        Run::query_batched(
-            runs,
-            ModelRef::BlackBox(model.predictor()),
-            BatchPlan { sizes: &sizes, gradients: &gradients, n_features },
-            |run, _, cells| cells.assign(inputs[run]),
-            |_, _, _| None,
-            |_, _, outputs, _| {
-                answers.push(outputs.to_owned());
-                Ok(())
-            },
-        )?;
-        Ok(answers)
-    }
-
     /// All instances in shared calls.
-    fn natively(
+    fn compute_native(
         &self,
         model: ModelRef<'_>,
         inputs: &[&Row],
@@ -265,134 +235,171 @@ impl Counterfactual {
         let Derived { constraints, eps, .. } = &self.derived;
         let origins: Vec<Array1<f64>> = inputs.iter().map(|&x| x.to_owned()).collect();
         let rows = ConstrainedRows::new(constraints, origins, eps.clone());
-        let answers = self.outputs(model, inputs, runs)?;
+        let outputs = outputs_of_rows(model, inputs, runs)?;
         let (mut instances, mut losses) = (Vec::new(), Vec::new());
-        for (index, (answer, run)) in answers.iter().zip(runs.iter_mut()).enumerate() {
-            let (hinge, loss) = self.target(answer, run)?;
+        for (index, (outputs, run)) in outputs.iter().zip(runs.iter_mut()).enumerate() {
+            let Target { hinge, loss } = self.target(model, outputs, run)?;
             instances.push(self.instance(&rows, index, hinge));
             losses.push(loss);
         }
-        let asker = Evaluator { access: model, problem: &rows, instances: &instances };
+        let evaluator = Evaluator { model, problem: &rows, instances: &instances };
         let (params, cost) = (&*self.params, self.cost());
-        let trails = Descent { asker, params, losses: &losses, cost, eps }.run(runs)?;
-        let descended = trails.iter().map(Trail::descended).collect();
-        let outcomes = complete(asker, &self.search_params(), runs, descended)?;
+        let trails = Descents { evaluator, params, losses: &losses, cost, eps }.run(runs)?;
+        let results = trails.iter().map(Trail::to_result).collect();
+        let outcomes = refine_candidates(evaluator, &self.search_params(), runs, results)?;
         let mut data = Vec::with_capacity(inputs.len());
         for (index, (outcome, trail)) in outcomes.into_iter().zip(&trails).enumerate() {
-            let TowardsRows { outcome, none_of } =
-                if outcome.found.is_none() && outcome.stop.is_none() {
-                    let own = (inputs[index], &instances[index].hinge);
-                    self.towards_rows(model, own, outcome, &mut runs[index..=index])?
-                } else {
-                    TowardsRows { outcome, none_of: None }
-                };
-            let writer = Writer { explainer: self, x: inputs[index], loss: &losses[index] };
-            let queries = runs[index].queries();
-            let mut own = writer.native(&answers[index], outcome, trail, queries);
+            let x = inputs[index];
+            let TowardRows { outcome, none_of } = match (&outcome.found, outcome.stop) {
+                (None, None) => {
+                    let (hinge, run) = (&instances[index].hinge, &mut runs[index..=index]);
+                    self.search_toward_training_rows(model, x, hinge, outcome, run)?
+                }
+                _ => TowardRows { outcome, none_of: None },
+            };
+            let writer = Writer {
+                params,
+                features: &self.features,
+                model,
+                x,
+                outputs: &outputs[index],
+                instance: &instances[index],
+                loss: &losses[index],
+            };
+            let mut written = writer.native(outcome, trail);
             if let Some(n_rows) = none_of {
                 let why = format!(
                     " None of {n_rows} training rows reaches it as far as they may be followed."
                 );
-                own.reason.push_str(&why);
+                written.reason.push_str(&why);
             }
-            data.push(own);
+            data.push(written);
         }
         Ok(data)
     }
 
     /// Searches once more for an instance without a counterfactual, this time on the way to training rows that reach the
     /// target. `runs` is the instance's alone.
-    fn towards_rows(
+    fn search_toward_training_rows(
         &self,
         model: ModelRef<'_>,
-        (x, hinge): (&Row, &Hinge),
+        x: &Row,
+        hinge: &Hinge,
         outcome: Outcome,
         runs: &mut [Run<'_>],
-    ) -> Result<TowardsRows> {
+    ) -> Result<TowardRows> {
         let Some(rows) = &self.rows else {
-            return Ok(TowardsRows { outcome, none_of: None });
+            return Ok(TowardRows { outcome, none_of: None });
         };
         let Derived { constraints, eps, .. } = &self.derived;
         let space = ConstrainedRows::new(constraints, vec![x.to_owned()], eps.clone());
         let instances = [self.instance(&space, 0, hinge.clone())];
         let [instance] = &instances;
-        let mut questions: Vec<Question> = Vec::new();
+        let mut queries: Vec<Query> = Vec::new();
         for row in rows.rows() {
             let mut point = row.to_owned();
             instance.confine(&mut point);
             space.snap(0, &mut point);
             // What may not change makes rows equal.
-            if point != x && questions.iter().all(|other| other.point != point) {
-                questions.push(Question { instance: 0, point, gradient: false });
+            if point != x && queries.iter().all(|other| other.point != point) {
+                queries.push(Query { instance: 0, point, gradient: false });
             }
         }
         let stopped = |stop, outcome| {
-            let outcome = Outcome { status: Status::Budget, stop: Some(stop), ..outcome };
-            Ok(TowardsRows { outcome, none_of: None })
+            let outcome = Outcome { status: Status::Stopped, stop: Some(stop), ..outcome };
+            Ok(TowardRows { outcome, none_of: None })
         };
-        if !Evaluator::affords(&runs[0], questions.len() as u64) {
+        if !Evaluator::can_afford(&runs[0], queries.len() as u64) {
             return stopped(Stop::Budget, outcome);
         }
-        let asker = Evaluator { access: model, problem: &space, instances: &instances };
-        let answers = match asker.ask(runs, &questions, &|_, _| None) {
+        let evaluator = Evaluator { model, problem: &space, instances: &instances };
+        let evaluations = match evaluator.evaluate(runs, &queries, &|_, _| None) {
             Err(Error::Stopped(stop)) => return stopped(stop, outcome),
-            answers => answers?,
+            evaluations => evaluations?,
         };
         let (cost, mut nearest) = (self.cost(), outcome.nearest_miss.clone());
         let mut anchors = Vec::new();
-        for (Question { point, .. }, Answer { outputs, .. }) in questions.into_iter().zip(answers) {
+        for (Query { point, .. }, Evaluation { outputs, .. }) in
+            queries.into_iter().zip(evaluations)
+        {
             let distance = cost.of(instance, &point);
             let candidate = Candidate { point, outputs, distance };
-            let missing = |own: &Candidate| hinge.value(&own.outputs);
+            let missing = |candidate: &Candidate| hinge.value(&candidate.outputs);
             if hinge.accepts(&candidate.outputs) {
                 anchors.push(candidate);
-            } else if nearest.as_ref().is_none_or(|own| missing(&candidate) < missing(own)) {
+            } else if nearest.as_ref().is_none_or(|miss| missing(&candidate) < missing(miss)) {
                 nearest = Some(candidate);
             }
         }
         if anchors.is_empty() {
             let outcome = Outcome { nearest_miss: nearest, ..outcome };
-            return Ok(TowardsRows { outcome, none_of: Some(rows.nrows()) });
+            return Ok(TowardRows { outcome, none_of: Some(rows.nrows()) });
         }
         anchors.sort_by(|a, b| a.distance.total_cmp(&b.distance));
         anchors.truncate(ANCHORS);
-        let descended =
-            Descended { found: anchors, route: Some(Route::Anchor), nearest, stop: None };
-        let outcomes = complete(asker, &self.search_params(), runs, vec![descended])?;
+        let result =
+            DescentResult { found: anchors, route: Some(Route::Anchor), nearest, stop: None };
+        let outcomes = refine_candidates(evaluator, &self.search_params(), runs, vec![result])?;
         let outcome = outcomes.into_iter().next().expect("one outcome for one instance");
-        Ok(TowardsRows { outcome, none_of: None })
+        Ok(TowardRows { outcome, none_of: None })
     }
 
-    /// One instance in the reference's order.
-    fn as_the_reference(
+    /// One instance in the order of alibi.
+    fn compute_reference(
         &self,
         model: ModelRef<'_>,
         x: &Row,
         run: &mut Run<'_>,
     ) -> Result<CounterfactualData> {
-        let answer = run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?;
-        let (_, loss) = self.target(&answer.row(0), run)?;
+        let outputs = run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?;
+        let outputs = outputs.row(0);
+        let Target { hinge, loss } = self.target(model, &outputs, run)?;
         let Derived { lower, upper, eps, .. } = &self.derived;
         let params = &*self.params;
-        let range = (&**lower, &**upper);
-        let search = Search { access: model, params, loss: loss.clone(), x, range, eps };
+        let range = [&**lower, &**upper];
+        let search = Search { model, params, loss: loss.clone(), x, range, eps };
         let found = search.run(run)?;
-        let writer = Writer { explainer: self, x, loss: &loss };
-        Ok(writer.reference(&answer.row(0), found, run.queries()))
+        let instance = Instance::free(x.to_owned(), hinge);
+        let features = &self.features;
+        let writer = Writer {
+            params,
+            features,
+            model,
+            x,
+            outputs: &outputs,
+            instance: &instance,
+            loss: &loss,
+        };
+        Ok(writer.reference(found))
     }
 }
 
+/// What is wanted of an instance.
+struct Target {
+    hinge: Hinge,
+    loss: SquaredError,
+}
+
+/// How far the probabilities of all classes may be from adding up to 1. Chosen by hand, for single precision.
+const SUM_TOLERANCE: f64 = 1e-3;
+
+/// Whether numbers by class are probabilities.
+fn is_probabilities(scores: &Row) -> bool {
+    let in_range = scores.iter().all(|value| (0.0..=1.0).contains(value));
+    in_range && (scores.sum() - 1.0).abs() <= SUM_TOLERANCE
+}
+
 /// What training rows added to a search.
-struct TowardsRows {
+struct TowardRows {
     outcome: Outcome,
     /// How many were asked for, where none of them reaches the target.
     none_of: Option<usize>,
 }
 
-/// Training rows that are kept, at most.
+/// Training rows that are kept, at most. Chosen by hand.
 const ROWS: usize = 256;
 
-/// Training rows on the way to which is searched, at most.
+/// Training rows on the way to which is searched, at most. Chosen by hand.
 const ANCHORS: usize = 3;
 
 /// One over the median absolute deviation of each column.
@@ -404,12 +411,12 @@ fn scales(rows: &Rows, warnings: &mut Vec<Warning>) -> Array1<f64> {
     for (index, column) in rows.columns().into_iter().enumerate() {
         let middle = median(&column);
         let deviations = column.mapv(|value| (value - middle).abs());
-        let own = median(&deviations.view());
+        let deviation = median(&deviations);
         let mean = OF_MEAN * deviations.sum() / deviations.len() as f64;
-        if own == 0.0 {
+        if deviation == 0.0 {
             replaced.push(index.to_string());
         }
-        let spread = if 0.0 < own { own } else { mean };
+        let spread = if 0.0 < deviation { deviation } else { mean };
         if 0.0 < spread && (1.0 / spread).is_finite() {
             scales[index] = 1.0 / spread;
         }
@@ -422,14 +429,6 @@ fn scales(rows: &Rows, warnings: &mut Vec<Warning>) -> Array1<f64> {
         warnings.push(Warning { code: "counterfactual.no_deviation".to_owned(), message });
     }
     scales
-}
-
-/// The middle of a column, or the mean of the two in the middle.
-fn median(column: &ArrayView1<'_, f64>) -> f64 {
-    let mut values = column.to_vec();
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
 }
 
 impl Explainer for Counterfactual {
@@ -452,9 +451,9 @@ impl Explainer for Counterfactual {
         same_shape("the input", &[self.features.n_columns()], x.shape())?;
         x.check()?;
         self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
-        if self.params.semantics == Semantics::Native && !self.params.widen_range {
+        if self.params.semantics == Semantics::Native && !self.params.search.widen_range {
             for (k, &value) in x.iter().enumerate() {
-                let range = (self.derived.lower[k], self.derived.upper[k]);
+                let range = [self.derived.lower[k], self.derived.upper[k]];
                 require_inside(&format!("column {k}"), value, range)?;
             }
         }
@@ -481,9 +480,9 @@ impl Explainer for Counterfactual {
             runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
         }
         if self.params.semantics == Semantics::Native {
-            return Ok(self.natively(model, inputs, runs)?.into_iter().map(Ok).collect());
+            return Ok(self.compute_native(model, inputs, runs)?.into_iter().map(Ok).collect());
         }
-        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.as_the_reference(model, x, run);
+        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.compute_reference(model, x, run);
         Ok(inputs.iter().zip(runs.iter_mut()).map(alone).collect())
     }
 }

@@ -6,76 +6,75 @@ use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
+use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
 use crate::explainer::Counterfactual;
 
-/// Settings of [`Counterfactual`]. Names follow alibi where it has the parameter.
+/// Settings of [`Counterfactual`].
+///
+/// With the reference semantics `polish`, `sparsify` and `fallback` of the search are without effect, and
+/// `distance_fn` is `"l1"`, without `constraints`, `min_target_proba` and `require_argmax`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
+#[schemars(transform = xai_optim::close_squared_error_schema)]
+#[non_exhaustive]
 pub struct CounterfactualParams {
     /// The shape of an instance that is an image, `[height, width]` or `[height, width, channels]`; a row holds its
     /// pixels in this order. For the figure alone. Default `None`: a row of a table.
     pub shape: Option<Vec<usize>>,
     /// How far a row is from the instance. Default `"l1"`, with the reference semantics the only one.
     pub distance_fn: DistanceFn,
-    /// The probability that the target class is to have, in `(0, 1]`. Default 1.
+    /// The probability that the target class is to have, in `(0, 1]`. For an interval it only leads the descent: being
+    /// inside is enough. Default 1.
     pub target_proba: f64,
     /// The class whose probability counts: `"other"` for the most probable one that is not the instance's, `"same"` for
     /// the instance's, or an index. Default `"other"`.
     pub target_class: TargetClass,
-    /// The most steps for each weight lambda of the distance, at least 1, with the reference semantics at least 10.
-    /// Default 1000.
-    pub max_iter: usize,
-    /// Steps after which a lambda is given up, at least 1: hits in a row, or misses in a row while the loss does not
-    /// fall any more. Once another lambda has hits, and between hits that come no closer, a tenth of it is enough. With
-    /// the reference semantics misses count from the first. Default 50.
-    pub early_stop: usize,
-    /// The largest lambda, finite and above 0; each other is a tenth of the one before. Default 0.1.
-    pub lam_init: f64,
-    /// How many lambdas are tried, at least 1; with the reference semantics the steps of the bisection between two of
-    /// ten. Default 10.
-    pub max_lam_steps: usize,
-    /// How far the probability may be from `target_proba`, finite and above 0. Default 0.05.
+    /// How far the probability may be from `target_proba`, finite and above 0; of no effect for an interval.
+    /// Default 0.05.
     pub tol: f64,
-    /// The first learning rate, finite and above 0. Default 0.1.
-    pub learning_rate_init: f64,
     /// The least and the largest value, each a number or one for each column; not NaN. Default (-1e10, 1e10).
     pub feature_range: (PerFeature, PerFeature),
     /// Steps of numeric derivatives, one for all columns or one for each, finite and above 0. Weights whose rows differ
     /// by less than half of it share their answers. Default 0.01.
     pub eps: PerFeature,
-    /// Where the descent starts. Default `"identity"`: at the instance.
-    pub init: Init,
-    /// Whether the learning rate falls linearly to 0 over `max_iter` steps. Default true.
+    /// Whether the learning rate falls linearly to 0 over `max_iterations` steps. Default true.
     pub decay: bool,
     /// Whether the target class must also be the most probable one. Default `None`: for `"other"` and an index yes, for
     /// `"same"` no. With the reference semantics never.
     pub require_argmax: Option<bool>,
-    /// The least probability of the target class, in `[0, 1]` and not above `target_proba + tol`. Default `None`: none
-    /// but `target_proba - tol`.
-    pub min_target_proba: Option<f64>,
-    /// How features may change. A scale or cost counts in the distance. Default: freely.
-    pub constraints: Constraints,
-    /// Whether an instance outside `feature_range` widens it, instead of being refused; with the reference semantics it
-    /// is moved into the range. Default false.
-    pub widen_range: bool,
-    /// How many hits of each lambda are kept in `all`, in the order in which they came; 0 for the closest alone.
+    /// How many hits of each weight are recorded in `lambdas`, in the order in which they came; 0 for the closest alone.
     /// Default 0.
     pub trace: usize,
-    /// Whether found rows are polished: moved to the closest row that a linear model of the log-odds accepts, and
-    /// checked; not with the reference semantics. Default true.
-    pub polish: bool,
-    /// Whether the smallest changes are taken back where that is possible; not with the reference semantics.
-    /// Default true.
-    pub sparsify: bool,
-    /// Whether other ways are tried where the descent finds nothing: an ascent of the log-odds, single features
-    /// moved far, random directions, and after [`fit`](Self::fit) the ways to training rows that reach the target; not
-    /// with the reference semantics. Default true.
-    pub fallback: bool,
-    /// [`Reference`](Semantics::Reference) searches as alibi does, for `distance_fn` `"l1"` and without `constraints`,
-    /// `min_target_proba` and `require_argmax`. Default `"native"`.
+    /// [`Reference`](Semantics::Reference) searches as alibi does. Default `"native"`.
     pub semantics: Semantics,
+    /// The settings of the search, which in JSON stand among the others. Here the loss is
+    /// `(p - target_proba)^2 + lambda * distance` with lambda `1 / c`: the first lambda is `1 / c_init`, each other a tenth
+    /// of the one before, and `c_steps` is their number; with the reference semantics the number of steps of the bisection
+    /// between two of ten, and `max_iterations` is at least 10. `patience` is at least 1: hits in a row, or misses in a row
+    /// while the loss does not fall any more; once another lambda has hits, and between hits that come no closer, a tenth
+    /// of it is enough. With the reference semantics misses count from the first.
+    #[serde(flatten, deserialize_with = "GradientSearchParams::read_squared_error")]
+    pub search: GradientSearchParams,
+    #[serde(flatten, skip_serializing)]
+    #[schemars(skip)]
+    unknown: NoUnknownKeys<CounterfactualParams>,
 }
+
+xai_core::setters! { CounterfactualParams {
+    with_shape => shape: Option<Vec<usize>>,
+    with_distance_fn => distance_fn: DistanceFn,
+    with_target_proba => target_proba: f64,
+    with_target_class => target_class: TargetClass,
+    with_tol => tol: f64,
+    with_feature_range => feature_range: (PerFeature, PerFeature),
+    with_eps => eps: PerFeature,
+    with_decay => decay: bool,
+    with_require_argmax => require_argmax: Option<bool>,
+    with_trace => trace: usize,
+    with_semantics => semantics: Semantics,
+} }
+xai_optim::search_setters!(CounterfactualParams);
 
 impl Default for CounterfactualParams {
     fn default() -> Self {
@@ -84,32 +83,30 @@ impl Default for CounterfactualParams {
             distance_fn: DistanceFn::L1,
             target_proba: 1.0,
             target_class: TargetClass::Other,
-            max_iter: 1000,
-            early_stop: 50,
-            lam_init: 0.1,
-            max_lam_steps: 10,
             tol: 0.05,
-            learning_rate_init: 0.1,
             feature_range: (PerFeature::All(-1e10), PerFeature::All(1e10)),
             eps: PerFeature::All(0.01),
-            init: Init::Identity,
             decay: true,
             require_argmax: None,
-            min_target_proba: None,
-            constraints: Constraints::default(),
-            widen_range: false,
             trace: 0,
-            polish: true,
-            sparsify: true,
-            fallback: true,
             semantics: Semantics::Native,
+            search: GradientSearchParams::squared_error(),
+            unknown: NoUnknownKeys::default(),
         }
+    }
+}
+
+impl CounterfactualParams {
+    /// The largest weight of the distance.
+    pub(crate) fn first_lambda(&self) -> f64 {
+        1.0 / self.search.c_init
     }
 }
 
 /// How far a row is from the instance; changes are taken column by column and times the constraints' `cost / scale`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum DistanceFn {
     /// The sum of absolute changes.
     #[default]
@@ -117,6 +114,7 @@ pub enum DistanceFn {
     /// The sum of absolute changes, each over the median absolute deviation of its column in the training rows, as the
     /// paper has it. Where that is 0, as for most one-hot columns, 1.2533 times the mean absolute deviation takes its
     /// place; a column that is constant counts its own size. Needs [`fit`](CounterfactualParams::fit).
+    #[serde(alias = "l1_mad")]
     L1Mad,
     /// The sum of squared changes.
     L2,
@@ -171,15 +169,6 @@ impl From<TargetClass> for TargetForm {
     }
 }
 
-/// Where the descent starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Init {
-    /// At the instance.
-    #[default]
-    Identity,
-}
-
 impl Params for CounterfactualParams {
     fn validate(&self) -> Result<(), ParamError> {
         check_shape(self.shape.as_deref(), None)?;
@@ -187,20 +176,13 @@ impl Params for CounterfactualParams {
         require(0.0 < target && target <= 1.0, "target_proba", "above 0 and at most 1", target)?;
         let least = if self.semantics == Semantics::Reference { 10 } else { 1 };
         let rule = format!("at least {least}");
-        require(least <= self.max_iter, "max_iter", rule, self.max_iter)?;
-        for (name, count) in
-            [("early_stop", self.early_stop), ("max_lam_steps", self.max_lam_steps)]
-        {
-            require(0 < count, name, "at least 1", count)?;
-        }
-        let sizes = [
-            ("lam_init", self.lam_init),
-            ("tol", self.tol),
-            ("learning_rate_init", self.learning_rate_init),
-        ];
-        for (name, size) in sizes {
+        let max_iterations = self.search.max_iterations;
+        require(least <= max_iterations, "max_iterations", rule, max_iterations)?;
+        require(0 < self.search.patience, "patience", "at least 1", self.search.patience)?;
+        for (name, size) in [("c_init", self.search.c_init), ("tol", self.tol)] {
             require(0.0 < size && size < f64::INFINITY, name, "finite and above 0", size)?;
         }
+        self.search.validate()?;
         let bounds = [&self.feature_range.0, &self.feature_range.1];
         for bound in bounds.into_iter().flat_map(PerFeature::values) {
             require(!bound.is_nan(), "feature_range", "a number", bound)?;
@@ -208,7 +190,7 @@ impl Params for CounterfactualParams {
         for &eps in self.eps.values() {
             require(0.0 < eps && eps < f64::INFINITY, "eps", "finite and above 0", eps)?;
         }
-        if let Some(least) = self.min_target_proba {
+        if let Some(least) = self.search.min_target_proba {
             let most = (target + self.tol).min(1.0);
             let rule = format!("from 0 to `target_proba + tol`, {most}");
             require((0.0..=most).contains(&least), "min_target_proba", rule, least)?;
@@ -217,10 +199,10 @@ impl Params for CounterfactualParams {
             let of = |rule: &str| format!("{rule} with the reference semantics");
             let is_l1 = self.distance_fn == DistanceFn::L1;
             require(is_l1, "distance_fn", of("\"l1\""), self.distance_fn)?;
-            let free = self.constraints == Constraints::default();
-            require(free, "constraints", of("left out"), &self.constraints)?;
-            let none = self.min_target_proba.is_none();
-            require(none, "min_target_proba", of("left out"), self.min_target_proba)?;
+            let free = self.search.constraints == Constraints::default();
+            require(free, "constraints", of("left out"), &self.search.constraints)?;
+            let least = self.search.min_target_proba;
+            require(least.is_none(), "min_target_proba", of("left out"), least)?;
             let unranked = self.require_argmax != Some(true);
             require(unranked, "require_argmax", of("left out or false"), self.require_argmax)?;
         }
@@ -230,7 +212,7 @@ impl Params for CounterfactualParams {
 
 impl CounterfactualParams {
     /// Fits the search to training rows, shape `(n_rows, n_columns)`, at least one: they give the scales of
-    /// [`DistanceFn::L1Mad`], and up to 256 of them, evenly spaced, are kept for [`fallback`](Self::fallback).
+    /// [`DistanceFn::L1Mad`], and up to 256 of them, evenly spaced, are kept for `fallback`.
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that does not fit the table,

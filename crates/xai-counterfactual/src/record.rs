@@ -1,127 +1,137 @@
 //! What is said of the rows that a search found.
 
-use xai_core::{Row, Semantics, Stop};
+use xai_core::tabular::Features;
+use xai_core::{ModelRef, Row, Semantics, Status, Stop};
 use xai_optim::loss::SquaredError;
-use xai_optim::{Candidate, Outcome, Route, Status};
+use xai_optim::{Candidate, Classes, Counterfactual, Distances, Instance, Outcome, Route, reason};
 
-use crate::data::{CounterfactualData, CounterfactualRecord, Lambda};
-use crate::explainer::Counterfactual;
-use crate::lanes::{self, Trail};
+use crate::data::{CounterfactualData, Hit, Lambda, Step};
+use crate::descent::{self, Trail};
+use crate::params::CounterfactualParams;
 use crate::reference;
 
 /// Writes what was found for one instance.
 pub(crate) struct Writer<'a> {
-    pub(crate) explainer: &'a Counterfactual,
+    pub(crate) params: &'a CounterfactualParams,
+    pub(crate) features: &'a Features,
+    pub(crate) model: ModelRef<'a>,
     pub(crate) x: &'a Row,
+    /// The model's outputs for `x`.
+    pub(crate) outputs: &'a Row,
+    pub(crate) instance: &'a Instance,
     pub(crate) loss: &'a SquaredError,
 }
 
 impl Writer<'_> {
-    fn record(
-        &self,
-        candidate: &Candidate,
-        lambda: Option<f64>,
-        index: Option<usize>,
-    ) -> CounterfactualRecord {
-        let outputs = self.loss.outputs;
-        let proba = outputs.classes(&candidate.outputs);
-        let class = outputs.class(&candidate.outputs);
-        let error = match self.explainer.params().semantics {
-            Semantics::Native => self.loss.value(&candidate.outputs),
-            Semantics::Reference => (proba[class] - self.loss.target_proba).powi(2),
-        };
-        let distance = candidate.distance;
-        let loss = error + lambda.map_or(0.0, |lambda| lambda * distance);
-        let x = candidate.point.clone();
-        CounterfactualRecord { x, distance, lambda, index, class, proba, loss }
+    fn counterfactual(&self, candidate: Candidate) -> Counterfactual {
+        let changes = self.features.changes(self.x, &candidate.point);
+        let distances = Distances::of(self.instance, &candidate);
+        let class = self.loss.scores.class(&candidate.outputs);
+        Counterfactual::new(candidate.point, candidate.outputs, class, distances, changes)
     }
 
-    pub(crate) fn native(
-        &self,
-        answer: &Row,
-        outcome: Outcome,
-        trail: &Trail,
-        n_queries: u64,
-    ) -> CounterfactualData {
-        let max_iter = self.explainer.params().max_iter;
-        let place = |lane: usize, step: usize| Some(lane * max_iter + step);
+    fn hit(&self, candidate: &Candidate, lambda: f64, index: usize) -> Hit {
+        Hit {
+            index,
+            row: candidate.point.clone(),
+            outputs: candidate.outputs.clone(),
+            distance: candidate.distance,
+            loss: self.loss(candidate, lambda),
+        }
+    }
+
+    fn loss(&self, candidate: &Candidate, lambda: f64) -> f64 {
+        let scores = &self.loss.scores;
+        let error = match self.params.semantics {
+            Semantics::Native => self.loss.value(&candidate.outputs),
+            Semantics::Reference => {
+                let largest = scores.scores(&candidate.outputs)[scores.class(&candidate.outputs)];
+                (largest - self.loss.target_proba).powi(2)
+            }
+        };
+        error + lambda * candidate.distance
+    }
+
+    pub(crate) fn native(&self, outcome: Outcome, trail: &Trail) -> CounterfactualData {
+        let max_iterations = self.params.search.max_iterations;
         let is_descent = outcome.route == Some(Route::Descent);
-        let cf = outcome.found.as_ref().map(|found| {
-            let closest = lanes::closest(trail, &found.point.view()).filter(|_| is_descent);
-            let index = closest.and_then(|(lane, _, hit)| place(lane, hit.step));
-            self.record(found, closest.map(|(_, lambda, _)| lambda), index)
+        let found = outcome.found.as_ref().filter(|_| is_descent);
+        let step = found.and_then(|found| {
+            let closest = descent::closest(trail, &found.point)?;
+            let index = closest.place * max_iterations + closest.hit.step;
+            let lambda = closest.lambda;
+            Some(Step { lambda, index, loss: self.loss(found, lambda) })
         });
-        let mut data = self.data(answer, cf, outcome.status, outcome.stop, n_queries);
-        for (j, lane) in trail.lanes.iter().enumerate() {
-            let best = lane.best.as_ref();
-            let hits = if self.explainer.params().trace == 0 {
-                best.into_iter().collect::<Vec<_>>()
-            } else {
-                lane.trace.iter().collect()
+        let cf = outcome.found.map(|found| self.counterfactual(found));
+        let status = match (outcome.status, outcome.route) {
+            (Status::Found, Some(Route::Start)) => Status::AlreadySatisfied,
+            (status, _) => status,
+        };
+        let mut data = self.data(cf, step, status, outcome.stop);
+        for (place, descent) in trail.descents.iter().enumerate() {
+            let best = descent.best.as_ref();
+            let hits: Vec<&descent::Hit> = match self.params.trace {
+                0 => best.into_iter().collect(),
+                _ => descent.trace.iter().collect(),
             };
-            let record = |hit: &lanes::Hit| {
-                self.record(&hit.candidate, Some(lane.lambda), place(j, hit.step))
+            let hit = |hit: &descent::Hit| {
+                self.hit(&hit.candidate, descent.lambda, place * max_iterations + hit.step)
             };
-            data.all.insert(j, hits.into_iter().map(record).collect());
             data.lambdas.push(Lambda {
-                lambda: lane.lambda,
-                n_steps: lane.steps,
-                n_hits: lane.n_hits,
+                lambda: descent.lambda,
+                n_steps: descent.steps,
+                n_hits: descent.n_hits,
                 distance: best.map(|hit| hit.candidate.distance),
+                hits: hits.into_iter().map(hit).collect(),
             });
         }
         data.route = outcome.route;
-        if outcome.route == Some(Route::Start) {
-            "Found: the instance itself reaches the target.".clone_into(&mut data.reason);
-        }
-        data.nearest_miss = outcome.nearest_miss.map(|miss| self.record(&miss, None, None));
+        data.nearest_miss = outcome.nearest_miss.map(|miss| self.counterfactual(miss));
         data
     }
 
-    pub(crate) fn reference(
-        &self,
-        answer: &Row,
-        found: reference::Found,
-        n_queries: u64,
-    ) -> CounterfactualData {
+    pub(crate) fn reference(&self, found: reference::Found) -> CounterfactualData {
         let candidate = |hit: &reference::Hit| Candidate {
             point: hit.point.clone(),
             outputs: hit.outputs.clone(),
             distance: hit.distance,
         };
-        let record =
-            |hit: &reference::Hit| self.record(&candidate(hit), Some(hit.lambda), Some(hit.index));
-        let cf = found.best.as_ref().map(record);
+        let step = found.best.as_ref().map(|hit| Step {
+            lambda: hit.lambda,
+            index: hit.index,
+            loss: self.loss(&candidate(hit), hit.lambda),
+        });
+        let cf = found.best.as_ref().map(|hit| self.counterfactual(candidate(hit)));
         let status = match (&cf, found.stop) {
             (Some(_), _) => Status::Found,
-            (None, Some(_)) => Status::Budget,
-            (None, None) => Status::TargetNotReached,
+            (None, Some(_)) => Status::Stopped,
+            (None, None) => Status::NotFound,
         };
-        let mut data = self.data(answer, cf, status, found.stop, n_queries);
-        data.success = found.began.then_some(true);
+        let mut data = self.data(cf, step, status, found.stop);
         data.route = data.cf.as_ref().map(|_| Route::Descent);
-        if status == Status::TargetNotReached && !found.began {
+        if status == Status::NotFound && !found.began {
             let reason = "Not found: fewer than two lambdas of the sweep reached the target.";
             reason.clone_into(&mut data.reason);
         }
-        for (step, tried) in found.tried.iter().enumerate() {
-            let hits = if self.explainer.params().trace == 0 {
-                tried.best.iter().map(record).collect()
-            } else {
-                tried.trace.iter().map(record).collect()
+        for tried in &found.tried {
+            let hits: Vec<&reference::Hit> = match self.params.trace {
+                0 => tried.best.iter().collect(),
+                _ => tried.trace.iter().collect(),
             };
-            data.all.insert(step, hits);
+            let hit = |hit: &reference::Hit| self.hit(&candidate(hit), hit.lambda, hit.index);
             data.lambdas.push(Lambda {
                 lambda: tried.lambda,
                 n_steps: tried.n_steps,
                 n_hits: tried.n_hits,
                 distance: tried.best.as_ref().map(|hit| hit.distance),
+                hits: hits.into_iter().map(hit).collect(),
             });
         }
         if data.cf.is_none() {
-            data.nearest_miss = found.nearest.map(|(_, point, outputs)| {
-                let distance = (&point - &self.x.view()).mapv(f64::abs).sum();
-                self.record(&Candidate { point, outputs, distance }, None, None)
+            data.nearest_miss = found.nearest.map(|miss| {
+                let distance = (&miss.point - &self.x.view()).mapv(f64::abs).sum();
+                let (point, outputs) = (miss.point, miss.outputs);
+                self.counterfactual(Candidate { point, outputs, distance })
             });
         }
         data
@@ -129,48 +139,27 @@ impl Writer<'_> {
 
     fn data(
         &self,
-        answer: &Row,
-        cf: Option<CounterfactualRecord>,
+        cf: Option<Counterfactual>,
+        step: Option<Step>,
         status: Status,
         stop: Option<Stop>,
-        n_queries: u64,
     ) -> CounterfactualData {
-        let proba = self.loss.outputs.classes(answer);
-        let orig_class = self.loss.outputs.class(answer);
+        let scores = &self.loss.scores;
         CounterfactualData {
-            all: std::collections::BTreeMap::new(),
-            orig_class,
-            orig_proba: proba[orig_class],
-            success: Some(cf.is_some()),
             status,
             reason: reason(status, stop).to_owned(),
-            route: None,
-            nearest_miss: None,
-            changes: cf
-                .as_ref()
-                .map_or_else(Vec::new, |cf| self.explainer.features().changes(self.x, &cf.x)),
-            cf,
-            lambdas: Vec::new(),
             instance: self.x.to_owned(),
-            feature_names: self.explainer.features().names(),
-            shape: self.explainer.params().shape.clone(),
-            n_queries,
+            outputs: self.outputs.to_owned(),
+            class: scores.class(self.outputs),
+            classes: Classes::new(scores, self.model.predictor().class_names()),
+            cf,
+            step,
+            nearest_miss: None,
+            route: None,
+            lambdas: Vec::new(),
+            feature_names: self.features.names(),
+            shape: self.params.shape.clone(),
             stop: stop.unwrap_or(Stop::Converged),
         }
-    }
-}
-
-fn reason(status: Status, stop: Option<Stop>) -> &'static str {
-    match (status, stop) {
-        (Status::Found, None) => "Found.",
-        (Status::Found, Some(_)) => "The best that was found before the search was stopped.",
-        (Status::GradientVanished, _) => {
-            "Not found: the model is flat around the instance, and other ways found nothing."
-        }
-        (Status::RangeInfeasible, _) => {
-            "Not found: only changes that are not allowed would lead closer."
-        }
-        (Status::Budget, _) => "Not found before the search was stopped.",
-        _ => "Not found: the search did not reach the target.",
     }
 }

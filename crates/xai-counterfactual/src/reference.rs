@@ -3,14 +3,14 @@
 use ndarray::{Array1, Array2, Axis, s};
 use xai_core::{Error, Event, ModelRef, Result, Row, Run, Stop};
 use xai_optim::loss::{SquaredError, TargetClass};
-use xai_optim::{Adam, linear_decay};
+use xai_optim::{Adam, GradientSearchParams, linear_decay};
 
 use crate::params::CounterfactualParams;
 
-/// Lambdas of the sweep.
+/// Lambdas of the sweep, as in alibi.
 const DECADES: i32 = 10;
 
-/// Hits that make a lambda of the bisection a success.
+/// Hits that make a lambda of the bisection a success, as in alibi.
 const ENOUGH: usize = 5;
 
 /// A row that reached the target.
@@ -43,17 +43,32 @@ pub(crate) struct Found {
     /// Whether the bisection began.
     pub(crate) began: bool,
     pub(crate) stop: Option<Stop>,
-    /// The row whose probability came closest to the target without reaching it: the squared error, the row, its outputs.
-    pub(crate) nearest: Option<(f64, Array1<f64>, Array1<f64>)>,
+    /// The row whose probability came closest to the target without reaching it.
+    pub(crate) nearest: Option<Miss>,
+}
+
+/// A row that did not reach the target.
+pub(crate) struct Miss {
+    squared_error: f64,
+    pub(crate) point: Array1<f64>,
+    pub(crate) outputs: Array1<f64>,
 }
 
 pub(crate) struct Search<'a> {
-    pub(crate) access: ModelRef<'a>,
+    pub(crate) model: ModelRef<'a>,
     pub(crate) params: &'a CounterfactualParams,
     pub(crate) loss: SquaredError,
     pub(crate) x: &'a Row,
-    pub(crate) range: (&'a Row, &'a Row),
+    /// The least and the largest value of each column.
+    pub(crate) range: [&'a Row; 2],
     pub(crate) eps: &'a Row,
+}
+
+/// A step with one lambda, counted from 0.
+#[derive(Clone, Copy)]
+struct Step {
+    index: usize,
+    lambda: f64,
 }
 
 /// Where a search stands.
@@ -76,7 +91,7 @@ impl Search<'_> {
     }
 
     fn both_phases(&self, run: &mut Run<'_>, found: &mut Found) -> Result<()> {
-        let total = Some(u64::from(DECADES.unsigned_abs()) + self.params.max_lam_steps as u64);
+        let total = Some(u64::from(DECADES.unsigned_abs()) + self.params.search.c_steps as u64);
         let mut done = 0;
         let mut report = |run: &mut Run<'_>| {
             done += 1;
@@ -89,7 +104,7 @@ impl Search<'_> {
         let mut place = start.clone();
         let mut hits = Vec::new();
         for decade in 0..DECADES {
-            let lambda = self.params.lam_init / 10.0_f64.powi(decade);
+            let lambda = self.params.first_lambda() / 10.0_f64.powi(decade);
             hits.push((lambda, self.sweep(lambda, &mut place, run, found)?));
             report(run)?;
         }
@@ -98,12 +113,12 @@ impl Search<'_> {
         };
         found.began = true;
         let last_miss = hits.iter().rev().find(|(_, count)| *count == 0);
-        let upper = last_miss.map_or(self.params.lam_init, |(lambda, _)| *lambda);
+        let upper = last_miss.map_or(self.params.first_lambda(), |(lambda, _)| *lambda);
         let (mut lower, mut upper) = (lower, upper);
         let mut lambda = f64::midpoint(lower, upper);
         place = start;
-        for step in 0..self.params.max_lam_steps {
-            self.descend((step, lambda), &mut place, run, found)?;
+        for step in 0..self.params.search.c_steps {
+            self.descend(step, lambda, &mut place, run, found)?;
             if found.tried.last().is_some_and(|tried| ENOUGH <= tried.n_hits) {
                 lower = lower.max(lambda);
                 lambda = if upper < 1e9 { f64::midpoint(lower, upper) } else { lambda * 10.0 };
@@ -126,8 +141,8 @@ impl Search<'_> {
     ) -> Result<usize> {
         let mut adam = Adam::new(self.x.len());
         let mut n_hits = 0;
-        for step in 0..self.params.max_iter / 10 {
-            self.step((step, lambda), &mut adam, place, run)?;
+        for step in 0..self.params.search.max_iterations / 10 {
+            self.step(Step { index: step, lambda }, &mut adam, place, run)?;
             n_hits += usize::from(self.reaches(place, found));
         }
         Ok(n_hits)
@@ -136,7 +151,8 @@ impl Search<'_> {
     /// Steps with one lambda of the bisection, until many in a row reach the target or many in a row miss it.
     fn descend(
         &self,
-        (outer, lambda): (usize, f64),
+        outer: usize,
+        lambda: f64,
         place: &mut Place,
         run: &mut Run<'_>,
         found: &mut Found,
@@ -144,15 +160,15 @@ impl Search<'_> {
         let mut adam = Adam::new(self.x.len());
         let (mut in_row, mut missed) = (0, 0);
         found.tried.push(Tried { lambda, n_steps: 0, n_hits: 0, best: None, trace: Vec::new() });
-        for step in 0..self.params.max_iter {
-            self.step((step, lambda), &mut adam, place, run)?;
+        for step in 0..self.params.search.max_iterations {
+            self.step(Step { index: step, lambda }, &mut adam, place, run)?;
             let hit = self.reaches(place, found);
             (in_row, missed) = if hit { (in_row + 1, 0) } else { (0, missed + 1) };
             let tried = &mut found.tried[outer];
             tried.n_steps += 1;
             if hit {
                 tried.n_hits += 1;
-                let index = outer * self.params.max_iter + step;
+                let index = outer * self.params.search.max_iterations + step;
                 let distance = (&place.point - &self.x.view()).mapv(f64::abs).sum();
                 let (point, outputs) = (place.point.clone(), place.outputs.clone());
                 let hit = Hit { point, outputs, distance, lambda, index };
@@ -165,7 +181,7 @@ impl Search<'_> {
                     }
                 }
             }
-            if self.params.early_stop <= in_row || self.params.early_stop <= missed {
+            if self.params.search.patience <= in_row || self.params.search.patience <= missed {
                 break;
             }
         }
@@ -177,33 +193,34 @@ impl Search<'_> {
             return true;
         }
         let error = self.loss.value(&place.outputs);
-        if found.nearest.as_ref().is_none_or(|(smallest, ..)| error < *smallest) {
-            found.nearest = Some((error, place.point.clone(), place.outputs.clone()));
+        if found.nearest.as_ref().is_none_or(|nearest| error < nearest.squared_error) {
+            let (point, outputs) = (place.point.clone(), place.outputs.clone());
+            found.nearest = Some(Miss { squared_error: error, point, outputs });
         }
         false
     }
 
     fn step(
         &self,
-        (step, lambda): (usize, f64),
+        step: Step,
         adam: &mut Adam,
         place: &mut Place,
         run: &mut Run<'_>,
     ) -> Result<()> {
-        let CounterfactualParams { learning_rate_init, max_iter, decay, .. } = *self.params;
+        let GradientSearchParams { learning_rate_init, max_iterations, .. } = self.params.search;
         let mut gradient = place.gradient.clone();
         let mut point = place.point.clone();
         for (k, slope) in gradient.iter_mut().enumerate() {
             let change = point[k] - self.x[k];
-            *slope += lambda * if change == 0.0 { 0.0 } else { change.signum() };
+            *slope += step.lambda * if change == 0.0 { 0.0 } else { change.signum() };
         }
-        let rate = match decay {
-            true => linear_decay(learning_rate_init, step, max_iter),
+        let rate = match self.params.decay {
+            true => linear_decay(learning_rate_init, step.index, max_iterations),
             false => learning_rate_init,
         };
         adam.step(&mut point, &gradient, rate);
         for (k, value) in point.iter_mut().enumerate() {
-            *value = value.max(self.range.0[k]).min(self.range.1[k]);
+            *value = value.max(self.range[0][k]).min(self.range[1][k]);
         }
         *place = self.at(point, run)?;
         Ok(())
@@ -211,7 +228,7 @@ impl Search<'_> {
 
     /// Outputs and gradient at a point; the rows of a numeric gradient are in the call of the point.
     fn at(&self, point: Array1<f64>, run: &mut Run<'_>) -> Result<Place> {
-        let model = match self.access {
+        let model = match self.model {
             ModelRef::WhiteBox(model) => {
                 let row = point.view().insert_axis(Axis(0));
                 let along = |_, outputs: &Row| Some(self.loss.cotangent(outputs));

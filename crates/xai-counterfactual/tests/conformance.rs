@@ -32,7 +32,7 @@ fn black_box<'p>(probe: &'p Probe<'p>) -> ModelRef<'p> {
 
 #[track_caller]
 fn conforms(params: CounterfactualParams, view: for<'p> fn(&'p Probe<'p>) -> ModelRef<'p>) {
-    let params = CounterfactualParams { max_iter: 40, max_lam_steps: 3, ..params };
+    let params = params.with_max_iterations(40).with_c_steps(3);
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
     Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
 }
@@ -50,7 +50,7 @@ fn a_black_box_conforms() {
 #[test]
 fn the_references_search_conforms() {
     let semantics = Semantics::Reference;
-    let params = CounterfactualParams { semantics, ..Default::default() };
+    let params = CounterfactualParams::default().with_semantics(semantics);
     conforms(params.clone(), white_box);
     conforms(params, black_box);
 }
@@ -58,23 +58,19 @@ fn the_references_search_conforms() {
 #[test]
 fn a_search_that_finds_nothing_conforms() {
     // Three classes of which none can be more than twice as likely as the others in so narrow a range.
-    let params = CounterfactualParams {
-        feature_range: (PerFeature::All(-0.1), PerFeature::All(0.1)),
-        widen_range: true,
-        ..Default::default()
-    };
+    let params = CounterfactualParams::default()
+        .with_feature_range((PerFeature::All(-0.1), PerFeature::All(0.1)))
+        .with_widen_range(true);
     conforms(params, white_box);
 }
 
 #[test]
 fn a_constrained_search_conforms() {
     let step = Constraint { step: Some(0.5), ..Default::default() };
-    let params = CounterfactualParams {
-        target_proba: 0.8,
-        distance_fn: DistanceFn::L1Mad,
-        constraints: Constraints { features: [(0.into(), step)].into(), max_changes: Some(2) },
-        trace: 3,
-        ..Default::default()
-    };
+    let params = CounterfactualParams::default()
+        .with_target_proba(0.8)
+        .with_distance_fn(DistanceFn::L1Mad)
+        .with_constraints(Constraints { features: [(0.into(), step)].into(), max_changes: Some(2) })
+        .with_trace(3);
     conforms(params, black_box);
 }

@@ -16,7 +16,7 @@ fn asked(fixture: &Fixture, row: usize) -> (u64, u64, bool) {
     };
     let range: (PerFeature, PerFeature) =
         (column(f64::min, f64::INFINITY).into(), column(f64::max, f64::NEG_INFINITY).into());
-    let params = CounterfactualParams { feature_range: range, ..Default::default() };
+    let params = CounterfactualParams::default().with_feature_range(range);
     let explainer = params.build(Features::unnamed(x.len()).unwrap()).unwrap();
     let probe = Probe::new(&fixture.network);
     let explained = explainer.explain(ModelRef::BlackBox(&probe), &x, Run::seeded(0)).unwrap();

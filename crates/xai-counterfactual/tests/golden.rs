@@ -52,17 +52,15 @@ fn model(name: &str) -> Box<dyn Differentiable> {
 
 fn params(settings: &Settings) -> CounterfactualParams {
     let (low, high) = settings.feature_range;
-    CounterfactualParams {
-        target_proba: settings.target_proba,
-        target_class: settings.target_class,
-        tol: settings.tol,
-        max_iter: settings.max_iter,
-        lam_init: settings.lam_init,
-        max_lam_steps: settings.max_lam_steps,
-        learning_rate_init: settings.learning_rate_init,
-        feature_range: (PerFeature::All(low), PerFeature::All(high)),
-        ..Default::default()
-    }
+    CounterfactualParams::default()
+        .with_target_proba(settings.target_proba)
+        .with_target_class(settings.target_class)
+        .with_tol(settings.tol)
+        .with_max_iterations(settings.max_iter)
+        .with_c_init(1.0 / settings.lam_init)
+        .with_c_steps(settings.max_lam_steps)
+        .with_learning_rate_init(settings.learning_rate_init)
+        .with_feature_range((PerFeature::All(low), PerFeature::All(high)))
 }
 
 fn explain(case: &Case, model: &dyn Differentiable) -> CounterfactualData {
@@ -98,10 +96,16 @@ fn is_closer(cases: &[Case]) {
         let model = model(&case.model);
         let data = explain(case, &*model);
         let cf = data.cf.unwrap_or_else(|| panic!("{}: {}", case.name, data.reason));
-        assert_eq!(data.orig_class, case.stats.orig_class, "{}", case.name);
-        reaches(case, &*model, &cf.x);
-        let ratio = cf.distance / case.stats.l1;
-        assert!(ratio <= 1.02, "{}: {} against {}", case.name, cf.distance, case.stats.l1);
+        assert_eq!(data.class, case.stats.orig_class, "{}", case.name);
+        reaches(case, &*model, &cf.row);
+        let ratio = cf.distances.elastic_net / case.stats.l1;
+        assert!(
+            ratio <= 1.02,
+            "{}: {} against {}",
+            case.name,
+            cf.distances.elastic_net,
+            case.stats.l1
+        );
         log += ratio.ln();
     }
     assert!(log < 0.0, "no closer on the mean");

@@ -5,10 +5,11 @@
 use ndarray::{Array1, Array2, array};
 use serde::Deserialize;
 use xai_core::constraints::Constraints;
+use xai_core::decision::{Output, Reading};
 use xai_core::tabular::Features;
 use xai_core::{Differentiable, ModelRef, Row, Run};
-use xai_optim::loss::{Hinge, Outputs};
-use xai_optim::{ConstrainedRows, Evaluator, Instance, Question};
+use xai_optim::loss::{ClassScores, Hinge};
+use xai_optim::{ConstrainedRows, Evaluator, Instance, Query};
 use xai_testkit::{Fixture, Network};
 
 #[derive(Deserialize)]
@@ -30,15 +31,17 @@ fn gradients(access: ModelRef<'_>, x: &Row, eps: f64, n_outputs: usize) -> Array
     let n = x.len();
     let bound = Constraints::default().bind(&Features::unnamed(n).unwrap()).unwrap();
     let rows = ConstrainedRows::new(&bound, vec![x.to_owned()], Array1::from_elem(n, eps));
-    let outputs = Outputs::of(&Array1::zeros(n_outputs)).unwrap();
-    let instances = [Instance::free(x.to_owned(), Hinge::other(outputs, 0, 0.0))];
-    let asker = Evaluator { access, problem: &rows, instances: &instances };
+    let outputs = Array1::zeros(n_outputs);
+    let reading = Reading::new(&Output::Classes, None, &outputs).unwrap();
+    let scores = ClassScores::new(&reading, &outputs).unwrap();
+    let instances = [Instance::free(x.to_owned(), Hinge::other(&scores, 0, 0.0))];
+    let evaluator = Evaluator { model: access, problem: &rows, instances: &instances };
     let mut gradients = Array2::zeros((n_outputs, n));
     for output in 0..n_outputs {
-        let question = Question { instance: 0, point: x.to_owned(), gradient: true };
+        let query = Query { instance: 0, point: x.to_owned(), gradient: true };
         let unit = Array1::from_shape_fn(n_outputs, |k| f64::from(u8::from(k == output)));
         let mut runs = [Run::seeded(0)];
-        let answers = asker.ask(&mut runs, &[question], &|_, _| Some(unit.clone())).unwrap();
+        let answers = evaluator.evaluate(&mut runs, &[query], &|_, _| Some(unit.clone())).unwrap();
         gradients.row_mut(output).assign(answers[0].gradient.as_ref().unwrap());
     }
     gradients

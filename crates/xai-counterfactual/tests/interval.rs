@@ -7,15 +7,15 @@
 )]
 
 use ndarray::{Array2, array};
+use xai_core::Status;
 use xai_core::tabular::Features;
 use xai_core::{BoxError, Explainer, InInterval, ModelRef, PerFeature, Rows, Run};
 use xai_counterfactual::{CounterfactualData, CounterfactualParams};
-use xai_optim::Status;
 use xai_testkit::{Linear, Probe};
 
 /// Anything inside is as good as anything else.
 fn anywhere_inside() -> CounterfactualParams {
-    CounterfactualParams { target_proba: 0.75, tol: 0.25, ..Default::default() }
+    CounterfactualParams::default().with_target_proba(0.75).with_tol(0.25)
 }
 
 /// What a white and a black box of `x_0 + 3 x_1` say at `(0.5, 0.5)`, where the score is 2.
@@ -43,11 +43,15 @@ fn the_closest_point_of_the_interval_is_found() {
     for (ends, reached) in [((5.0, most), 5.0), ((3.0, 4.0), 3.0), ((least, -1.0), -1.0)] {
         for data in both(&anywhere_inside(), ends) {
             let cf = data.cf.unwrap();
-            assert_eq!((data.orig_class, cf.class, data.status), (0, 1, Status::Found));
+            assert_eq!((data.class, cf.class, data.status), (0, 1, Status::Found));
             // By the second feature alone, which is worth three of the first.
-            assert_eq!(cf.x[0], 0.5);
+            assert_eq!(cf.row[0], 0.5);
             let distance: f64 = (reached - 2.0_f64).abs() / 3.0;
-            assert!((distance..=distance * 1.002).contains(&cf.distance), "{ends:?} {}", cf.x);
+            assert!(
+                (distance..=distance * 1.002).contains(&cf.distances.elastic_net),
+                "{ends:?} {}",
+                cf.row
+            );
         }
     }
 }
@@ -55,12 +59,12 @@ fn the_closest_point_of_the_interval_is_found() {
 #[test]
 fn an_interval_out_of_reach_has_a_status_and_a_reason() {
     let feature_range = (PerFeature::All(0.0), PerFeature::All(1.0));
-    let params = CounterfactualParams { feature_range, ..anywhere_inside() };
+    let params = anywhere_inside().with_feature_range(feature_range);
     // The largest score is 4.
     for data in both(&params, (5.0, f64::INFINITY)) {
         assert_eq!((data.cf, data.status), (None, Status::RangeInfeasible));
         assert!(data.reason.starts_with("Not found"), "{}", data.reason);
-        assert!(data.nearest_miss.unwrap().proba[1] < 0.5);
+        assert!(data.nearest_miss.unwrap().outputs[0] < 0.5);
     }
 }
 
@@ -76,7 +80,7 @@ fn a_score_that_jumps_far_inside_is_found() {
     let access = ModelRef::BlackBox(&inside);
     let data = explainer.explain(&access, &array![0.5, 0.5], Run::seeded(0)).unwrap().data;
     let cf = data.cf.unwrap();
-    assert_eq!(cf.x[1], 0.5);
+    assert_eq!(cf.row[1], 0.5);
     // Moved back by sixteenths of the way as long as that gains: at most a sixteenth too far.
-    assert!((2.5..=2.5 * 16.0 / 15.0).contains(&cf.distance), "{}", cf.x);
+    assert!((2.5..=2.5 * 16.0 / 15.0).contains(&cf.distances.elastic_net), "{}", cf.row);
 }

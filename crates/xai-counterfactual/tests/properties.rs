@@ -8,11 +8,11 @@
 
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
+use xai_core::Status;
 use xai_core::constraints::{Constraint, Constraints, Direction};
 use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{Differentiable, Explainer, ModelRef, PerFeature, Row, Run, RunConfig, Seed};
 use xai_counterfactual::{CounterfactualParams, DistanceFn, TargetClass};
-use xai_optim::Status;
 use xai_testkit::Network;
 
 /// Numbers from -1 to 1 that depend on the seed.
@@ -46,18 +46,18 @@ fn what_is_returned_flips_as_returned() {
     for seed in 0..100 {
         let model = network(10 * seed, 4, 3);
         let x = numbers(1000 + seed, (1, 4)).row(0).to_owned();
-        let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
+        let params = CounterfactualParams::default().with_target_proba(0.8);
         let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
         let data = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
         let before = argmax(&outputs(&model, &x));
-        assert_eq!(data.orig_class, before);
+        assert_eq!(data.class, before);
         let Some(cf) = data.cf else { continue };
         n_found += 1;
-        let answer = outputs(&model, &cf.x);
-        assert_eq!((argmax(&answer), &answer), (cf.class, &cf.proba));
+        let answer = outputs(&model, &cf.row);
+        assert_eq!((argmax(&answer), &answer), (cf.class, &cf.outputs));
         assert_ne!(cf.class, before);
         assert!((answer[cf.class] - 0.8).abs() <= 0.05);
-        assert!((&cf.x - &x).mapv(f64::abs).sum() <= cf.distance + 1e-12);
+        assert!((&cf.row - &x).mapv(f64::abs).sum() <= cf.distances.elastic_net + 1e-12);
     }
     assert!(95 <= n_found, "{n_found} of 100");
 }
@@ -141,23 +141,14 @@ proptest! {
         let model = network(seed, 7, 2);
         let x = instance(seed);
         let bound = constraints.bind(&table()).unwrap();
-        let params = CounterfactualParams {
-            target_proba: 0.8,
-            tol: 0.2,
-            max_iter: 60,
-            max_lam_steps: 4,
-            distance_fn,
-            constraints,
-            feature_range: (PerFeature::All(-3.0), PerFeature::All(4.0)),
-            ..Default::default()
-        };
+        let params = CounterfactualParams::default().with_target_proba(0.8).with_tol(0.2).with_max_iterations(60).with_c_steps(4).with_distance_fn(distance_fn).with_constraints(constraints).with_feature_range((PerFeature::All(-3.0), PerFeature::All(4.0)));
         let explainer = params.build(table()).unwrap();
         let access = if is_white { ModelRef::WhiteBox(&model) } else { ModelRef::BlackBox(&model) };
         let data = explainer.explain(&access, &x, Run::seeded(seed)).unwrap().data;
         if let Some(cf) = data.cf {
-            prop_assert_eq!(bound.violations(&x, &cf.x).unwrap(), vec![]);
-            prop_assert_eq!(argmax(&outputs(&model, &cf.x)), 1 - data.orig_class);
-            prop_assert!(cf.x.iter().all(|value| (-3.0..=4.0).contains(value)));
+            prop_assert_eq!(bound.violations(&x, &cf.row).unwrap(), vec![]);
+            prop_assert_eq!(argmax(&outputs(&model, &cf.row)), 1 - data.class);
+            prop_assert!(cf.row.iter().all(|value| (-3.0..=4.0).contains(value)));
             prop_assert_eq!(data.status, Status::Found);
         } else {
             prop_assert_ne!(data.status, Status::Found);
@@ -178,7 +169,7 @@ fn a_row_gets_the_same_bytes_alone_and_beside_others_on_any_threads() {
     let rows = numbers(5, (8, 4));
     let order = [3, 0, 7, 5, 1, 6, 2, 4];
     let shuffled = rows.select(Axis(0), &order);
-    let params = CounterfactualParams { target_proba: 0.8, ..Default::default() };
+    let params = CounterfactualParams::default().with_target_proba(0.8);
     for access in [ModelRef::WhiteBox(&model), ModelRef::BlackBox(&model)] {
         let alone: Vec<String> =
             (0..8).flat_map(|row| bytes(&params, &access, &rows.select(Axis(0), &[row]))).collect();
@@ -197,16 +188,14 @@ fn the_same_class_stays() {
     for seed in 0..20 {
         let model = network(500 + 10 * seed, 3, 2);
         let x = numbers(seed, (1, 3)).row(0).to_owned();
-        let params = CounterfactualParams {
-            target_class: TargetClass::Same,
-            target_proba: 0.75,
-            ..Default::default()
-        };
+        let params = CounterfactualParams::default()
+            .with_target_class(TargetClass::Same)
+            .with_target_proba(0.75);
         let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
         let data = explainer.explain(ModelRef::WhiteBox(&model), &x, Run::seeded(0)).unwrap().data;
         if let Some(cf) = data.cf {
-            let answer = outputs(&model, &cf.x);
-            assert!((answer[data.orig_class] - 0.75).abs() <= 0.05);
+            let answer = outputs(&model, &cf.row);
+            assert!((answer[data.class] - 0.75).abs() <= 0.05);
         }
     }
 }

@@ -2,29 +2,29 @@
 
 use ndarray::Array1;
 
-use super::ask::Question;
-use super::refine::{Owned, Proposal, Refiner, State};
-use super::search::{Candidate, Route};
+use crate::evaluate::Query;
+use crate::outcome::{Candidate, Route};
+use crate::refine::{FoundPoint, Proposal, Refiner, State};
 use xai_core::error::Result;
 use xai_core::rng::Stream;
 use xai_core::run::Run;
 
-/// Rounds of an ascent at most.
+/// Rounds of an ascent at most. Chosen by hand.
 const ROUNDS: usize = 30;
 
-/// Step lengths of one round, as powers of two times the length at which the linear margin vanishes.
+/// Step lengths of one round, as powers of two times the length at which the linear margin vanishes. Chosen by hand.
 const LENGTHS: std::ops::RangeInclusive<i32> = -5..=6;
 
-/// Steps of a single coordinate in both directions.
+/// Steps of a single coordinate in both directions. Chosen by hand.
 const STEPS: i32 = 12;
 
-/// Random directions, and points on each.
+/// Random directions, and points on each. Chosen by hand.
 const DIRECTIONS: usize = 32;
 
-/// Points on the line to an anchor.
+/// Points on the line to an anchor. Chosen by hand.
 const FRACTIONS: u8 = 16;
 
-/// Anchors that are tried at most.
+/// Anchors that are tried at most. Chosen by hand.
 const ANCHORS: usize = 8;
 
 /// The label of the seed from which directions are drawn.
@@ -50,31 +50,32 @@ impl Refiner<'_> {
         runs: &mut [Run<'_>],
         state: &mut State,
         starts: Vec<(usize, Array1<f64>)>,
-    ) -> Result<Vec<(Route, Owned)>> {
+    ) -> Result<Vec<(Route, FoundPoint)>> {
         let ascent = |(instance, point)| Ascent { instance, point, margin: f64::NEG_INFINITY };
         let mut open: Vec<Ascent> = starts.into_iter().map(ascent).collect();
         let mut found = Vec::new();
         for _ in 0..ROUNDS {
-            let question = |own: &Ascent| Question {
-                instance: own.instance,
-                point: own.point.clone(),
+            let query = |ascent: &Ascent| Query {
+                instance: ascent.instance,
+                point: ascent.point.clone(),
                 gradient: true,
             };
-            let questions: Vec<Question> = open.iter().map(question).collect();
-            let mut kept = self.affordable(runs, state, &questions).into_iter();
+            let queries: Vec<Query> = open.iter().map(query).collect();
+            let mut kept = self.affordable(runs, state, &queries).into_iter();
             open.retain(|_| kept.next().unwrap_or(false));
             if open.is_empty() {
                 break;
             }
-            let questions: Vec<Question> = open.iter().map(question).collect();
-            let hinge = |index: usize| &self.asker.instances[questions[index].instance].hinge;
-            let answers = self.asker.ask(runs, &questions, &|index, outputs| {
+            let queries: Vec<Query> = open.iter().map(query).collect();
+            let hinge = |index: usize| &self.evaluator.instances[queries[index].instance].hinge;
+            let evaluations = self.evaluator.evaluate(runs, &queries, &|index, outputs| {
                 Some(hinge(index).log_margin(outputs).cotangent)
             })?;
             let mut proposals = Vec::new();
-            for (index, (own, answer)) in open.iter_mut().zip(answers).enumerate() {
-                own.margin = hinge(index).log_margin(&answer.outputs).value;
-                let Some(direction) = answer.gradient.map(|gradient| self.inwards(own, &gradient))
+            for (index, (ascent, evaluation)) in open.iter_mut().zip(evaluations).enumerate() {
+                ascent.margin = hinge(index).log_margin(&evaluation.outputs).value;
+                let Some(direction) =
+                    evaluation.gradient.map(|gradient| self.inwards(ascent, &gradient))
                 else {
                     continue;
                 };
@@ -82,14 +83,14 @@ impl Refiner<'_> {
                 if !(0.0 < slope && slope < f64::INFINITY) {
                     continue;
                 }
-                let length = own.margin.abs().max(1e-6) / slope;
-                let instance = &self.asker.instances[own.instance];
+                let length = ascent.margin.abs().max(1e-6) / slope;
+                let instance = &self.evaluator.instances[ascent.instance];
                 for exponent in LENGTHS {
                     let step = &direction * (length * 2.0_f64.powi(exponent));
-                    let mut point = &own.point + &step;
+                    let mut point = &ascent.point + &step;
                     instance.confine(&mut point);
                     if point.iter().all(|value| value.is_finite()) {
-                        proposals.push(Proposal { owner: index, instance: own.instance, point });
+                        proposals.push(Proposal { owner: index, instance: ascent.instance, point });
                     }
                 }
             }
@@ -99,10 +100,10 @@ impl Refiner<'_> {
     }
 
     /// The gradient without what leads out of the box or moves a coordinate that may not move.
-    fn inwards(&self, own: &Ascent, gradient: &Array1<f64>) -> Array1<f64> {
-        let instance = &self.asker.instances[own.instance];
+    fn inwards(&self, ascent: &Ascent, gradient: &Array1<f64>) -> Array1<f64> {
+        let instance = &self.evaluator.instances[ascent.instance];
         let inward = |k: usize| {
-            let (value, slope) = (own.point[k], gradient[k]);
+            let (value, slope) = (ascent.point[k], gradient[k]);
             let is_out = (0.0 < slope && instance.upper[k] <= value)
                 || (slope < 0.0 && value <= instance.lower[k]);
             if is_out { 0.0 } else { slope }
@@ -117,33 +118,33 @@ impl Refiner<'_> {
         state: &mut State,
         open: &mut Vec<Ascent>,
         proposals: Vec<Proposal>,
-        found: &mut Vec<(Route, Owned)>,
+        found: &mut Vec<(Route, FoundPoint)>,
     ) -> Result<()> {
         // Judged where they would be returned, continued where they are.
         let mut judged = proposals;
-        let raw: Vec<Array1<f64>> = judged.iter().map(|own| own.point.clone()).collect();
-        for own in &mut judged {
-            self.asker.problem.snap(own.instance, &mut own.point);
+        let raw: Vec<Array1<f64>> = judged.iter().map(|proposal| proposal.point.clone()).collect();
+        for proposal in &mut judged {
+            self.evaluator.problem.snap(proposal.instance, &mut proposal.point);
         }
         let numbered: Vec<(usize, usize)> =
-            judged.iter().map(|own| (own.owner, own.instance)).collect();
+            judged.iter().map(|proposal| (proposal.owner, proposal.instance)).collect();
         let mut best: Vec<Option<(f64, usize)>> = vec![None; open.len()];
         let mut arrived: Vec<Option<Candidate>> = vec![None; open.len()];
         let limits: Vec<f64> = vec![f64::INFINITY; open.len()];
         let answered = self.asked(runs, state, judged)?;
         let mut accepted = Vec::new();
         let mut place = 0;
-        for (own, outputs) in answered {
-            while numbered[place] != (own.owner, own.instance) {
+        for (proposal, outputs) in answered {
+            while numbered[place] != (proposal.owner, proposal.instance) {
                 place += 1;
             }
-            let hinge = &self.asker.instances[own.instance].hinge;
+            let hinge = &self.evaluator.instances[proposal.instance].hinge;
             let margin = hinge.log_margin(&outputs).value;
-            if best[own.owner].is_none_or(|(most, _)| most < margin) {
-                best[own.owner] = Some((margin, place));
+            if best[proposal.owner].is_none_or(|(most, _)| most < margin) {
+                best[proposal.owner] = Some((margin, place));
             }
             if hinge.accepts(&outputs) {
-                accepted.push(own);
+                accepted.push(proposal);
             }
             place += 1;
         }
@@ -151,17 +152,17 @@ impl Refiner<'_> {
             arrived = self.cheapest(runs, state, accepted, &limits)?;
         }
         let mut owner = 0;
-        open.retain_mut(|own| {
+        open.retain_mut(|ascent| {
             let (arrived, best) = (arrived[owner].take(), best[owner]);
             owner += 1;
             if let Some(candidate) = arrived {
-                let owned = Owned { instance: own.instance, candidate };
+                let owned = FoundPoint { instance: ascent.instance, candidate };
                 found.push((Route::Ascent, owned));
                 return false;
             }
             match best {
-                Some((margin, place)) if own.margin + 1e-9 * own.margin.abs() < margin => {
-                    own.point.clone_from(&raw[place]);
+                Some((margin, place)) if ascent.margin + 1e-9 * ascent.margin.abs() < margin => {
+                    ascent.point.clone_from(&raw[place]);
                     true
                 }
                 _ => false,
@@ -181,12 +182,12 @@ impl Refiner<'_> {
         runs: &mut [Run<'_>],
         state: &mut State,
         instances: &[usize],
-    ) -> Result<Vec<(Route, Owned)>> {
-        let mut found: Vec<(Route, Owned)> = Vec::new();
+    ) -> Result<Vec<(Route, FoundPoint)>> {
+        let mut found: Vec<(Route, FoundPoint)> = Vec::new();
         for route in [Route::Anchor, Route::Sweep, Route::Random] {
             let mut proposals = Vec::new();
             for (owner, &instance) in instances.iter().enumerate() {
-                if found.iter().any(|(_, own)| own.instance == instance) {
+                if found.iter().any(|(_, found_point)| found_point.instance == instance) {
                     continue;
                 }
                 let points = match route {
@@ -203,7 +204,8 @@ impl Refiner<'_> {
             let limits = vec![f64::INFINITY; instances.len()];
             let best = self.cheapest(runs, state, proposals, &limits)?;
             for (&instance, candidate) in instances.iter().zip(best) {
-                found.extend(candidate.map(|candidate| (route, Owned { instance, candidate })));
+                found
+                    .extend(candidate.map(|candidate| (route, FoundPoint { instance, candidate })));
             }
         }
         Ok(found)
@@ -211,7 +213,7 @@ impl Refiner<'_> {
 
     /// Points on the lines to known points of other classes, the closest of these first.
     fn on_lines(&self, index: usize) -> Vec<Array1<f64>> {
-        let instance = &self.asker.instances[index];
+        let instance = &self.evaluator.instances[index];
         let mut anchors: Vec<&Array1<f64>> = instance.anchors.iter().collect();
         anchors.sort_by(|a, b| self.cost.of(instance, a).total_cmp(&self.cost.of(instance, b)));
         let mut points = Vec::new();
@@ -229,7 +231,7 @@ impl Refiner<'_> {
     /// Points that differ from the centre in one coordinate: evenly to a limit that is finite, by powers of two where
     /// there is none.
     fn far_away(&self, index: usize) -> Vec<Array1<f64>> {
-        let instance = &self.asker.instances[index];
+        let instance = &self.evaluator.instances[index];
         let mut points = Vec::new();
         for k in 0..instance.center.len() {
             for limit in [instance.lower[k], instance.upper[k]] {
@@ -251,7 +253,7 @@ impl Refiner<'_> {
 
     /// Points in random directions, on each at twelve distances.
     fn anywhere(&self, index: usize, stream: &mut Stream) -> Vec<Array1<f64>> {
-        let instance = &self.asker.instances[index];
+        let instance = &self.evaluator.instances[index];
         let mut points = Vec::new();
         for _ in 0..DIRECTIONS {
             let end = Array1::from_shape_fn(instance.center.len(), |k| {

@@ -5,65 +5,132 @@
 
 use ndarray::Array1;
 
+use xai_core::decision::{IntervalProbability, Output, Reading, argmax};
 use xai_core::error::Result;
 use xai_core::model::Row;
-use xai_core::params::{Semantics, require};
+use xai_core::params::{ParamError, Semantics, require};
 
-/// How a row of outputs is read as classes.
+/// One number for each class of a model, and how its decisions are read: what hinges compare.
 ///
-/// A single output is the probability of class 1 of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outputs {
-    n_outputs: usize,
+/// A single output is the probability of class 1 of two; an interval has the classes 0 (outside) and 1 (inside).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassScores {
+    reading: Reading,
+    /// For an interval.
+    interval: Option<Interval>,
 }
 
-impl Outputs {
-    /// The reading of a model that answers like this, shape `(n_outputs,)`.
+/// An interval of one output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Interval {
+    /// The index of the output.
+    target: usize,
+    min: f64,
+    max: f64,
+    /// The distance from an end at which the probability is 0.75 or 0.25.
+    scale: f64,
+}
+
+impl Interval {
+    /// How far inside the closed interval a number is, below 0 outside, and the sign of the derivative.
+    fn margin(&self, value: f64) -> (f64, f64) {
+        let (above, below) = (value - self.min, self.max - value);
+        if above <= below { (above, 1.0) } else { (below, -1.0) }
+    }
+
+    fn probability(&self, outputs: &Row) -> IntervalProbability {
+        IntervalProbability::new(outputs[self.target], (self.min, self.max), self.scale)
+    }
+}
+
+impl ClassScores {
+    /// The classes of a model that is read like this; `outputs`, shape `(n_outputs,)`, are those of the instance.
+    ///
+    /// The probability of an interval is that of [`InInterval`](xai_core::InInterval), 0.25 or 0.75 at the instance
+    /// itself, so that it does not depend on the unit of the output.
     ///
     /// # Errors
-    /// [`Error::Param`](xai_core::Error::Param) named `model` when the only output is no probability.
-    pub fn of(answer: &Row) -> Result<Self> {
-        let n_outputs = answer.len();
-        let is_read = 1 < n_outputs || answer.iter().all(|value| (0.0..=1.0).contains(value));
-        let rule = "one output per class, or a single one that is the probability of class 1; for a score or a quantity \
-                    give an interval as the target";
-        require(0 < n_outputs && is_read, "model", rule, answer)?;
-        Ok(Outputs { n_outputs })
+    /// [`ParamError`] named `output` for scores, labels, bins and distances, which have no numbers by class that a
+    /// gradient could change, and for an interval that is a single number.
+    pub fn new(reading: &Reading, outputs: &Row) -> Result<Self, ParamError> {
+        reading.require_decision()?;
+        let interval = match *reading.meaning() {
+            Output::Interval { min, max, target } => {
+                let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
+                let rule = "an interval from `min` to a larger `max` for a search by gradients";
+                require(min < max, "output", rule, [min, max])?;
+                let unscaled = Interval { target, min, max, scale: 1.0 };
+                let distance = unscaled.margin(outputs[target]).0.abs();
+                let is_scale = 0.0 < distance && distance < f64::INFINITY;
+                Some(Interval { scale: if is_scale { distance } else { 1.0 }, ..unscaled })
+            }
+            _ => None,
+        };
+        let has_scores = interval.is_some() || reading.class_scores(outputs).is_some();
+        let rule = "`classes`, `probability` or an `interval` for a search by gradients";
+        require(has_scores, "output", rule, reading.meaning().to_string())?;
+        Ok(ClassScores { reading: reading.clone(), interval })
+    }
+
+    /// How the outputs are read.
+    #[must_use]
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// The number of outputs.
+    #[must_use]
+    pub fn n_outputs(&self) -> usize {
+        self.reading.n_outputs()
     }
 
     /// The number of classes, at least 2.
     #[must_use]
-    pub fn n_classes(self) -> usize {
-        self.n_outputs.max(2)
+    pub fn n_classes(&self) -> usize {
+        self.reading.n_classes().unwrap_or(2)
+    }
+
+    /// Whether the classes are the outside and the inside of an interval.
+    #[must_use]
+    pub fn is_interval(&self) -> bool {
+        self.interval.is_some()
     }
 
     /// One number for each class, shape `(n_classes,)`.
     #[must_use]
-    pub fn classes(self, answer: &Row) -> Array1<f64> {
-        if self.n_outputs == 1 {
-            return Array1::from(vec![1.0 - answer[0], answer[0]]);
+    pub fn scores(&self, outputs: &Row) -> Array1<f64> {
+        if let Some(interval) = &self.interval {
+            let inside = interval.probability(outputs).probability;
+            return Array1::from(vec![1.0 - inside, inside]);
         }
-        answer.to_owned()
+        self.reading.class_scores(outputs).unwrap_or_else(|| outputs.to_owned())
     }
 
-    /// The class with the largest number, the first of equals.
+    /// The class that the model decides for, the first of equals. Being at the end of an interval is being inside.
     #[must_use]
-    pub fn class(self, answer: &Row) -> usize {
-        largest(&self.classes(answer), |_| true).unwrap_or_default()
+    pub fn class(&self, outputs: &Row) -> usize {
+        match &self.interval {
+            Some(interval) => usize::from(0.0 <= interval.margin(outputs[interval.target]).0),
+            None => argmax(&self.scores(outputs)),
+        }
     }
 
-    /// A derivative by class as one by output, shape `(n_outputs,)`.
+    /// A derivative by class at these outputs as one by output, shape `(n_outputs,)`.
     #[must_use]
-    pub fn by_output(self, by_class: Array1<f64>) -> Array1<f64> {
-        if self.n_outputs == 1 {
+    pub fn by_output(&self, outputs: &Row, by_class: Array1<f64>) -> Array1<f64> {
+        if let Some(interval) = &self.interval {
+            let slope = interval.probability(outputs).slope * (by_class[1] - by_class[0]);
+            return unit(outputs, interval.target, slope);
+        }
+        if outputs.len() == 1 {
             return Array1::from(vec![by_class[1] - by_class[0]]);
         }
         by_class
     }
 }
 
-/// The index of the largest number among some, the first of equals.
-fn largest(values: &Row, among: impl Fn(usize) -> bool) -> Option<usize> {
+/// The index of the largest number of a subset, the first of equals; `None` of none.
+fn largest_among(values: &Row, among: impl Fn(usize) -> bool) -> Option<usize> {
     let chosen = values.iter().enumerate().filter(|(index, _)| among(*index));
     let better = |best: Option<(usize, f64)>, (index, &value): (usize, &f64)| match best {
         Some((_, most)) if value <= most => best,
@@ -85,7 +152,7 @@ pub struct Hinge {
 #[derive(Clone, Debug, PartialEq)]
 enum Wanted {
     Classes {
-        outputs: Outputs,
+        scores: ClassScores,
         /// Whether each class is wanted.
         wanted: Vec<bool>,
         /// What a wanted class has to be ahead of each other class, 0 for wanted ones.
@@ -95,14 +162,29 @@ enum Wanted {
         /// The largest number of a wanted class.
         at_most: Option<f64>,
         /// The instance's class, and what it is to be ahead or behind by.
-        own: (usize, f64),
+        instance: InstanceClass,
     },
     Interval {
-        output: usize,
+        interval: Interval,
         n_outputs: usize,
-        min: f64,
-        max: f64,
+        /// Whether the output is to be inside, or outside.
+        inside: bool,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct InstanceClass {
+    class: usize,
+    kappa: f64,
+}
+
+/// How far the class of the instance is ahead.
+pub(crate) struct InstanceMargin {
+    /// Its number less that of the next class.
+    pub(crate) lead: f64,
+    /// What it is to be ahead or behind by.
+    pub(crate) kappa: f64,
+    pub(crate) n_classes: usize,
 }
 
 /// Where a hinge stands: how far the model is beyond what is wanted, and in which direction it grows.
@@ -121,18 +203,19 @@ impl Margin {
 }
 
 impl Hinge {
-    /// Any class but this, ahead of it by more than `kappa`: pertinent negatives and untargeted counterfactuals.
+    /// Any class but this, ahead of it by more than `kappa`: pertinent negatives and untargeted counterfactuals. For an
+    /// interval the other side of its ends; `kappa` then does not count.
     #[must_use]
-    pub fn other(outputs: Outputs, class: usize, kappa: f64) -> Self {
-        let wanted = (0..outputs.n_classes()).map(|other| other != class).collect();
-        Hinge::classes(outputs, wanted, |_| kappa, (class, kappa))
+    pub fn other(scores: &ClassScores, class: usize, kappa: f64) -> Self {
+        let wanted = (0..scores.n_classes()).map(|other| other != class).collect();
+        Hinge::classes(scores, wanted, |_| kappa, InstanceClass { class, kappa })
     }
 
-    /// This class, ahead of all others by more than `kappa`: pertinent positives.
+    /// This class, ahead of all others by more than `kappa`: pertinent positives. For an interval its side of the ends.
     #[must_use]
-    pub fn same(outputs: Outputs, class: usize, kappa: f64) -> Self {
-        let wanted = (0..outputs.n_classes()).map(|other| other == class).collect();
-        Hinge::classes(outputs, wanted, |_| kappa, (class, kappa))
+    pub fn same(scores: &ClassScores, class: usize, kappa: f64) -> Self {
+        let wanted = (0..scores.n_classes()).map(|other| other == class).collect();
+        Hinge::classes(scores, wanted, |_| kappa, InstanceClass { class, kappa })
     }
 
     /// One of `targets`, ahead of `class` by more than `kappa` and of every other class at all.
@@ -140,48 +223,58 @@ impl Hinge {
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) named `target_class` when there is no target, when one is no class of the
     /// model, or when `class` is the only one.
-    pub fn one_of(outputs: Outputs, class: usize, targets: &[usize], kappa: f64) -> Result<Self> {
+    pub fn one_of(
+        scores: &ClassScores,
+        class: usize,
+        targets: &[usize],
+        kappa: f64,
+    ) -> Result<Self> {
         let rule = format!(
             "at least one class below {}, and another one than the instance's class {class}",
-            outputs.n_classes()
+            scores.n_classes()
         );
-        let known = targets.iter().all(|&target| target < outputs.n_classes());
+        let known = targets.iter().all(|&target| target < scores.n_classes());
         let other = targets.iter().any(|&target| target != class);
         require(known && other, "target_class", rule, targets)?;
         let wanted =
-            (0..outputs.n_classes()).map(|other| other != class && targets.contains(&other));
+            (0..scores.n_classes()).map(|other| other != class && targets.contains(&other));
         let kappa_of = |other| if other == class { kappa } else { 0.0 };
-        Ok(Hinge::classes(outputs, wanted.collect(), kappa_of, (class, kappa)))
+        let instance = InstanceClass { class, kappa };
+        Ok(Hinge::classes(scores, wanted.collect(), kappa_of, instance))
     }
 
     fn classes(
-        outputs: Outputs,
+        scores: &ClassScores,
         wanted: Vec<bool>,
         ahead: impl Fn(usize) -> f64,
-        own: (usize, f64),
+        instance: InstanceClass,
     ) -> Self {
+        let semantics = Semantics::Native;
+        if let Some(interval) = scores.interval {
+            let (n_outputs, inside) = (scores.n_outputs(), wanted[1]);
+            return Hinge { wanted: Wanted::Interval { interval, n_outputs, inside }, semantics };
+        }
         let ahead =
             |(class, &is_wanted): (usize, &bool)| if is_wanted { 0.0 } else { ahead(class) };
         let kappa = wanted.iter().enumerate().map(ahead).collect();
-        let wanted = Wanted::Classes { outputs, wanted, kappa, at_least: None, at_most: None, own };
-        Hinge { wanted, semantics: Semantics::Native }
+        let scores = scores.clone();
+        let (at_least, at_most) = (None, None);
+        let wanted = Wanted::Classes { scores, wanted, kappa, at_least, at_most, instance };
+        Hinge { wanted, semantics }
     }
 
     /// An output in a closed interval, for scores and quantities.
     ///
     /// # Errors
-    /// [`Error::Param`](xai_core::Error::Param) named `target_interval` when the model has no such output, or when the
+    /// [`Error::Param`](xai_core::Error::Param) named `output` when the model has no such output, or when the
     /// interval is empty or has a bound that is NaN.
     pub fn interval(n_outputs: usize, output: usize, min: f64, max: f64) -> Result<Self> {
         let rule = format!("an interval of one of the model's {n_outputs} outputs");
-        require(output < n_outputs, "target_interval", rule, output)?;
-        require(
-            min <= max,
-            "target_interval",
-            "from `min` to a `max` at least as large",
-            (min, max),
-        )?;
-        let wanted = Wanted::Interval { output, n_outputs, min, max };
+        require(output < n_outputs, "output", rule, output)?;
+        let rule = "an interval from `min` to a `max` at least as large";
+        require(min <= max, "output", rule, [min, max])?;
+        let interval = Interval { target: output, min, max, scale: 1.0 };
+        let wanted = Wanted::Interval { interval, n_outputs, inside: true };
         Ok(Hinge { wanted, semantics: Semantics::Native })
     }
 
@@ -205,7 +298,7 @@ impl Hinge {
 
     /// The same hinge, judged as the reference does: ties with the margin go to the lowest class.
     #[must_use]
-    pub fn judged(mut self, semantics: Semantics) -> Self {
+    pub fn with_semantics(mut self, semantics: Semantics) -> Self {
         self.semantics = semantics;
         self
     }
@@ -214,51 +307,48 @@ impl Hinge {
     #[must_use]
     pub fn n_outputs(&self) -> usize {
         match &self.wanted {
-            Wanted::Classes { outputs, .. } => outputs.n_outputs,
+            Wanted::Classes { scores, .. } => scores.n_outputs(),
             Wanted::Interval { n_outputs, .. } => *n_outputs,
         }
     }
 
-    /// The loss, at least 0. `answer` has shape `(n_outputs,)`.
+    /// The loss, at least 0. `outputs` has shape `(n_outputs,)`.
     #[must_use]
-    pub fn value(&self, answer: &Row) -> f64 {
-        (-self.margin(answer).value).max(0.0)
+    pub fn value(&self, outputs: &Row) -> f64 {
+        (-self.margin(outputs).value).max(0.0)
     }
 
     /// The derivative of the loss, shape `(n_outputs,)`; `None` where the hinge is not active.
     #[must_use]
-    pub fn cotangent(&self, answer: &Row) -> Option<Array1<f64>> {
-        let margin = self.margin(answer);
+    pub fn cotangent(&self, outputs: &Row) -> Option<Array1<f64>> {
+        let margin = self.margin(outputs);
         (margin.value <= 0.0).then(|| -margin.cotangent)
     }
 
-    /// The derivative that the reference's black box descends along: inflated by `n / (n - 1)` for `n` classes, because
-    /// it perturbs probabilities so that they keep their sum, and zero where the class of the instance is behind by
-    /// `kappa`, even where it is to stay ahead.
-    #[must_use]
-    pub fn inflated_cotangent(&self, answer: &Row) -> Option<Array1<f64>> {
-        let Wanted::Classes { outputs, own: (class, kappa), .. } = &self.wanted else {
-            return self.cotangent(answer);
-        };
-        let values = outputs.classes(answer);
-        let rival = largest(&values, |other| other != *class)?;
-        let n_classes = outputs.n_classes() as f64;
-        let is_active = -kappa < values[*class] - values[rival];
-        is_active.then(|| -self.margin(answer).cotangent * (n_classes / (n_classes - 1.0)))
+    /// The class of the instance with its margin, and the scores; `None` for an interval.
+    pub(crate) fn instance_margin(&self, outputs: &Row) -> Option<InstanceMargin> {
+        let Wanted::Classes { scores, instance, .. } = &self.wanted else { return None };
+        let values = scores.scores(outputs);
+        let rival = largest_among(&values, |other| other != instance.class)?;
+        Some(InstanceMargin {
+            lead: values[instance.class] - values[rival],
+            kappa: instance.kappa,
+            n_classes: scores.n_classes(),
+        })
     }
 
     /// How far beyond the target the model is, in the unit of its outputs: minus the hinge without its bend.
     #[must_use]
-    pub fn margin(&self, answer: &Row) -> Margin {
+    pub fn margin(&self, outputs: &Row) -> Margin {
         match &self.wanted {
-            Wanted::Classes { outputs, at_least, at_most, .. } => {
-                let values = outputs.classes(answer);
-                let (best, rival, ahead) = self.pair(&values);
-                let slope = |sign: f64| outputs.by_output(unit(&values, best, sign));
+            Wanted::Classes { scores, at_least, at_most, .. } => {
+                let values = scores.scores(outputs);
+                let Pair { best, rival, ahead } = self.pair(&values);
+                let slope = |sign: f64| scores.by_output(outputs, unit(&values, best, sign));
+                let by_class = unit(&values, best, 1.0) - unit(&values, rival, 1.0);
                 let gap = Margin {
                     value: values[best] - values[rival] - ahead,
-                    cotangent: outputs
-                        .by_output(unit(&values, best, 1.0) - unit(&values, rival, 1.0)),
+                    cotangent: scores.by_output(outputs, by_class),
                 };
                 let above = at_least
                     .map(|least| Margin { value: values[best] - least, cotangent: slope(1.0) });
@@ -266,10 +356,11 @@ impl Hinge {
                     .map(|most| Margin { value: most - values[best], cotangent: slope(-1.0) });
                 [above, below].into_iter().flatten().fold(gap, Margin::smaller)
             }
-            &Wanted::Interval { output, min, max, .. } => {
-                let (above, below) = (answer[output] - min, max - answer[output]);
-                let (value, sign) = if above <= below { (above, 1.0) } else { (below, -1.0) };
-                Margin { value, cotangent: unit(answer, output, sign) }
+            Wanted::Interval { interval, inside, .. } => {
+                let (margin, sign) = interval.margin(outputs[interval.target]);
+                let side = if *inside { 1.0 } else { -1.0 };
+                let cotangent = unit(outputs, interval.target, side * sign);
+                Margin { value: side * margin, cotangent }
             }
         }
     }
@@ -279,25 +370,25 @@ impl Hinge {
     ///
     /// A softmax far from its boundary is flat, and its logarithm is not.
     #[must_use]
-    pub fn log_margin(&self, answer: &Row) -> Margin {
-        self.margin_of_logs(answer).unwrap_or_else(|| self.margin(answer))
+    pub fn log_margin(&self, outputs: &Row) -> Margin {
+        self.margin_of_logs(outputs).unwrap_or_else(|| self.margin(outputs))
     }
 
-    fn margin_of_logs(&self, answer: &Row) -> Option<Margin> {
-        let Wanted::Classes { outputs, at_least, at_most, .. } = &self.wanted else {
+    fn margin_of_logs(&self, outputs: &Row) -> Option<Margin> {
+        let Wanted::Classes { scores, at_least, at_most, .. } = &self.wanted else {
             return None;
         };
-        let values = outputs.classes(answer);
-        let (best, rival, ahead) = self.pair(&values);
+        let values = scores.scores(outputs);
+        let Pair { best, rival, ahead } = self.pair(&values);
         let (p, q) = (values[best], values[rival]);
         let gap = || {
             let by_class = unit(&values, best, 1.0 / p) - unit(&values, rival, 1.0 / q);
-            Margin { value: p.ln() - q.ln(), cotangent: outputs.by_output(by_class) }
+            Margin { value: p.ln() - q.ln(), cotangent: scores.by_output(outputs, by_class) }
         };
         let odds = |limit: f64, sign: f64| {
             let slope = sign / (p * (1.0 - p));
             let value = sign * ((p / (1.0 - p)).ln() - (limit / (1.0 - limit)).ln());
-            Margin { value, cotangent: outputs.by_output(unit(&values, best, slope)) }
+            Margin { value, cotangent: scores.by_output(outputs, unit(&values, best, slope)) }
         };
         let limits = || at_least.iter().chain(at_most);
         let has_odds = limits().all(|&limit| 0.0 < limit && limit < 1.0);
@@ -320,30 +411,37 @@ impl Hinge {
     /// In the reference semantics `kappa` is added to the numbers of the other classes, and the lowest class with the
     /// largest number is a wanted one.
     #[must_use]
-    pub fn accepts(&self, answer: &Row) -> bool {
-        let margin = self.margin(answer).value;
+    pub fn accepts(&self, outputs: &Row) -> bool {
+        let margin = self.margin(outputs).value;
         match &self.wanted {
-            Wanted::Interval { .. } => 0.0 <= margin,
-            Wanted::Classes { outputs, wanted, kappa, .. }
+            Wanted::Interval { inside: true, .. } => 0.0 <= margin,
+            Wanted::Interval { inside: false, .. } => 0.0 < margin,
+            Wanted::Classes { scores, wanted, kappa, .. }
                 if self.semantics == Semantics::Reference =>
             {
-                let shifted = outputs.classes(answer) + Array1::from(kappa.clone());
-                largest(&shifted, |_| true).is_some_and(|class| wanted[class])
+                wanted[argmax(&(scores.scores(outputs) + Array1::from(kappa.clone())))]
             }
             Wanted::Classes { .. } => 0.0 < margin,
         }
     }
 
-    /// The largest wanted class, the largest other one, and how far the first has to be ahead.
-    fn pair(&self, values: &Row) -> (usize, usize, f64) {
+    /// The classes that the margin is between.
+    fn pair(&self, values: &Row) -> Pair {
         let Wanted::Classes { wanted, kappa, .. } = &self.wanted else {
-            return (0, 0, 0.0);
+            return Pair { best: 0, rival: 0, ahead: 0.0 };
         };
         let shifted = values.to_owned() + Array1::from(kappa.clone());
-        let best = largest(values, |class| wanted[class]).unwrap_or_default();
-        let rival = largest(&shifted, |class| !wanted[class]).unwrap_or_default();
-        (best, rival, kappa[rival])
+        let best = largest_among(values, |class| wanted[class]).unwrap_or_default();
+        let rival = largest_among(&shifted, |class| !wanted[class]).unwrap_or_default();
+        Pair { best, rival, ahead: kappa[rival] }
     }
+}
+
+/// The largest wanted class, the largest other one, and how far the first has to be ahead.
+struct Pair {
+    best: usize,
+    rival: usize,
+    ahead: f64,
 }
 
 fn unit(like: &Row, index: usize, value: f64) -> Array1<f64> {
@@ -359,7 +457,7 @@ fn unit(like: &Row, index: usize, value: f64) -> Array1<f64> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SquaredError {
     /// How outputs are read.
-    pub outputs: Outputs,
+    pub scores: ClassScores,
     /// The class whose probability counts.
     pub class: TargetClass,
     /// The target, in `(0, 1]`.
@@ -378,39 +476,40 @@ pub enum TargetClass {
 impl SquaredError {
     /// The class that counts for this row of outputs.
     #[must_use]
-    pub fn class(&self, answer: &Row) -> usize {
+    pub fn class(&self, outputs: &Row) -> usize {
         match self.class {
             TargetClass::Fixed(class) => class,
-            TargetClass::Other(own) => {
-                largest(&self.outputs.classes(answer), |class| class != own).unwrap_or_default()
+            TargetClass::Other(class) => {
+                largest_among(&self.scores.scores(outputs), |other| other != class)
+                    .unwrap_or_default()
             }
         }
     }
 
     /// The probability of the class that counts.
     #[must_use]
-    pub fn proba(&self, answer: &Row) -> f64 {
-        self.outputs.classes(answer)[self.class(answer)]
+    pub fn proba(&self, outputs: &Row) -> f64 {
+        self.scores.scores(outputs)[self.class(outputs)]
     }
 
-    /// The loss, at least 0. `answer` has shape `(n_outputs,)`.
+    /// The loss, at least 0. `outputs` has shape `(n_outputs,)`.
     #[must_use]
-    pub fn value(&self, answer: &Row) -> f64 {
-        (self.proba(answer) - self.target_proba).powi(2)
+    pub fn value(&self, outputs: &Row) -> f64 {
+        (self.proba(outputs) - self.target_proba).powi(2)
     }
 
     /// The derivative of the loss, shape `(n_outputs,)`.
     #[must_use]
-    pub fn cotangent(&self, answer: &Row) -> Array1<f64> {
-        let values = self.outputs.classes(answer);
-        let class = self.class(answer);
+    pub fn cotangent(&self, outputs: &Row) -> Array1<f64> {
+        let values = self.scores.scores(outputs);
+        let class = self.class(outputs);
         let slope = 2.0 * (values[class] - self.target_proba);
-        self.outputs.by_output(unit(&values, class, slope))
+        self.scores.by_output(outputs, unit(&values, class, slope))
     }
 
     /// Whether the probability is within `tol` of the target.
     #[must_use]
-    pub fn accepts(&self, answer: &Row, tol: f64) -> bool {
-        (self.proba(answer) - self.target_proba).abs() <= tol
+    pub fn accepts(&self, outputs: &Row, tol: f64) -> bool {
+        (self.proba(outputs) - self.target_proba).abs() <= tol
     }
 }

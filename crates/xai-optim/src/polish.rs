@@ -2,37 +2,38 @@
 
 use ndarray::{Array1, Zip};
 
-use super::ask::Question;
-use super::refine::{Cost, Owned, Proposal, Refiner, State};
+use crate::evaluate::Query;
+use crate::refine::{Cost, FoundPoint, Proposal, Refiner, State};
 use xai_core::error::Result;
 use xai_core::model::Row;
 use xai_core::run::Run;
 
-/// Linearisations of one point at most.
+/// Linearisations of one point at most. Chosen by hand.
 const ROUNDS: usize = 10;
 
-/// Linearisations at most that are trusted nearby alone, after those that were not.
+/// Linearisations at most that are trusted nearby alone, after those that were not. Chosen by hand.
 const CLOSE_ROUNDS: usize = 14;
 
-/// A polish ends with a relative gain below this.
+/// A polish ends with a relative gain below this. Chosen by hand.
 const GAIN: f64 = 1e-5;
 
-/// Steps on the way to the closest point of the linear model.
+/// Steps on the way to the closest point of the linear model. Chosen by hand.
 const FRACTIONS: u8 = 16;
 
-/// Steps beyond it, where the model bends away.
+/// Steps beyond it, where the model bends away. Chosen by hand.
 const BEYOND: [f64; 4] = [1.001, 1.01, 1.03, 1.1];
 
-/// Parts of the most that the linear margin can gain nearby, that a point must gain against the bend of the model.
+/// Parts of the most that the linear margin can gain nearby, which a point must gain against the bend of the model.
+/// Chosen by hand.
 const RESERVES: [f64; 4] = [0.0, 0.02, 0.1, 0.3];
 
-/// A radius that led nowhere shrinks by this factor, and one that did grows by its square root.
+/// A radius that led nowhere shrinks by this factor, and one that did grows by its square root. Chosen by hand.
 const SHRINKAGE: f64 = 4.0;
 
-/// How often it shrinks at most.
+/// How often it shrinks at most. Chosen by hand.
 const SHRINKAGES: i32 = 4;
 
-/// Points that cost more than this times the cheapest of their instance are not polished any closer.
+/// Points that cost more than this times the cheapest of their instance are not polished any closer. Chosen by hand.
 const PROMISING: f64 = 1.05;
 
 /// How a point is being polished.
@@ -79,37 +80,37 @@ impl Refiner<'_> {
         &self,
         runs: &mut [Run<'_>],
         state: &mut State,
-        found: &mut [Owned],
+        found: &mut [FoundPoint],
     ) -> Result<()> {
         let fresh = Trust { is_open: true, radius: None, least: 0.0, rounds: 0 };
         let mut trusts = vec![fresh; found.len()];
         loop {
             let mut open: Vec<bool> = trusts.iter().map(|trust| trust.is_open).collect();
             self.close(state, found, &mut open);
-            let question = |owner: usize| Question {
+            let query = |owner: usize| Query {
                 instance: found[owner].instance,
                 point: found[owner].candidate.point.clone(),
                 gradient: true,
             };
             let owners: Vec<usize> = (0..found.len()).filter(|&owner| open[owner]).collect();
-            let questions: Vec<Question> = owners.iter().map(|&owner| question(owner)).collect();
-            let kept = self.affordable(runs, state, &questions);
-            let both = owners.into_iter().zip(questions).zip(kept);
-            let (owners, questions): (Vec<usize>, Vec<Question>) =
+            let queries: Vec<Query> = owners.iter().map(|&owner| query(owner)).collect();
+            let kept = self.affordable(runs, state, &queries);
+            let both = owners.into_iter().zip(queries).zip(kept);
+            let (owners, queries): (Vec<usize>, Vec<Query>) =
                 both.filter(|(_, kept)| *kept).map(|(both, _)| both).unzip();
             if owners.is_empty() {
                 return Ok(());
             }
-            let hinge = |index: usize| &self.asker.instances[questions[index].instance].hinge;
-            let answers = self.asker.ask(runs, &questions, &|index, outputs| {
+            let hinge = |index: usize| &self.evaluator.instances[queries[index].instance].hinge;
+            let evaluations = self.evaluator.evaluate(runs, &queries, &|index, outputs| {
                 Some(hinge(index).log_margin(outputs).cotangent)
             })?;
             let mut proposals = Vec::new();
             let mut limits = vec![f64::NEG_INFINITY; found.len()];
             let mut reaches = vec![0.0; found.len()];
-            for (index, (&owner, answer)) in owners.iter().zip(&answers).enumerate() {
-                let value = hinge(index).log_margin(&answer.outputs).value;
-                let Some(gradient) = &answer.gradient else { continue };
+            for (index, (&owner, evaluation)) in owners.iter().zip(&evaluations).enumerate() {
+                let value = hinge(index).log_margin(&evaluation.outputs).value;
+                let Some(gradient) = &evaluation.gradient else { continue };
                 limits[owner] = found[owner].candidate.distance;
                 let (points, reach) =
                     self.along(&found[owner], gradient, value, trusts[owner].radius);
@@ -131,11 +132,11 @@ impl Refiner<'_> {
                 trusts[owner].next(has_gained, reaches[owner]);
             }
             for owner in 0..found.len() {
-                let own = &found[owner];
-                let rivals = found.iter().filter(|other| other.instance == own.instance);
+                let found_point = &found[owner];
+                let rivals = found.iter().filter(|other| other.instance == found_point.instance);
                 let least =
                     rivals.fold(f64::INFINITY, |least, other| other.candidate.distance.min(least));
-                let is_promising = own.candidate.distance <= PROMISING * least;
+                let is_promising = found_point.candidate.distance <= PROMISING * least;
                 let is_led =
                     trusts[owner].radius.is_some_and(|radius| self.is_led(found, owner, radius));
                 trusts[owner].is_open &=
@@ -146,30 +147,30 @@ impl Refiner<'_> {
 
     /// Whether a cheaper point of the same instance lies within the radius of a point, so that both would be polished to
     /// the same.
-    fn is_led(&self, found: &[Owned], owner: usize, radius: f64) -> bool {
-        let own = &found[owner];
-        let instance = &self.asker.instances[own.instance];
-        let is_near = |other: &Owned| {
-            let pairs = own.candidate.point.iter().zip(&other.candidate.point);
+    fn is_led(&self, found: &[FoundPoint], owner: usize, radius: f64) -> bool {
+        let found_point = &found[owner];
+        let instance = &self.evaluator.instances[found_point.instance];
+        let is_near = |other: &FoundPoint| {
+            let pairs = found_point.candidate.point.iter().zip(&other.candidate.point);
             pairs.zip(&instance.scale).all(|((a, b), scale)| (scale * (a - b)).abs() <= radius)
         };
         found.iter().enumerate().any(|(place, other)| {
-            let order = other.candidate.distance.total_cmp(&own.candidate.distance);
+            let order = other.candidate.distance.total_cmp(&found_point.candidate.distance);
             let is_cheaper = order.then(place.cmp(&owner)).is_lt();
-            other.instance == own.instance && is_cheaper && is_near(other)
+            other.instance == found_point.instance && is_cheaper && is_near(other)
         })
     }
 
     /// The points that a linear model of the margin proposes, and how far its closest point is.
     fn along(
         &self,
-        own: &Owned,
+        found_point: &FoundPoint,
         gradient: &Row,
         margin: f64,
         radius: Option<f64>,
     ) -> (Vec<Array1<f64>>, f64) {
-        let instance = &self.asker.instances[own.instance];
-        let point = &own.candidate.point;
+        let instance = &self.evaluator.instances[found_point.instance];
+        let point = &found_point.candidate.point;
         let mut points = Vec::new();
         let mut reach = 0.0_f64;
         let mut measure = |closest: &Array1<f64>| {
@@ -185,13 +186,16 @@ impl Refiner<'_> {
                 .sum();
             for reserve in RESERVES {
                 let margin = margin - reserve * most;
-                let closest = self.closest(own.instance, point, gradient, margin, Some(radius));
+                let closest =
+                    self.closest(found_point.instance, point, gradient, margin, Some(radius));
                 let Some(closest) = closest else { continue };
                 measure(&closest);
                 points.push((point + &closest) * 0.5);
                 points.push(closest);
             }
-        } else if let Some(closest) = self.closest(own.instance, point, gradient, margin, None) {
+        } else if let Some(closest) =
+            self.closest(found_point.instance, point, gradient, margin, None)
+        {
             measure(&closest);
             points.extend((1..=FRACTIONS).map(|j| {
                 let fraction = f64::from(j) / f64::from(FRACTIONS);
@@ -211,7 +215,7 @@ impl Refiner<'_> {
     /// Discrete coordinates are not moved by a polish.
     fn keep_discrete(&self, from: &Row, to: &mut Row) {
         for (coordinate, value) in to.iter_mut().enumerate() {
-            if self.asker.problem.is_discrete(coordinate) {
+            if self.evaluator.problem.is_discrete(coordinate) {
                 *value = from[coordinate];
             }
         }
@@ -227,9 +231,9 @@ impl Refiner<'_> {
         margin: f64,
         radius: Option<f64>,
     ) -> Option<Array1<f64>> {
-        let instance = &self.asker.instances[index];
-        let piece = |k: usize| self.asker.problem.piece(index, instance, point, k);
-        let is_free = |k: usize| piece(k).0 < piece(k).1 && !self.asker.problem.is_discrete(k);
+        let instance = &self.evaluator.instances[index];
+        let piece = |k: usize| self.evaluator.problem.piece(index, instance, point, k);
+        let is_free = |k: usize| piece(k).0 < piece(k).1 && !self.evaluator.problem.is_discrete(k);
         let free: Vec<usize> = (0..point.len()).filter(|&k| is_free(k)).collect();
         // g.(v - b) + h >= 0 for the free part of v alone, written for the change from the centre.
         let needed = free.iter().map(|&k| gradient[k] * (point[k] - instance.center[k]));
@@ -322,7 +326,7 @@ impl Linear {
         Some(Array1::from_shape_fn(n_coordinates, |k| at(high, k)))
     }
 
-    /// The coordinates that gain most for their price, one after the other, each to its limit.
+    /// The coordinates that gain most for their cost, one after the other, each to its limit.
     fn filled(&self, mut needed: f64) -> Array1<f64> {
         let mut change = Array1::zeros(self.gradient.len());
         let ends = self.at_ends();

@@ -1,9 +1,9 @@
-//! What a search is told about the space it moves in and about each instance.
+//! The space that a search moves in, and the instances that it starts from.
 
 use ndarray::{Array1, Array2};
 
-use super::step;
 use crate::loss::Hinge;
+use crate::step;
 use xai_core::error::Result;
 use xai_core::model::{Row, Rows};
 use xai_core::run::Run;
@@ -15,7 +15,7 @@ use xai_core::run::Run;
 /// accepts.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// What costs nothing: the instance itself, or for pertinent positives the values without information.
+    /// What costs nothing: the instance itself, or for pertinent positives the uninformative reference values.
     pub center: Array1<f64>,
     /// The first point.
     pub start: Array1<f64>,
@@ -32,6 +32,15 @@ pub struct Instance {
     /// Points that may be valid where gradients lead nowhere, for instance rows or prototypes of other classes, each of
     /// shape `(n_coordinates,)`.
     pub anchors: Vec<Array1<f64>>,
+}
+
+/// The two parts of a distance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DistanceParts {
+    /// The sum of the squared changes.
+    pub squares: f64,
+    /// The sum of the absolute changes.
+    pub absolute: f64,
 }
 
 impl Instance {
@@ -54,11 +63,12 @@ impl Instance {
     /// The two parts of the distance of a point from the centre: the sum of squares and the sum of absolute values of
     /// the scaled changes.
     #[must_use]
-    pub fn parts(&self, point: &Row) -> (f64, f64) {
-        let mut parts = (0.0, 0.0);
+    pub fn parts(&self, point: &Row) -> DistanceParts {
+        let mut parts = DistanceParts::default();
         for ((value, center), scale) in point.iter().zip(&self.center).zip(&self.scale) {
             let change = scale * (value - center);
-            parts = (parts.0 + change * change, parts.1 + change.abs());
+            parts.squares += change * change;
+            parts.absolute += change.abs();
         }
         parts
     }
@@ -123,10 +133,10 @@ pub trait Problem: Sync {
         coordinate
     }
 
-    /// The points that further terms draw an instance to, as far as they are known, where the direction of these terms is
+    /// The points that further terms attract an instance to, as far as they are known, where the direction of these terms is
     /// to be kept: what is found is then moved back along its way from the centre, and polished only between the centre,
-    /// these points and what else was found. `None` where nothing draws.
-    fn drawn_to(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
+    /// these points and what else was found. `None` where nothing attracts.
+    fn attractors(&self, instance: usize) -> Option<Vec<Array1<f64>>> {
         let _ = instance;
         None
     }
@@ -177,8 +187,7 @@ pub trait Problem: Sync {
     /// The proximal step from `point`, in place; `threshold` is that of the absolute values.
     fn proximal(&self, index: usize, instance: &Instance, threshold: f64, point: &mut Row) {
         let _ = index;
-        let limits = (&*instance.lower, &*instance.upper);
-        step::proximal(point, &instance.center, &instance.scale, threshold, limits);
+        step::proximal(point, instance, threshold);
     }
 
     /// Brings an extrapolated point back to where gradients are taken.

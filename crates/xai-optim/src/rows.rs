@@ -1,9 +1,9 @@
-//! The space of a model's own rows, under constraints.
+//! The space of a model's rows, under constraints.
 
 use ndarray::Array1;
 
-use super::problem::{Instance, Problem};
 use crate::loss::Hinge;
+use crate::problem::{Instance, Problem};
 use xai_core::constraints::{BoundConstraints, Rule};
 use xai_core::error::Result;
 use xai_core::model::{Row, Rows};
@@ -11,18 +11,17 @@ use xai_core::params::{ParamError, require};
 use xai_core::run::Run;
 use xai_core::tabular::Kind;
 
-/// Requires that an instance's value lies in the range that is searched; `place` names where it stands.
+/// Requires that an instance's value lies in the range that is searched, from a least to a largest value; `place` says
+/// which value it is, for the message.
 ///
 /// # Errors
 /// [`ParamError`] named `feature_range`.
-pub fn require_inside(
-    place: &str,
-    value: f64,
-    (lower, upper): (f64, f64),
-) -> Result<(), ParamError> {
-    let rule = || format!("around the instance's {value} in {place}, or `widen_range` set");
-    let inside = (lower..=upper).contains(&value);
-    require(inside, "feature_range", if inside { String::new() } else { rule() }, (lower, upper))
+pub fn require_inside(place: &str, value: f64, range: [f64; 2]) -> Result<(), ParamError> {
+    if (range[0]..=range[1]).contains(&value) {
+        return Ok(());
+    }
+    let rule = format!("around the instance's {value} in {place}, or `widen_range` set");
+    require(false, "feature_range", rule, range)
 }
 
 /// Rows of a table that may change as constraints allow: points are the model's rows.
@@ -55,7 +54,7 @@ impl<'a> ConstrainedRows<'a> {
         ConstrainedRows { constraints, origins, eps, features }
     }
 
-    /// An instance that starts at its own row and may go where the constraints and `range`, the limits of each column,
+    /// An instance that starts at its row and may go where the constraints and `range`, the limits of each column,
     /// let it.
     ///
     /// Changes are scaled by the constraints' scales and costs.
@@ -79,7 +78,7 @@ impl<'a> ConstrainedRows<'a> {
     /// [`Error::Shape`](xai_core::Error::Shape) when it has another width than the table.
     pub fn obeys(&self, instance: usize, row: &Row) -> Result<bool> {
         let violations = self.constraints.violations(&self.origins[instance], row)?;
-        Ok(violations.iter().all(|own| matches!(own.rule, Rule::MaxChanges(_))))
+        Ok(violations.iter().all(|violation| matches!(violation.rule, Rule::MaxChanges(_))))
     }
 
     fn kind(&self, feature: usize) -> &Kind {
@@ -172,7 +171,7 @@ impl Problem for ConstrainedRows<'_> {
                 continue;
             }
             let from = self.origin_value(instance, feature);
-            let own = self.read(feature, from, point);
+            let current = self.read(feature, from, point);
             let values: Vec<f64> = match self.kind(feature) {
                 Kind::Categorical { categories, .. } => {
                     let codes = (0..categories.len()).map(|code| code as f64);
@@ -180,9 +179,9 @@ impl Problem for ConstrainedRows<'_> {
                         |code: &f64| self.constraints.broken(feature, from, *code).is_none();
                     codes.filter(allowed).collect()
                 }
-                Kind::Numeric => self.constraints.steps_around(feature, from, own).to_vec(),
+                Kind::Numeric => self.constraints.steps_around(feature, from, current).to_vec(),
             };
-            for value in values.into_iter().filter(|&value| value != own) {
+            for value in values.into_iter().filter(|&value| value != current) {
                 let mut neighbor = point.to_owned();
                 self.write(feature, value, &mut neighbor);
                 neighbors.push(neighbor);

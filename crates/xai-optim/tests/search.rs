@@ -7,15 +7,24 @@
 )]
 
 use ndarray::{Array1, Array2, array};
+use xai_core::decision::{Output, Reading};
 use xai_core::{
-    BoxError, Budget, Differentiable, ModelRef, Predictor, Row, Rows, Run, Seed, Semantics,
+    BoxError, Budget, Differentiable, ModelRef, Predictor, Row, Rows, Run, Seed, Status,
 };
-use xai_optim::loss::{Hinge, Outputs};
+use xai_optim::loss::{ClassScores, Hinge};
+use xai_optim::reference::{
+    Sequential, alibi_shrinkage, inflated_cotangent, project_pertinent_negative,
+    project_pertinent_positive, search_as_alibi,
+};
 use xai_optim::{
-    Adam, Candidate, Cost, Evaluator, Instance, Problem, Question, SearchParams, Sequential,
-    Status, decades, keep_away, keep_toward, linear_decay, momentum, polynomial_decay, proximal,
-    refined, search, shrink, shrink_one_sided,
+    Adam, Candidate, Cost, Evaluator, Instance, Outcome, Problem, Query, SearchParams, Trial,
+    decades, linear_decay, momentum, polynomial_decay, proximal, refined, search, shrink,
 };
+
+fn scores(outputs: &Row) -> ClassScores {
+    let reading = Reading::new(&Output::Auto, None, outputs).unwrap();
+    ClassScores::new(&reading, outputs).unwrap()
+}
 
 #[track_caller]
 fn near(found: f64, expected: f64, tolerance: f64) {
@@ -104,21 +113,32 @@ fn params() -> SearchParams {
         polish: false,
         sparsify: false,
         fallback: false,
-        semantics: Semantics::Native,
     }
 }
 
+/// The search that is tested.
+type Search = fn(Evaluator<'_>, &SearchParams, &mut [Run<'_>]) -> xai_core::Result<Vec<Outcome>>;
+
 /// The closest point of another class, which must be there.
 fn closest(model: &Softmax, x: &Array1<f64>, params: &SearchParams) -> Candidate {
+    closest_by(search, model, x, params)
+}
+
+fn closest_by(
+    search: Search,
+    model: &Softmax,
+    x: &Array1<f64>,
+    params: &SearchParams,
+) -> Candidate {
     let outputs = model.row(x);
-    let reading = Outputs::of(&outputs).unwrap();
-    let hinge = Hinge::other(reading, reading.class(&outputs), 0.0).judged(params.semantics);
+    let reading = scores(&outputs);
+    let hinge = Hinge::other(&reading, reading.class(&outputs), 0.0);
     let instances = [Instance::free(x.clone(), hinge)];
     let problem = Plain { n: x.len(), eps: 1e-3 };
-    let asker =
-        Evaluator { access: ModelRef::WhiteBox(model), problem: &problem, instances: &instances };
+    let evaluator =
+        Evaluator { model: ModelRef::WhiteBox(model), problem: &problem, instances: &instances };
     let mut runs = [Run::seeded(0)];
-    let outcome = search(asker, params, &mut runs).unwrap().remove(0);
+    let outcome = search(evaluator, params, &mut runs).unwrap().remove(0);
     assert_eq!(outcome.status, Status::Found);
     let found = outcome.found.unwrap();
     assert_ne!(reading.class(&model.row(&found.point)), reading.class(&outputs));
@@ -146,28 +166,42 @@ fn schedules() {
     assert_eq!(rule.c, 2.5);
 }
 
+/// Trials of weights that succeeded or not.
+fn trials(tried: &[(f64, bool)]) -> Vec<Trial> {
+    let trial = |&(c, succeeded): &(f64, bool)| {
+        let distance = if succeeded { "1.0" } else { "null" };
+        let json = format!(
+            "{{\"c\":{c:?},\"n_steps\":1,\"distance\":{distance},\"smallest_hinge\":null}}"
+        );
+        serde_json::from_str(&json).unwrap()
+    };
+    tried.iter().map(trial).collect()
+}
+
 #[test]
 fn a_grid_of_weights_covers_decades_and_then_the_first_success() {
     assert_eq!(decades(1.0, 10), [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3]);
     assert_eq!(decades(10.0, 1), [10.0]);
     assert_eq!(decades(1.0, 6), [0.1, 1.0, 10.0, 100.0]);
-    let finer = refined(&[(1.0, false), (10.0, true), (100.0, true)], 10);
+    let finer = refined(&trials(&[(1.0, false), (10.0, true), (100.0, true)]), 10);
     // Three points at equal ratios between 1 and 10.
     for (k, c) in finer.iter().enumerate() {
         near(*c, 10.0_f64.powf((k + 1) as f64 / 4.0), 1e-14);
     }
     assert_eq!(finer.len(), 3);
-    near(refined(&[(1.0, true)], 3)[0], 0.1, 1e-15);
-    assert!(refined(&[(1.0, false)], 10).is_empty());
+    near(refined(&trials(&[(1.0, true)]), 3)[0], 0.1, 1e-15);
+    assert!(refined(&trials(&[(1.0, false)]), 10).is_empty());
     for n in 1..20 {
-        assert!(decades(1.0, n).len() + refined(&[(1.0, false), (2.0, true)], n).len() <= n);
+        assert!(
+            decades(1.0, n).len() + refined(&trials(&[(1.0, false), (2.0, true)]), n).len() <= n
+        );
     }
 }
 
 #[test]
 fn shrinking() {
     let check = |y, expected| {
-        near(shrink_one_sided(y, 0.0, 0.1, (-1.0, 0.1)), expected, 1e-15);
+        near(alibi_shrinkage(y, 0.0, 0.1, [-1.0, 0.1]), expected, 1e-15);
     };
     check(0.25, 0.1);
     check(-0.25, -0.15);
@@ -180,12 +214,15 @@ fn shrinking() {
 #[test]
 fn projections_by_the_value_without_information() {
     for (value, expected) in [(1.2, 1.2), (0.8, 1.0), (-1.5, -1.5)] {
-        assert_eq!(keep_away(value, 1.0, 0.0), expected);
+        assert_eq!(project_pertinent_negative(value, 1.0, 0.0), expected);
     }
     for (value, expected) in [(0.8, 0.8), (1.2, 1.0), (-0.5, -0.5)] {
-        assert_eq!(keep_toward(value, 1.0, 0.0), expected);
+        assert_eq!(project_pertinent_positive(value, 1.0, 0.0), expected);
     }
-    assert_eq!((keep_away(-0.3, 0.0, 0.0), keep_toward(0.3, 0.0, 0.0)), (-0.3, 0.0));
+    assert_eq!(
+        (project_pertinent_negative(-0.3, 0.0, 0.0), project_pertinent_positive(0.3, 0.0, 0.0)),
+        (-0.3, 0.0)
+    );
 }
 
 #[test]
@@ -198,7 +235,14 @@ fn the_proximal_map_minimises() {
         let (scale, threshold) = (array![number(0.1, 2.0)], number(0.0, 1.0));
         let start = number(-4.0, 4.0);
         let mut point = array![start];
-        proximal(&mut point, &center, &scale, threshold, (&lower, &upper));
+        let hinge = Hinge::other(&scores(&array![0.4, 0.6]), 1, 0.0);
+        let instance = Instance {
+            lower: lower.clone(),
+            upper: upper.clone(),
+            scale: scale.clone(),
+            ..Instance::free(center.clone(), hinge)
+        };
+        proximal(&mut point, &instance, threshold);
         let loss =
             |v: f64| 0.5 * (v - start).powi(2) + threshold * scale[0] * (v - center[0]).abs();
         for k in 0..=1000 {
@@ -227,20 +271,20 @@ fn gradients_of_three_classes() {
     for (p, expected) in p.iter().zip([0.731_126, 0.127_051, 0.141_824]) {
         near(*p, expected, 1e-6);
     }
-    let hinge = Hinge::other(Outputs::of(&p).unwrap(), 0, 0.0);
+    let hinge = Hinge::other(&scores(&p), 0, 0.0);
     let instances = [Instance::free(x.clone(), hinge.clone())];
     let problem = Plain { n: 3, eps: 1e-4 };
     let gradient = |access, cotangent: &(dyn Fn(usize, &Row) -> Option<Array1<f64>> + Sync)| {
-        let asker = Evaluator { access, problem: &problem, instances: &instances };
-        let question = Question { instance: 0, point: x.clone(), gradient: true };
-        let price = asker.price(&question);
+        let evaluator = Evaluator { model: access, problem: &problem, instances: &instances };
+        let query = Query { instance: 0, point: x.clone(), gradient: true };
+        let cost = evaluator.cost(&query);
         let mut run = [Run::seeded(0)];
-        let answer = asker.ask(&mut run, &[question], cotangent).unwrap().remove(0);
-        assert_eq!(run[0].queries(), price);
+        let answer = evaluator.evaluate(&mut run, &[query], cotangent).unwrap().remove(0);
+        assert_eq!(run[0].queries(), cost);
         answer.gradient.unwrap()
     };
     let exact = |_, outputs: &Row| hinge.cotangent(outputs);
-    let inflated = |_, outputs: &Row| hinge.inflated_cotangent(outputs);
+    let inflated = |_, outputs: &Row| inflated_cotangent(&hinge, outputs);
     let expected = [0.480_199, -0.067_227, -0.180_321];
     for access in [ModelRef::WhiteBox(&model), ModelRef::BlackBox(&model)] {
         for (found, expected) in gradient(access, &exact).iter().zip(expected) {
@@ -284,14 +328,15 @@ fn the_closest_point_of_a_plane() {
 fn the_reference_descends_as_recorded() {
     let model = Softmax::logistic(&[2.0, -1.0], 0.5);
     let x = array![1.0, 0.5];
-    let params = SearchParams { patience: None, semantics: Semantics::Reference, ..params() };
-    let found = closest(&model, &x, &SearchParams { momentum: false, ..params.clone() });
+    let params = params();
+    let unaccelerated = SearchParams { momentum: false, ..params.clone() };
+    let found = closest_by(search_as_alibi, &model, &x, &unaccelerated);
     // Recorded with six and seven decimals.
     near(found.point[0], 0.094_374, 1e-6);
     near(found.point[1], 0.853_813, 1e-6);
     near(found.distance, 1.071_286_2, 1e-7);
     // With momentum its path hangs on the last bits: equal programs end 1 % to 17 % above the optimum.
-    let found = closest(&model, &x, &params);
+    let found = closest_by(search_as_alibi, &model, &x, &params);
     assert!((0.9195 - 1e-6..=1.17 * 0.9195).contains(&found.distance), "{}", found.distance);
 }
 
@@ -300,18 +345,18 @@ fn a_budget_leaves_the_best_so_far_and_is_kept() {
     let model = Softmax::logistic(&[2.0, -1.0], 0.5);
     let x = array![1.0, 0.5];
     let outputs = model.row(&x);
-    let hinge = Hinge::other(Outputs::of(&outputs).unwrap(), 1, 0.0);
+    let hinge = Hinge::other(&scores(&outputs), 1, 0.0);
     let instances = [Instance::free(x, hinge)];
     let problem = Plain { n: 2, eps: 1e-3 };
-    let asker =
-        Evaluator { access: ModelRef::BlackBox(&model), problem: &problem, instances: &instances };
+    let evaluator =
+        Evaluator { model: ModelRef::BlackBox(&model), problem: &problem, instances: &instances };
     let mut distances = Vec::new();
     for limit in [0, 1, 50, 400, 2000, 20_000] {
         let budget = Budget::queries(limit);
         let mut runs = [Run::seeded(0).with_budget(budget)];
-        let outcome = search(asker, &params(), &mut runs).unwrap().remove(0);
+        let outcome = search(evaluator, &params(), &mut runs).unwrap().remove(0);
         assert!(runs[0].queries() <= limit);
-        assert_eq!(outcome.found.is_none(), outcome.status == Status::Budget);
+        assert_eq!(outcome.found.is_none(), outcome.status == Status::Stopped);
         distances.extend(outcome.found.map(|found| found.distance));
     }
     assert!(!distances.is_empty());

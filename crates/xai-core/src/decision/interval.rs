@@ -5,6 +5,35 @@ use ndarray::{Array2, Axis};
 use crate::model::{BoxError, Differentiable, Predictor, Rows};
 use crate::params::{ParamError, require};
 
+/// How probable it is that a number lies in an interval, as [`InInterval`] says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IntervalProbability {
+    /// The probability, in `[0, 1]`: above 0.5 inside, 0.5 at the ends.
+    pub probability: f64,
+    /// Its derivative by the number.
+    pub slope: f64,
+}
+
+impl IntervalProbability {
+    /// The probability at a number; `scale` is the distance from an end at which it is 0.75 or 0.25, above 0. Both fields
+    /// are NaN where the number is not finite, so that a run refuses the output as it would without the interval.
+    #[must_use]
+    pub fn new(value: f64, ends: (f64, f64), scale: f64) -> Self {
+        if !value.is_finite() {
+            return IntervalProbability { probability: f64::NAN, slope: f64::NAN };
+        }
+        let (above, below) = (value - ends.0, ends.1 - value);
+        let (margin, sign) = if above <= below { (above, 1.0) } else { (below, -1.0) };
+        // Infinite margins are those of both ends at infinity.
+        let far = scale + margin.abs();
+        let ratio = if far.is_finite() { margin / far } else { margin.signum() };
+        IntervalProbability {
+            probability: 0.5 + 0.5 * ratio,
+            slope: 0.5 * sign * (scale / far) / far,
+        }
+    }
+}
+
 /// A model that says how probable it is that an output of another model lies in an interval, so that methods for classes
 /// explain scores and quantities: class 1 is inside, class 0 outside.
 ///
@@ -52,18 +81,8 @@ impl<'m, M: Predictor + ?Sized> InInterval<'m, M> {
         Ok(InInterval { model, output, ends, scale })
     }
 
-    /// The probability at a value of the output, and its derivative. Both are NaN where the value is not finite, so that
-    /// the run refuses the output as it would without the interval.
-    fn inside(&self, value: f64) -> (f64, f64) {
-        if !value.is_finite() {
-            return (f64::NAN, f64::NAN);
-        }
-        let (above, below) = (value - self.ends.0, self.ends.1 - value);
-        let (margin, sign) = if above <= below { (above, 1.0) } else { (below, -1.0) };
-        // Infinite margins are those of both ends at infinity.
-        let far = self.scale + margin.abs();
-        let ratio = if far.is_finite() { margin / far } else { margin.signum() };
-        (0.5 + 0.5 * ratio, 0.5 * sign * (self.scale / far) / far)
+    fn inside(&self, value: f64) -> IntervalProbability {
+        IntervalProbability::new(value, self.ends, self.scale)
     }
 
     fn probabilities(&self, outputs: &Rows) -> Result<Array2<f64>, BoxError> {
@@ -74,7 +93,7 @@ impl<'m, M: Predictor + ?Sized> InInterval<'m, M> {
             );
         }
         let values = outputs.column(self.output);
-        Ok(values.mapv(|value| self.inside(value).0).insert_axis(Axis(1)))
+        Ok(values.mapv(|value| self.inside(value).probability).insert_axis(Axis(1)))
     }
 }
 
@@ -116,7 +135,7 @@ impl<M: Differentiable + ?Sized> Differentiable for InInterval<'_, M> {
             if let Ok(probabilities) = &*inside.insert(self.probabilities(outputs)) {
                 let by_probability = cotangent(probabilities);
                 for (row, mut along) in along.rows_mut().into_iter().enumerate() {
-                    let slope = self.inside(outputs[[row, self.output]]).1;
+                    let slope = self.inside(outputs[[row, self.output]]).slope;
                     along[self.output] = slope * by_probability[[row, 0]];
                 }
             }

@@ -28,7 +28,7 @@ use crate::params::{ParamError, require};
 mod interval;
 mod names;
 
-pub use interval::InInterval;
+pub use interval::{InInterval, IntervalProbability};
 pub use names::OutputNames;
 
 /// What a model's outputs mean. In JSON and TOML a word, or a table for the ones with fields.

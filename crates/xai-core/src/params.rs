@@ -67,7 +67,7 @@ pub fn share(name: &'static str, value: f64) -> Result<(), ParamError> {
 /// [`ParamError`] with the name, the rule and the value.
 pub fn at_least<T>(name: &'static str, least: T, value: T) -> Result<(), ParamError>
 where
-    T: PartialOrd + fmt::Debug + fmt::Display,
+    T: Copy + PartialOrd + fmt::Debug + fmt::Display,
 {
     require(least <= value, name, format_args!("at least {least}"), value)
 }

@@ -216,7 +216,7 @@ fn draw(shares: &[f64], stream: &mut Stream) -> Option<usize> {
         level < 0.0
     });
     // Rounding may leave the level just above the last.
-    reached.or_else(|| positive().last()).map(|(index, _)| index)
+    reached.or_else(|| positive().next_back()).map(|(index, _)| index)
 }
 
 fn squared_distance(a: &Row, b: &Row) -> f64 {

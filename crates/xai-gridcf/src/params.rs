@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
-use xai_core::tabular::{FeatureKey, Features};
+use xai_core::tabular::{FeatureKey, Features, IntoFeatures};
 use xai_core::{Output, ParamError, Params, Result, Rows, Semantics, require, setters};
 
 use crate::distance::Distance;
@@ -252,8 +252,8 @@ impl GridCounterfactualParams {
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that does not fit the table, and for a feature that has the
     /// same number in all rows, [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
     /// [`Error::Category`](xai_core::Error::Category) for the dataset.
-    pub fn fit(self, dataset: &Rows, features: Features) -> Result<GridCounterfactual> {
-        GridCounterfactual::fit(self.check()?, Some(dataset), features)
+    pub fn fit(self, dataset: &Rows, features: impl IntoFeatures) -> Result<GridCounterfactual> {
+        GridCounterfactual::fit(self.check()?, Some(dataset), features.into_features()?)
     }
 
     /// Builds the search without a dataset: every quantity that may change has a range, a feature with category names
@@ -261,7 +261,7 @@ impl GridCounterfactualParams {
     ///
     /// # Errors
     /// As [`fit`](Self::fit); also [`Error::Param`](xai_core::Error::Param) for a range that is missing.
-    pub fn build(self, features: Features) -> Result<GridCounterfactual> {
-        GridCounterfactual::fit(self.check()?, None, features)
+    pub fn build(self, features: impl IntoFeatures) -> Result<GridCounterfactual> {
+        GridCounterfactual::fit(self.check()?, None, features.into_features()?)
     }
 }

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::tabular::Features;
+use xai_core::tabular::{Features, IntoFeatures};
 use xai_core::{Output, ParamError, Params, Result, Semantics, require, setters};
 
 use crate::baselines::Baselines;
@@ -234,8 +234,8 @@ impl IntegratedGradientsParams {
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range,
     /// [`Error::Shape`](xai_core::Error::Shape) for `inputs` or baselines of another width.
-    pub fn build(self, features: Features) -> Result<IntegratedGradients> {
-        IntegratedGradients::new(self.check()?, Some(features))
+    pub fn build(self, features: impl IntoFeatures) -> Result<IntegratedGradients> {
+        IntegratedGradients::new(self.check()?, Some(features.into_features()?))
     }
 
     /// Builds the explainer of rows that hold the tensors of [`inputs`](Self::inputs), without names of features.

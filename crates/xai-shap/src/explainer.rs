@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
-use xai_core::tabular::Features;
+use xai_core::tabular::{Features, IntoFeatures};
 use xai_core::{
     BlackBox, Error, Explainer, MethodInfo, ModelKind, Output, OutputNames, Params, Predictor,
     Reading, Result, Row, Rows, Run, Semantics, Valid, same_shape,
@@ -73,10 +73,10 @@ impl KernelShapParams {
     /// [`Error::Param`](xai_core::Error::Param) for settings out of range or groups and weights that do not fit the
     /// table; [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
     /// [`Error::Category`](xai_core::Error::Category) for rows that do not fit `features`.
-    pub fn fit(self, background: &Rows, features: Features) -> Result<KernelShap> {
+    pub fn fit(self, background: &Rows, features: impl IntoFeatures) -> Result<KernelShap> {
         // Rows are copied whole, so they must lie whole in memory.
         let background = background.to_owned().as_standard_layout().into_owned();
-        KernelShap::fit(self.check()?, BackgroundRows::Dense(background), features)
+        KernelShap::fit(self.check()?, BackgroundRows::Dense(background), features.into_features()?)
     }
 }
 

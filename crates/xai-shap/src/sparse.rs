@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use sprs::CsMatView;
-use xai_core::tabular::Features;
+use xai_core::tabular::{Features, IntoFeatures};
 use xai_core::{Explainer, Explanation, Params, Predictor, Result, RunConfig};
 
 use crate::background_rows::{BackgroundRows, SparseRows};
@@ -28,13 +28,13 @@ impl KernelShapParams {
     pub fn fit_sparse(
         self,
         background: CsMatView<'_, f64>,
-        features: Features,
+        features: impl IntoFeatures,
     ) -> Result<KernelShap> {
         let mut rows = SparseRows::new(background.cols());
         for row in background.to_csr().outer_iterator() {
             rows.push(row.iter().map(|(column, &value)| (column, value)))?;
         }
-        KernelShap::fit(self.check()?, BackgroundRows::Sparse(rows), features)
+        KernelShap::fit(self.check()?, BackgroundRows::Sparse(rows), features.into_features()?)
     }
 }
 

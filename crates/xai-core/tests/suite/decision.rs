@@ -1,6 +1,10 @@
 //! What outputs mean: the table of the module, number by number.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may panic, and compares numbers that are written down"
+)]
 
 use ndarray::{Array1, array};
 use serde_json::json;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod models;
-
-use models::network;
+use crate::models::network;
 use ndarray::Array2;
 use xai_core::tabular::Features;
 use xai_core::{CentralDifference, Differentiable, Semantics};

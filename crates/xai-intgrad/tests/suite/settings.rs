@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod models;
-
-use models::network;
+use crate::models::network;
 use ndarray::{Array1, array};
 use serde_json::json;
 use xai_core::figure::Panel;

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod models;
-
-use models::network;
-use models::tensors::in_single_precision;
+use crate::models::network;
+use crate::models::tensors::in_single_precision;
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};

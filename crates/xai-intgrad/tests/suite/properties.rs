@@ -6,9 +6,9 @@
     reason = "a test may panic, and compares equal bits"
 )]
 
-mod models;
+use crate::models;
 
-use models::network;
+use crate::models::network;
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use xai_core::tabular::Features;

@@ -6,9 +6,7 @@
     reason = "a test may panic, and compares exact numbers"
 )]
 
-mod models;
-
-use models::{Formula, Staged, Step, network};
+use crate::models::{Formula, Staged, Step, network};
 use ndarray::{Array1, Array2, array};
 use xai_core::decision::OutputSource;
 use xai_core::tabular::Features;

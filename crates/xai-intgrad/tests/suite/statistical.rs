@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod models;
-
-use models::Formula;
+use crate::models::Formula;
 use ndarray::{Array1, Array2, array};
 use xai_core::tabular::Features;
 use xai_core::{Differentiable, Explainer, Run};

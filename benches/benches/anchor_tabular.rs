@@ -22,7 +22,7 @@ const FOREST: &[u8] =
     include_bytes!("../../crates/xai-onnx/tests/fixtures/iris_random_forest.onnx");
 const FLOWERS: &str = include_str!("../../crates/xai-cli/tests/fixtures/iris_cm_train.csv");
 
-/// Our own work: 1,000 training rows in quartiles, the model costs nothing. Throughput in predictor rows.
+/// The work of the explainer: 1,000 training rows in quartiles, the model costs nothing. Throughput in predictor rows.
 fn free(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("anchor-tabular/explain/free");
     group.sample_size(20);

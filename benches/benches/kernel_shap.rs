@@ -13,7 +13,7 @@ use xai_core::tabular::Features;
 use xai_core::{Explainer, Predictor, Run, RunConfig};
 use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
 
-/// Our own work: 100 background rows, the model costs nothing. Throughput in predictor rows.
+/// The work of the explainer: 100 background rows, the model costs nothing. Throughput in predictor rows.
 fn free(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("kernel-shap/explain/free");
     group.sample_size(20);

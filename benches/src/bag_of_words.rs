@@ -81,7 +81,7 @@ impl BagOfWords {
         let lower = text.to_lowercase();
         let words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
         let weight = |word: &str| {
-            let place = self.words.binary_search_by(|own| own.as_str().cmp(word));
+            let place = self.words.binary_search_by(|known| known.as_str().cmp(word));
             place.map_or(0.0, |place| self.weights[place])
         };
         self.bias + words.filter(|word| 1 < word.chars().count()).map(weight).sum::<f64>()

@@ -17,7 +17,7 @@ use std::time::Instant;
 use ndarray::{Array2, Axis, s};
 use xai_core::{BoxError, Predictor, Rows};
 
-/// A model that costs next to nothing: what is left is the explainer's own work.
+/// A model that costs next to nothing: what is left is the work of the explainer.
 pub struct Free;
 
 impl Predictor for Free {

@@ -97,7 +97,8 @@ impl Dense {
             let n_outputs = values.ncols();
             let numbers = values.as_slice_mut().ok_or("a product is contiguous")?;
             for row in numbers.chunks_exact_mut(n_outputs) {
-                let largest = row.iter().fold(f64::NEG_INFINITY, |largest, &own| largest.max(own));
+                let largest =
+                    row.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
                 row.iter_mut().for_each(|value| *value = (*value - largest).exp());
                 let total: f64 = row.iter().sum();
                 row.iter_mut().for_each(|value| *value /= total);
@@ -206,9 +207,9 @@ impl Predictor for EncodedDense {
             sums.copy_from_slice(bias);
             let mut rest = weights;
             for numeric in &self.numeric {
-                let (own, behind) = rest.split_at_checked(width).ok_or("too few weights")?;
+                let (weights, behind) = rest.split_at_checked(width).ok_or("too few weights")?;
                 let value = (row[numeric.column] - numeric.mean) / numeric.deviation;
-                sums.iter_mut().zip(own).for_each(|(sum, weight)| *sum += value * weight);
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
                 rest = behind;
             }
             for categorical in &self.categorical {
@@ -221,8 +222,8 @@ impl Predictor for EncodedDense {
                         format!("column {} has no category {value}", categorical.column).into()
                     );
                 }
-                let own = &block[code * width..][..width];
-                sums.iter_mut().zip(own).for_each(|(sum, weight)| *sum += weight);
+                let weights = &block[code * width..][..width];
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
                 rest = behind;
             }
         }
@@ -350,7 +351,7 @@ impl Model {
 pub fn classes(model: &dyn Predictor, rows: &Rows) -> Result<Vec<usize>> {
     let outputs = model.predict(rows).map_err(|error| anyhow!("the model: {error}"))?;
     let largest = |row: ArrayView1<'_, f64>| {
-        let better = |best: usize, own: usize| if row[best] < row[own] { own } else { best };
+        let better = |best: usize, class: usize| if row[best] < row[class] { class } else { best };
         (0..row.len()).fold(0, better)
     };
     Ok(outputs.rows().into_iter().map(largest).collect())

@@ -2,6 +2,10 @@
 
 use anyhow::Result;
 
+/// The optional features that need no library of the system: their tests run with the others.
+pub const FEATURES: &str = "xai-anchors/image,xai-anchors/language-model,xai-anchors/text,xai-cli/gradients,\
+                            xai-onnx/gradients,xai-shap/sparse";
+
 /// One check: a call of cargo.
 pub struct Check {
     /// The arguments of cargo.
@@ -12,14 +16,23 @@ pub struct Check {
 
 /// The checks, in the order in which they run; `.ci/run` runs the same.
 pub const CHECKS: [Check; 5] = [
-    Check { arguments: &["test", "--workspace"], environment: None },
+    Check { arguments: &["test", "--workspace", "--features", FEATURES], environment: None },
     Check { arguments: &["fmt", "--all", "--check"], environment: None },
     Check {
-        arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        arguments: &[
+            "clippy",
+            "--workspace",
+            "--features",
+            FEATURES,
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
         environment: None,
     },
     Check {
-        arguments: &["doc", "--workspace", "--no-deps"],
+        arguments: &["doc", "--workspace", "--features", FEATURES, "--no-deps"],
         environment: Some(("RUSTDOCFLAGS", "-D warnings")),
     },
     Check { arguments: &["xtask", "tidy"], environment: None },

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 pub mod bench;
 pub mod ci;
+pub mod features;
 pub mod language_model;
 pub mod peers;
 pub mod simulated_user;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the tasks of this workspace that cargo has no command for.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,9 +28,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         adult: Option<PathBuf>,
     },
+    /// Checks and tests each crate with each of its features alone; needs cargo-hack
+    Features,
     /// Compares with other libraries
-    #[command(subcommand)]
-    Peers(Peers),
+    #[command(disable_help_flag = true)]
+    Peers {
+        /// What the program `peers` gets: setup, page or run, and their options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prints how well anchors predict the model: the simulated user of the paper on anchors
     SimulatedUser {
         /// The folder with the Adult data set
@@ -40,37 +47,14 @@ enum Command {
     TrainLanguageModel,
 }
 
-#[derive(Subcommand)]
-enum Peers {
-    /// Installs the peers, each in a Python environment of its own
-    Setup,
-    /// Writes the page of the book from the recorded results
-    Page,
-    /// Runs the tasks, records the results and writes the page of the book
-    Run {
-        /// The one task to run; all of them when absent
-        #[arg(long, value_name = "NAME")]
-        only: Option<String>,
-        /// How often ours and each peer take turns in tasks about speed
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        repetitions: usize,
-        /// The folder with the Adult data set, for the cases that need it
-        #[arg(long, value_name = "DIR")]
-        adult: Option<PathBuf>,
-    },
-}
-
-#[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
+#[allow(clippy::print_stderr, reason = "the one place that reports a failure")]
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Tidy => xtask::tidy::run(),
         Command::Ci => xtask::ci::run(),
         Command::Bench { name, adult } => xtask::bench::run(name.as_deref(), adult.as_deref()),
-        Command::Peers(Peers::Setup) => xtask::peers::setup::run(),
-        Command::Peers(Peers::Page) => xtask::peers::write_page(xtask::workspace_root()),
-        Command::Peers(Peers::Run { only, repetitions, adult }) => {
-            xtask::peers::run(&xtask::peers::Options { only, repetitions, adult })
-        }
+        Command::Features => xtask::features::run(),
+        Command::Peers { arguments } => xtask::peers::run(&arguments),
         Command::SimulatedUser { adult } => xtask::simulated_user::run(&adult),
         Command::TrainLanguageModel => xtask::language_model::run(),
     };

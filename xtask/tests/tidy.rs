@@ -4,7 +4,7 @@ use std::fs;
 
 use xtask::tidy::graph::{Dependency, Package};
 use xtask::tidy::{Rule, Tree, Violation, book, graph, manifests, markdown, pages, rust};
-use xtask::{ci, workspace_root};
+use xtask::{ci, features, workspace_root};
 
 #[test]
 fn workspace_is_tidy() {
@@ -16,11 +16,24 @@ fn workspace_is_tidy() {
 #[test]
 fn ci_script_runs_every_check() {
     let script = fs::read_to_string(workspace_root().join(".ci/run")).unwrap();
-    let script = script.replace(" --locked", "");
+    let script = script.replace(" --locked", "").replace("\"$features\"", ci::FEATURES);
+    assert!(script.contains(&format!("\nfeatures={}\n", ci::FEATURES)));
     for check in ci::CHECKS {
         let command = format!("cargo {}", check.arguments.join(" "));
         assert!(script.contains(&command), "`.ci/run` lacks `{command}`");
     }
+}
+
+#[test]
+fn the_workflow_runs_what_the_task_runs() {
+    let workflow = workspace_root().join(".github/workflows/ci.yml");
+    let workflow = fs::read_to_string(workflow).unwrap();
+    let words = workflow.split_whitespace().collect::<Vec<_>>().join(" ");
+    for call in features::calls() {
+        let command = format!("cargo {}", call.join(" "));
+        assert!(words.contains(&command), "ci.yml lacks `{command}`");
+    }
+    assert!(words.contains(&format!("FEATURES: {}", ci::FEATURES)));
 }
 
 /// A tree that was written to a folder and read back.
@@ -50,10 +63,20 @@ fn check_edges(name: &str, dependencies: &[(&str, &str)], expected: &str) {
     let package = |name: &str| Package {
         name: name.to_owned(),
         manifest_path: format!("crates/{name}/Cargo.toml"),
-        publish: matches!(name, "xai-testkit" | "xai-benches" | "xtask").then(Vec::new),
+        publish: matches!(name, "xai-benches" | "xtask").then(Vec::new),
         dependencies: Vec::new(),
     };
-    let all = ["xai-core", "xai-shap", "xai-cem", "xai-onnx", "xai-testkit", "xai-cli"];
+    let all = [
+        "xai-core",
+        "xai-optim",
+        "xai-candle",
+        "xai-shap",
+        "xai-cem",
+        "xai-onnx",
+        "xai",
+        "xai-testkit",
+        "xai-cli",
+    ];
     let mut packages: Vec<Package> =
         all.into_iter().filter(|&other| other != name).map(package).collect();
     let dependency = |&(kind, name): &(&str, &str)| Dependency {
@@ -73,6 +96,10 @@ fn dependencies_point_to_the_core() {
     check_edges("xai-shap", &[("", "xai-core"), ("", "serde"), ("dev", "xai-testkit")], "");
     check_edges("xai-onnx", &[("", "xai-core"), ("dev", "xai-testkit")], "");
     check_edges("xai-testkit", &[("", "xai-core")], "");
+    check_edges("xai-optim", &[("", "xai-core"), ("dev", "xai-testkit")], "");
+    check_edges("xai-cem", &[("", "xai-core"), ("", "xai-optim"), ("dev", "xai-candle")], "");
+    check_edges("xai-onnx", &[("", "xai-candle")], "");
+    check_edges("xai", &[("", "xai-core"), ("", "xai-shap"), ("", "xai-candle")], "");
     check_edges("xai-cli", &[("", "xai-core"), ("", "xai-shap"), ("", "xai-onnx")], "");
     check_edges("xai-benches", &[("", "xai-shap"), ("", "xai-testkit")], "");
     check_edges("xtask", &[("", "clap")], "");
@@ -86,6 +113,10 @@ fn dependencies_point_to_the_core() {
         ("xai-shap", "", "xai-cem", "dependency `xai-cem`"),
         ("xai-shap", "dev", "xai-cem", "dev-dependency `xai-cem`"),
         ("xai-shap", "build", "xai-onnx", "build-dependency `xai-onnx`"),
+        ("xai-shap", "", "xai-candle", "dependency `xai-candle`"),
+        ("xai-optim", "", "xai-cem", "dependency `xai-cem`"),
+        ("xai-candle", "", "xai-optim", "dependency `xai-optim`"),
+        ("xai", "", "xai-cli", "dependency `xai-cli`"),
         ("xai-shap", "", "xai-testkit", "dependency `xai-testkit`"),
         ("xai-onnx", "", "xai-shap", "dependency `xai-shap`"),
         ("xai-testkit", "", "xai-shap", "dependency `xai-shap`"),
@@ -118,14 +149,14 @@ fn crates_are_in_the_table() {
 }
 
 #[test]
-fn test_help_is_not_published() {
+fn benches_are_not_published() {
     let package = |publish| Package {
-        name: "xai-testkit".to_owned(),
-        manifest_path: "crates/xai-testkit/Cargo.toml".to_owned(),
+        name: "xai-benches".to_owned(),
+        manifest_path: "benches/Cargo.toml".to_owned(),
         publish,
         dependencies: Vec::new(),
     };
-    let refused = "crates/xai-testkit/Cargo.toml:1: `xai-testkit` must say `publish = false`";
+    let refused = "benches/Cargo.toml:1: `xai-benches` must say `publish = false`";
     for (publish, expected) in [(Some(vec![]), ""), (None, refused)] {
         assert_eq!(lines(&graph::edges(&tree(&[]), &[package(publish)])), expected);
     }
@@ -157,6 +188,40 @@ fn members_inherit_from_the_workspace() {
     let broken = MANIFEST.replace("[lints]", "[features]");
     let missing = "benches/Cargo.toml:1: `workspace = true` is missing under `[lints]`";
     check(manifests::inheritance, &[("benches/Cargo.toml", &broken)], missing);
+}
+
+#[test]
+fn published_crates_say_what_registries_show() {
+    let manifest = "[package]\nname = \"x\"\ndescription = \"y\"\nrepository.workspace = true\n\
+                    keywords = [\"z\"]\ncategories.workspace = true\nreadme = \"README.md\"\n\n\
+                    [package.metadata.docs.rs]\nall-features = true\n\
+                    rustdoc-args = [\"--cfg\", \"docsrs\"]\n";
+    let library = "#![cfg_attr(docsrs, feature(doc_cfg))]\n";
+    let check_crate = |manifest: &str, library: &str, expected: &str| {
+        let files = [("crates/x/Cargo.toml", manifest), ("crates/x/src/lib.rs", library)];
+        check(manifests::publishing, &files, expected);
+    };
+    check_crate(manifest, library, "");
+    let some = manifest.replace("all-features = true", "features = [\"rayon\"]");
+    check_crate(&some, library, "");
+    check_crate("[package]\npublish = false\n", "", "");
+    let place = "crates/x/Cargo.toml:1:";
+    for (line, complaint) in [
+        ("keywords = [\"z\"]\n", "a published crate needs `keywords` under `[package]`"),
+        ("repository.workspace = true\n", "a published crate needs `repository` under `[package]`"),
+        (
+            "all-features = true\n",
+            "`all-features = true` or `features` is missing under `[package.metadata.docs.rs]`",
+        ),
+        (
+            "rustdoc-args = [\"--cfg\", \"docsrs\"]\n",
+            "`rustdoc-args = [\"--cfg\", \"docsrs\"]` is missing under `[package.metadata.docs.rs]`",
+        ),
+    ] {
+        check_crate(&manifest.replace(line, ""), library, &format!("{place} {complaint}"));
+    }
+    let missing = "crates/x/src/lib.rs:1: `#![cfg_attr(docsrs, feature(doc_cfg))]` is missing";
+    check_crate(manifest, "mod a;\n", missing);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use xai_anchors::image::{AnchorImageData, AnchorImageParams};
 use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Seed, Stream};
 
 use super::{
-    Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
-    Sources, TaskAbout,
+    Bound, Case, Contender, Goal, Judgement, Measure, Method, PeerMethod, Ratio, RunJudgement,
+    RunReport, Sources, TaskAbout,
 };
 use crate::digits;
 use crate::models::{Model, classes};
@@ -96,11 +96,21 @@ pub(super) fn tasks(_: &Sources) -> Result<Vec<Case>> {
     }])
 }
 
+impl PeerMethod for AnchorImageSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(self, case, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
+fn explain(
     settings: &AnchorImageSettings,
     case: &Case,
     instances: &Rows,
@@ -140,11 +150,7 @@ const FOUND: &str = "found";
 ///
 /// # Errors
 /// When an answer has another form or another shape, or the model fails.
-pub(super) fn judge(
-    settings: &AnchorImageSettings,
-    case: &Case,
-    runs: &[RunReport],
-) -> Result<Judgement> {
+fn judge(settings: &AnchorImageSettings, case: &Case, runs: &[RunReport]) -> Result<Judgement> {
     let model = case.model.network()?.model(MAX_BATCH)?;
     let model: &dyn Predictor = &model;
     let judge = |run: &RunReport| {
@@ -157,10 +163,11 @@ pub(super) fn judge(
             let fresh = perturbed(&answer, &image, &mut stream)?;
             let of_row = |row: &Row| classes(model, &row.view().insert_axis(ndarray::Axis(0)));
             let class = of_row(&row)?[0];
-            let agree = classes(model, &fresh)?.iter().filter(|&&own| own == class).count();
+            let agree =
+                classes(model, &fresh)?.iter().filter(|&&fresh_class| fresh_class == class).count();
             precision += agree as f64 / FRESH as f64;
-            let held = answer.mask.iter().flatten().filter(|&&held| held).count();
-            area += held as f64 / answer.mask.iter().map(Vec::len).sum::<usize>() as f64;
+            let in_anchor = answer.mask.iter().flatten().filter(|&&in_anchor| in_anchor).count();
+            area += in_anchor as f64 / answer.mask.iter().map(Vec::len).sum::<usize>() as f64;
             found += f64::from(u8::from(answer.success));
         }
         let mean = |name: &str, total: f64| (name.to_owned(), total / run.answers.len() as f64);
@@ -183,17 +190,18 @@ fn perturbed(answer: &Answer, image: &ArrayRef3<f64>, stream: &mut Stream) -> Re
     let n_segments = 1 + answer.segments.iter().flatten().max().context("an image has pixels")?;
     let mut sums = vec![vec![0.0; channels]; n_segments];
     let mut sizes = vec![0.0; n_segments];
-    let mut held = vec![true; n_segments];
+    let mut in_anchor = vec![true; n_segments];
     for ((y, x, channel), value) in image.indexed_iter() {
         let segment = answer.segments[y][x];
         sums[segment][channel] += value;
         sizes[segment] += 1.0 / channels as f64;
-        held[segment] &= answer.mask[y][x];
+        in_anchor[segment] &= answer.mask[y][x];
     }
     let mut fresh = Array2::zeros((FRESH, image.len()));
     for mut row in fresh.rows_mut() {
         // Drawn for every superpixel, so that a larger anchor meets the same perturbations of the others.
-        let kept: Vec<bool> = held.iter().map(|held| 0.5 <= stream.uniform() || *held).collect();
+        let kept: Vec<bool> =
+            in_anchor.iter().map(|in_anchor| 0.5 <= stream.uniform() || *in_anchor).collect();
         let pixel = |(y, x, channel): (usize, usize, usize)| {
             let segment = answer.segments[y][x];
             let mean = sums[segment][channel] / sizes[segment];

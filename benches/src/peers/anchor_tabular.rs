@@ -8,8 +8,8 @@ use xai_core::tabular::{Encoding, Feature, Features};
 use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Seed, Stream};
 
 use super::{
-    Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
-    Sources, TaskAbout,
+    Bound, Case, Contender, Goal, Judgement, Measure, Method, PeerMethod, Ratio, RunJudgement,
+    RunReport, Sources, TaskAbout,
 };
 use crate::adult::Adult;
 use crate::models::{Model, classes};
@@ -135,11 +135,21 @@ pub(super) fn adult(sources: &Sources) -> Result<Vec<Case>> {
     Ok(vec![case("logistic", &adult.logistic), case("network", &adult.network)])
 }
 
+impl PeerMethod for AnchorTabularSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(case, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
+fn explain(
     settings: &AnchorTabularSettings,
     case: &Case,
     instances: &Rows,
@@ -189,7 +199,7 @@ const FOUND: &str = "found";
 ///
 /// # Errors
 /// When an answer has another form, a predicate does not hold for its instance, or the model fails.
-pub(super) fn judge(case: &Case, runs: &[RunReport]) -> Result<Judgement> {
+fn judge(case: &Case, runs: &[RunReport]) -> Result<Judgement> {
     let model = case.model.predictor()?;
     let judge = |run: &RunReport| {
         let (mut precision, mut coverage, mut found) = (0.0, 0.0, 0.0);
@@ -205,7 +215,8 @@ pub(super) fn judge(case: &Case, runs: &[RunReport]) -> Result<Judgement> {
             let mut stream = Seed::new(0).child(index as u64).stream();
             let fresh = perturbed(&answer.predicates, &instance, &case.data, &mut stream);
             let class = classes(model, &instance.insert_axis(Axis(0)))?[0];
-            let agree = classes(model, &fresh)?.iter().filter(|&&own| own == class).count();
+            let agree =
+                classes(model, &fresh)?.iter().filter(|&&fresh_class| fresh_class == class).count();
             let covered = satisfying(&answer.predicates, &case.data).len();
             precision += agree as f64 / FRESH as f64;
             coverage += covered as f64 / case.data.nrows() as f64;
@@ -235,8 +246,8 @@ fn perturbed(
     columns.sort_unstable();
     columns.dedup();
     let rows_of = |column: usize| {
-        let own: Vec<_> = predicates.iter().filter(|p| p.column == column).copied().collect();
-        (column, satisfying(&own, data))
+        let on_column: Vec<_> = predicates.iter().filter(|p| p.column == column).copied().collect();
+        (column, satisfying(&on_column, data))
     };
     let alone: Vec<(usize, Vec<usize>)> = columns.into_iter().map(rows_of).collect();
     let mut fresh = Array2::zeros((FRESH, data.ncols()));
@@ -346,7 +357,7 @@ mod tests {
         }
     }
 
-    /// No row holds both, so each column is drawn from the rows that satisfy its own predicate; where there is none it
+    /// No row satisfies both, so each column is drawn from the rows that satisfy its predicate; where there is none it
     /// stays as in the instance.
     #[test]
     fn columns_that_no_row_joins_are_drawn_apart() {

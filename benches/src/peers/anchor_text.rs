@@ -7,8 +7,8 @@ use xai_anchors::{AnchorTextData, AnchorTextParams, RuleTokenizer, TextAnalyzer,
 use xai_core::{Explainer, Predictor, Rows, RunConfig, Seed};
 
 use super::{
-    Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
-    Sources, TaskAbout,
+    Bound, Case, Contender, Goal, Judgement, Measure, Method, PeerMethod, Ratio, RunJudgement,
+    RunReport, Sources, TaskAbout,
 };
 use crate::bag_of_words::BagOfWords;
 use crate::models::Model;
@@ -103,15 +103,21 @@ pub(super) fn tasks(_: &Sources) -> Result<Vec<Case>> {
     }])
 }
 
+impl PeerMethod for AnchorTextSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(self, case, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
-    settings: &AnchorTextSettings,
-    case: &Case,
-    instances: &Rows,
-) -> Result<Vec<RunReport>> {
+fn explain(settings: &AnchorTextSettings, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
     let texts = &settings.texts[..instances.nrows()];
     let params = AnchorTextParams { threshold: settings.threshold, ..Default::default() };
     let explainer = params.build(TextResources::default())?;
@@ -142,11 +148,7 @@ const FOUND: &str = "found";
 ///
 /// # Errors
 /// When an answer has another form, an anchor holds what is no token, or the model fails.
-pub(super) fn judge(
-    settings: &AnchorTextSettings,
-    case: &Case,
-    runs: &[RunReport],
-) -> Result<Judgement> {
+fn judge(settings: &AnchorTextSettings, case: &Case, runs: &[RunReport]) -> Result<Judgement> {
     let model = case.model.bag_of_words()?;
     let judge = |run: &RunReport| {
         let (mut precision, mut words, mut found) = (0.0, 0.0, 0.0);
@@ -164,9 +166,9 @@ pub(super) fn judge(
                 for token in &tokens {
                     fresh.push_str(&text[end..token.bytes[0]]);
                     end = token.bytes[1];
-                    let held = answer.starts.contains(&token.chars[0]);
+                    let in_anchor = answer.starts.contains(&token.chars[0]);
                     // Drawn for every token, so that a longer anchor meets the same perturbations of the others.
-                    let kept = 0.5 <= stream.uniform() || held;
+                    let kept = 0.5 <= stream.uniform() || in_anchor;
                     fresh.push_str(if kept {
                         &text[token.bytes[0]..token.bytes[1]]
                     } else {

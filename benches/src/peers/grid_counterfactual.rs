@@ -8,8 +8,8 @@ use xai_core::{Explainer, Predictor, Row, Rows, RunConfig, Semantics, serde_arra
 use xai_gridcf::{AnswerScope, GridCounterfactualParams};
 
 use super::{
-    Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
-    Sources, TaskAbout,
+    Bound, Case, Contender, Goal, Judgement, Measure, Method, PeerMethod, Ratio, RunJudgement,
+    RunReport, Sources, TaskAbout,
 };
 use crate::adult::Adult;
 use crate::models::{Dense, Model, classes};
@@ -111,7 +111,8 @@ pub(super) fn tasks(sources: &Sources) -> Result<Vec<Case>> {
     let Some(folder) = &sources.adult else { return Ok(cases) };
     let adult = Adult::load(folder)?;
     let names = adult.coded.names();
-    let column = |name: &str| names.iter().position(|own| own == name).context("a column of Adult");
+    let column =
+        |name: &str| names.iter().position(|other| other == name).context("a column of Adult");
     let changing = ["Age", "Education", "Marital Status", "Occupation", "Hours per week"];
     let changing = changing.into_iter().map(column).collect::<Result<Vec<_>>>()?;
     let categorical: Vec<usize> = adult.coded.categorical_names().into_keys().collect();
@@ -139,11 +140,21 @@ pub(super) fn tasks(sources: &Sources) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
+impl PeerMethod for GridCounterfactualSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(self, case, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
+fn explain(
     settings: &GridCounterfactualSettings,
     case: &Case,
     instances: &Rows,
@@ -187,7 +198,7 @@ const ANSWERS: &str = "answers";
 ///
 /// # Errors
 /// When an answer has another form, or the model fails.
-pub(super) fn judge(
+fn judge(
     settings: &GridCounterfactualSettings,
     case: &Case,
     runs: &[RunReport],
@@ -207,8 +218,8 @@ pub(super) fn judge(
             let mut got: Vec<(f64, Vec<f64>)> =
                 answer.distances.iter().copied().zip(answer.counterfactuals).collect();
             got.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| by_cells(&a.1, &b.1)));
-            let first = got.first().map(|own| own.0);
-            let closest = |own: &&(f64, Vec<f64>)| !settings.closest || Some(own.0) == first;
+            let first = got.first().map(|answer| answer.0);
+            let closest = |answer: &&(f64, Vec<f64>)| !settings.closest || Some(answer.0) == first;
             let same = got.iter().filter(closest).eq(truth.iter().filter(closest));
             agreement += f64::from(u8::from(same));
             distances.extend(first);
@@ -244,7 +255,7 @@ fn exhaust(
     instance: &Row,
 ) -> Result<Vec<(f64, Vec<f64>)>> {
     let model = case.model.predictor()?;
-    let own_class = classes(model, &instance.view().insert_axis(Axis(0)))?[0];
+    let instance_class = classes(model, &instance.view().insert_axis(Axis(0)))?[0];
     let is_category = |column: usize| settings.categorical.contains(&column);
     let grid = |&column: &usize| -> Vec<f64> {
         let mut values = case.data.column(column).to_vec();
@@ -287,11 +298,11 @@ fn exhaust(
         let table = Array2::from_shape_vec((rows.len(), instance.len()), rows.concat())?;
         let other = classes(model, &table)?.into_iter().zip(rows);
         let found: Vec<(f64, Vec<f64>)> = other
-            .filter(|(class, _)| *class != own_class)
+            .filter(|(class, _)| *class != instance_class)
             .map(|(_, row)| (distance(&row), row))
             .collect();
-        let least = found.iter().map(|own| own.0).fold(f64::INFINITY, f64::min);
-        for answer in found.into_iter().filter(|own| own.0 == least) {
+        let least = found.iter().map(|answer| answer.0).fold(f64::INFINITY, f64::min);
+        for answer in found.into_iter().filter(|answer| answer.0 == least) {
             if !answers.contains(&answer) {
                 answers.push(answer);
             }

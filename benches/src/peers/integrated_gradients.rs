@@ -7,8 +7,8 @@ use xai_core::{Differentiable, Explainer, Predictor, Rows, Run, RunConfig, Seed}
 use xai_intgrad::{InputTensor, IntegratedGradientsParams, Target};
 
 use super::{
-    Bound, Case, Contender, Goal, Judgement, Measure, Method, Ratio, RunJudgement, RunReport,
-    Sources, TaskAbout,
+    Bound, Case, Contender, Goal, Judgement, Measure, Method, PeerMethod, Ratio, RunJudgement,
+    RunReport, Sources, TaskAbout,
 };
 use crate::models::Model;
 use crate::networks::Network;
@@ -94,11 +94,21 @@ fn noise(n_rows: usize, n_columns: usize) -> Array2<f64> {
     Array2::from_shape_simple_fn((n_rows, n_columns), || stream.uniform())
 }
 
+impl PeerMethod for IntegratedGradientsSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(self, case, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
+fn explain(
     settings: &IntegratedGradientsSettings,
     case: &Case,
     instances: &Rows,
@@ -156,7 +166,7 @@ const GAP: &str = "completeness gap";
 ///
 /// # Errors
 /// When an answer has another form, or the model fails.
-pub(super) fn judge(
+fn judge(
     settings: &IntegratedGradientsSettings,
     case: &Case,
     runs: &[RunReport],

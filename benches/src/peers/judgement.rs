@@ -1,15 +1,11 @@
 //! What the answers of a side are worth, in numbers with names.
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
 
-use super::{
-    Case, Method, Report, RunReport, anchor_image, anchor_tabular, anchor_text,
-    gradient_counterfactual, grid_counterfactual, integrated_gradients, kernel_shap,
-};
+use super::{Case, Report, RunReport};
 
 /// What the answers of a report are worth.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Judgement {
     /// One for each run of the case.
     pub runs: Vec<RunJudgement>,
@@ -18,7 +14,7 @@ pub struct Judgement {
 }
 
 /// What the answers of a run are worth.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct RunJudgement {
     /// The coalitions per player that the run was allowed, in tasks at equal budgets.
     pub per_player: Option<u64>,
@@ -41,20 +37,6 @@ impl Judgement {
                 run.instances
             );
         }
-        match &case.explainer {
-            Method::AnchorImage(settings) => anchor_image::judge(settings, case, &report.runs),
-            Method::AnchorTabular(_) => anchor_tabular::judge(case, &report.runs),
-            Method::GradientCounterfactual(settings) => {
-                gradient_counterfactual::judge(settings, case, &report.runs, others)
-            }
-            Method::GridCounterfactual(settings) => {
-                grid_counterfactual::judge(settings, case, &report.runs)
-            }
-            Method::AnchorText(settings) => anchor_text::judge(settings, case, &report.runs),
-            Method::IntegratedGradients(settings) => {
-                integrated_gradients::judge(settings, case, &report.runs)
-            }
-            Method::KernelShap(settings) => kernel_shap::judge(settings, &report.runs),
-        }
+        case.explainer.settings().judge(case, &report.runs, others)
     }
 }

@@ -2,9 +2,9 @@
 //! answers in it are worth.
 //!
 //! A task is a name, the contenders, and cases; its generator is a function in [`TASKS`].
-//! A method is a variant of [`Method`] with its settings; how it explains and how its answers are judged stand in the
-//! module of that name.
-//! The runners of the peers are in `benches/peers`, and `cargo xtask peers` makes them take turns.
+//! A method is a variant of [`Method`] with its settings, which are a [`PeerMethod`]: how it explains and how its answers
+//! are judged stand in the module of that name.
+//! The runners of the peers are in `benches/peers`, and the program `peers`, by [`comparison`], makes them take turns.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -13,19 +13,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use xai_core::serde_arrays;
+use xai_core::{Rows, serde_arrays};
 
 use crate::models::Model;
 
 mod anchor_image;
 mod anchor_tabular;
 mod anchor_text;
+pub mod comparison;
 mod gradient_counterfactual;
 mod grid_counterfactual;
 mod integrated_gradients;
 mod judgement;
 mod kernel_shap;
 mod report;
+mod task;
 
 pub use anchor_image::{AnchorImageRunSettings, AnchorImageSettings};
 pub use anchor_tabular::{AnchorRunSettings, AnchorTabularSettings, Categories};
@@ -38,6 +40,7 @@ pub use integrated_gradients::{IntegratedGradientsRunSettings, IntegratedGradien
 pub use judgement::{Judgement, RunJudgement};
 pub use kernel_shap::{KernelShapSettings, RunSettings, Truth};
 pub use report::{Report, RunReport};
+pub use task::{Bound, Contender, Goal, Measure, Ratio, TaskAbout};
 
 /// What generators may need from outside the repository.
 #[derive(Debug)]
@@ -123,33 +126,6 @@ impl Case {
     }
 }
 
-/// What the page says about a task.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TaskAbout {
-    /// The name, as in `--only`.
-    pub name: String,
-    /// The heading.
-    pub title: String,
-    /// Sentences.
-    pub about: Vec<String>,
-    /// What is compared.
-    pub measure: Measure,
-    /// Whether the sides run on one thread alone, and seconds are those of the processor instead of the wall clock.
-    pub processor_time: bool,
-    /// The most memory that ours may take at its peak, in bytes.
-    pub memory_goal: Option<u64>,
-}
-
-/// What a task compares.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// Time, and what the answers are worth, at default settings.
-    Speed,
-    /// Squared error at equal numbers of coalitions.
-    Error,
-}
-
 /// The methods that tasks exist for, each with its settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
@@ -170,46 +146,33 @@ pub enum Method {
     KernelShap(KernelShapSettings),
 }
 
-/// A peer with a setting.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Contender {
-    /// The peer: its runner is `PEER_runner.py`.
-    pub peer: String,
-    /// One of the methods that the runner knows.
-    pub method: String,
-    /// How many of the instances it is given.
-    pub instances: usize,
-    /// How ours should compare with it on one thread.
-    pub goals: Vec<Goal>,
+/// A method under comparison, with its settings.
+pub trait PeerMethod {
+    /// Explains instances of the case, shape `(n_instances, n_columns)`: one report for each run of the settings.
+    ///
+    /// # Errors
+    /// When the case asks for what is not there, or an explanation fails.
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>>;
+
+    /// What the answers of a side are worth, beside those of another side where that matters.
+    ///
+    /// # Errors
+    /// When an answer does not have the form of the method.
+    fn judge(&self, case: &Case, runs: &[RunReport], others: &[RunReport]) -> Result<Judgement>;
 }
 
-/// A relation between ours and a peer that is hoped for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Goal {
-    /// What is divided by what.
-    pub ratio: Ratio,
-    /// Where the quotient should lie.
-    pub bound: Bound,
-}
-
-/// A quotient of ours and a peer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ratio {
-    /// Their time over ours.
-    Speed,
-    /// Our queries over theirs.
-    Queries,
-    /// Our quality of this name over theirs.
-    Quality(String),
-}
-
-/// A one-sided bound.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bound {
-    /// From below.
-    AtLeast(f64),
-    /// From above.
-    AtMost(f64),
+impl Method {
+    /// The settings as the method that they belong to.
+    #[must_use]
+    pub fn settings(&self) -> &dyn PeerMethod {
+        match self {
+            Method::AnchorImage(settings) => settings,
+            Method::AnchorTabular(settings) => settings,
+            Method::AnchorText(settings) => settings,
+            Method::GradientCounterfactual(settings) => settings,
+            Method::GridCounterfactual(settings) => settings,
+            Method::IntegratedGradients(settings) => settings,
+            Method::KernelShap(settings) => settings,
+        }
+    }
 }

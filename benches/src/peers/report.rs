@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xai_core::{BoxError, Differentiable, Predictor, Rows};
 
-use super::{
-    Case, Method, anchor_image, anchor_tabular, anchor_text, gradient_counterfactual,
-    grid_counterfactual, integrated_gradients, kernel_shap,
-};
+use super::Case;
 use crate::timed;
 
 /// What a side prints about a case, as one line of JSON.
@@ -54,21 +51,7 @@ impl Report {
         ensure!(n_instances <= case.instances.nrows(), "the case has fewer instances");
         let instances = case.instances.slice(s![..n_instances, ..]).to_owned();
         let idle_memory_bytes = peak_memory()?;
-        let runs = match &case.explainer {
-            Method::AnchorImage(settings) => anchor_image::explain(settings, case, &instances)?,
-            Method::AnchorTabular(settings) => anchor_tabular::explain(settings, case, &instances)?,
-            Method::GradientCounterfactual(settings) => {
-                gradient_counterfactual::explain(settings, case, &instances)?
-            }
-            Method::GridCounterfactual(settings) => {
-                grid_counterfactual::explain(settings, case, &instances)?
-            }
-            Method::AnchorText(settings) => anchor_text::explain(settings, case, &instances)?,
-            Method::IntegratedGradients(settings) => {
-                integrated_gradients::explain(settings, case, &instances)?
-            }
-            Method::KernelShap(settings) => kernel_shap::explain(settings, case, &instances)?,
-        };
+        let runs = case.explainer.settings().explain(case, &instances)?;
         Ok(Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             peak_memory_bytes: peak_memory()?,
@@ -79,6 +62,12 @@ impl Report {
 }
 
 impl RunReport {
+    /// Seconds for one instance.
+    #[must_use]
+    pub fn seconds_each(&self) -> f64 {
+        self.seconds / self.instances as f64
+    }
+
     /// Times `explain` with a model that is counted, and puts its answers into their form outside the clock.
     ///
     /// # Errors

@@ -53,6 +53,49 @@ pub fn workspace_dependencies(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
+/// What a published crate says about itself in `[package]`, each key with a value or from the workspace.
+const PUBLISHED: [&str; 5] = ["description", "repository", "keywords", "categories", "readme"];
+
+/// The line that lets docs.rs show which feature an item needs.
+const DOC_CFG: &str = "#![cfg_attr(docsrs, feature(doc_cfg))]";
+
+/// Every published crate has what crates.io and docs.rs show: its keys, the features that its pages are built with, and
+/// marks on the items that need a feature.
+#[must_use]
+pub fn publishing(tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (path, text) in members(tree) {
+        let entries = entries(text);
+        let value = |section: &str, key: &str| {
+            entries.iter().find(|e| e.section == section && e.key == key).map(|e| &*e.value)
+        };
+        if value("package", "publish") == Some("false") {
+            continue;
+        }
+        let mut missing = |message: String| violations.push(Violation::new(path, 1, message));
+        for key in PUBLISHED {
+            let inherited = value("package", &format!("{key}.workspace")) == Some("true");
+            if !inherited && value("package", key).is_none() {
+                missing(format!("a published crate needs `{key}` under `[package]`"));
+            }
+        }
+        let docs = "package.metadata.docs.rs";
+        if value(docs, "all-features") != Some("true") && value(docs, "features").is_none() {
+            missing(format!("`all-features = true` or `features` is missing under `[{docs}]`"));
+        }
+        if value(docs, "rustdoc-args") != Some("[\"--cfg\", \"docsrs\"]") {
+            missing(format!(
+                "`rustdoc-args = [\"--cfg\", \"docsrs\"]` is missing under `[{docs}]`"
+            ));
+        }
+        let library = path.replace("Cargo.toml", "src/lib.rs");
+        if tree.text(&library).is_some_and(|text| !text.lines().any(|line| line == DOC_CFG)) {
+            violations.push(Violation::new(&library, 1, format!("`{DOC_CFG}` is missing")));
+        }
+    }
+    violations
+}
+
 /// The manifests of the members.
 fn members(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.texts("toml").filter(|(path, _)| path.ends_with("/Cargo.toml"))

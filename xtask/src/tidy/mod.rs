@@ -46,10 +46,11 @@ impl fmt::Display for Violation {
 pub type Rule = fn(&Tree) -> Vec<Violation>;
 
 /// The rules that need nothing but the files; [`graph::edges`] also needs cargo's metadata.
-pub const RULES: [Rule; 16] = [
+pub const RULES: [Rule; 17] = [
     book::includes,
     book::summary,
     manifests::inheritance,
+    manifests::publishing,
     manifests::workspace_dependencies,
     markdown::links,
     markdown::machine_paths,

@@ -12,7 +12,7 @@ use xai_core::{
 use xai_counterfactual::CounterfactualParams;
 
 use super::report::{Meter, Metered};
-use super::{Case, Judgement, RunJudgement, RunReport};
+use super::{Case, Judgement, PeerMethod, RunJudgement, RunReport};
 use crate::networks::Network;
 
 pub(super) mod tasks;
@@ -93,11 +93,21 @@ struct Answer {
 type Explain<'e> =
     Box<dyn Fn(ModelRef<'_>, &Rows) -> Vec<xai_core::Result<Option<Array1<f64>>>> + 'e>;
 
+impl PeerMethod for GradientCounterfactualSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, case: &Case, runs: &[RunReport], others: &[RunReport]) -> Result<Judgement> {
+        judge(self, case, runs, others)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
+fn explain(
     settings: &GradientCounterfactualSettings,
     case: &Case,
     instances: &Rows,
@@ -195,7 +205,7 @@ const DISTANCE: &str = "distance";
 ///
 /// # Errors
 /// When an answer has another form or another shape, or the model fails.
-pub(super) fn judge(
+fn judge(
     settings: &GradientCounterfactualSettings,
     case: &Case,
     runs: &[RunReport],
@@ -215,15 +225,15 @@ pub(super) fn judge(
         anyhow::Ok(distances)
     };
     let judge = |(index, run): (usize, &RunReport)| {
-        let mut own = distances(run)?;
-        let other = others.get(index).map_or_else(|| Ok(own.clone()), distances)?;
-        own.truncate(other.len());
-        let both = own.iter().zip(&other).filter(|(_, other)| matches!(other, Some(Some(_))));
-        let shared: Vec<f64> = both.filter_map(|(own, _)| own.flatten()).collect();
-        let share = |n: usize| n as f64 / own.len() as f64;
+        let mut found = distances(run)?;
+        let other = others.get(index).map_or_else(|| Ok(found.clone()), distances)?;
+        found.truncate(other.len());
+        let both = found.iter().zip(&other).filter(|(_, other)| matches!(other, Some(Some(_))));
+        let shared: Vec<f64> = both.filter_map(|(found, _)| found.flatten()).collect();
+        let share = |n: usize| n as f64 / found.len() as f64;
         let qualities = vec![
-            (VALID.to_owned(), share(own.iter().flatten().flatten().count())),
-            (FOUND.to_owned(), share(own.iter().flatten().count())),
+            (VALID.to_owned(), share(found.iter().flatten().flatten().count())),
+            (FOUND.to_owned(), share(found.iter().flatten().count())),
             (DISTANCE.to_owned(), shared.iter().sum::<f64>() / shared.len() as f64),
         ];
         Ok(RunJudgement { per_player: None, qualities })
@@ -254,7 +264,7 @@ fn distance(
     };
     let class = |outputs: &Array1<f64>| {
         (0..outputs.len())
-            .fold(0, |best, own| if outputs[best] < outputs[own] { own } else { best })
+            .fold(0, |best, class| if outputs[best] < outputs[class] { class } else { best })
     };
     let (before, after) = (outputs(instance)?, outputs(found)?);
     let own_class = class(&before);
@@ -294,7 +304,7 @@ mod tests {
     use crate::peers::{Generator, Method, Report, Sources, TASKS};
 
     fn cases(name: &str) -> Result<Vec<Case>> {
-        let find = |(own, generate): &(&str, Generator)| (*own == name).then_some(*generate);
+        let find = |(task, generate): &(&str, Generator)| (*task == name).then_some(*generate);
         let generate = TASKS.iter().find_map(find).context("a task of this name")?;
         generate(&Sources { adult: None })
     }
@@ -350,8 +360,8 @@ mod tests {
             (Search::Counterfactual, [-4.0, 0.5], [-1.0, 0.5], 5.5),
         ] {
             let (settings, case) = logistic(search);
-            let own = run(&[Some(valid), Some(invalid), None]);
-            let judgement = judge(&settings, &case, &[own], &[])?;
+            let found = run(&[Some(valid), Some(invalid), None]);
+            let judgement = judge(&settings, &case, &[found], &[])?;
             let qualities = &judgement.runs[0].qualities;
             assert_eq!((qualities[0].1, qualities[1].1), (1.0 / 3.0, 2.0 / 3.0), "{settings:?}");
             assert!((qualities[2].1 - expected).abs() < 1e-12, "{settings:?} {qualities:?}");
@@ -362,11 +372,11 @@ mod tests {
     #[test]
     fn distances_are_those_of_instances_that_both_have_answers_for() -> Result<()> {
         let (settings, case) = logistic(Search::Counterfactual);
-        let own = || run(&[Some([-4.0, 0.0]), Some([-5.0, 0.0]), Some([-6.0, 0.0])]);
+        let three_rows = || run(&[Some([-4.0, 0.0]), Some([-5.0, 0.0]), Some([-6.0, 0.0])]);
         // The second answer is not valid, the third is missing.
         let other = run(&[Some([-7.0, 0.0]), Some([-1.0, 0.0])]);
         let distance = |others: &[RunReport]| -> Result<f64> {
-            Ok(judge(&settings, &case, &[own()], others)?.runs[0].qualities[2].1)
+            Ok(judge(&settings, &case, &[three_rows()], others)?.runs[0].qualities[2].1)
         };
         assert_eq!(distance(&[])?, 6.0);
         assert_eq!(distance(&[other])?, 5.0);

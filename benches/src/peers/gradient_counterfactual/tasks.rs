@@ -72,7 +72,7 @@ fn subjects() -> Result<[Subject; 3]> {
     ])
 }
 
-fn about(name: &str, title: &str, own: &[&str]) -> TaskAbout {
+fn about(name: &str, title: &str, sentences: &[&str]) -> TaskAbout {
     let shared = [
         "`iris`: 4 standardised columns, 3 classes, a network with one layer of relu units; `cancer`: 30 standardised columns, 2 classes, two such layers; both in float64 on our side and where alibi asks a function, and in float32 in TensorFlow. `digits`: images of 8 by 8 cells, 10 classes, two convolutions and two dense layers, in float32 on both sides.",
         "Both sides are at their defaults and have the same range for each feature: that of all rows of a table, -0.5 to 0.5 for images.",
@@ -84,7 +84,7 @@ fn about(name: &str, title: &str, own: &[&str]) -> TaskAbout {
     TaskAbout {
         name: name.to_owned(),
         title: title.to_owned(),
-        about: own.iter().chain(&shared).map(|&sentence| sentence.to_owned()).collect(),
+        about: sentences.iter().chain(&shared).map(|&sentence| sentence.to_owned()).collect(),
         measure: Measure::Speed,
         processor_time: true,
         memory_goal: None,

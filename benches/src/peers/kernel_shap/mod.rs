@@ -7,7 +7,7 @@ use xai_core::tabular::Features;
 use xai_core::{Explainer, Row, Rows, RunConfig, serde_arrays};
 use xai_shap::{Estimator, KernelShapParams, Link, NSamples};
 
-use super::{Case, Judgement, RunJudgement, RunReport};
+use super::{Case, Judgement, PeerMethod, RunJudgement, RunReport};
 
 pub(super) mod tasks;
 mod truth;
@@ -74,15 +74,21 @@ impl KernelShapSettings {
     }
 }
 
+impl PeerMethod for KernelShapSettings {
+    fn explain(&self, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
+        explain(self, case, instances)
+    }
+
+    fn judge(&self, _: &Case, runs: &[RunReport], _: &[RunReport]) -> Result<Judgement> {
+        judge(self, runs)
+    }
+}
+
 /// Our answers.
 ///
 /// # Errors
 /// Those of the explainer.
-pub(super) fn explain(
-    settings: &KernelShapSettings,
-    case: &Case,
-    instances: &Rows,
-) -> Result<Vec<RunReport>> {
+fn explain(settings: &KernelShapSettings, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
     let model = case.model.predictor()?;
     let run = |(index, run): (usize, &RunSettings)| {
         let nsamples = run.nsamples.map_or(NSamples::Auto, NSamples::Count);
@@ -108,7 +114,7 @@ pub(super) fn explain(
 ///
 /// # Errors
 /// When an answer has another form or shape than the true values.
-pub(super) fn judge(settings: &KernelShapSettings, runs: &[RunReport]) -> Result<Judgement> {
+fn judge(settings: &KernelShapSettings, runs: &[RunReport]) -> Result<Judgement> {
     let judge = |(run, allowed): (&RunReport, &RunSettings)| {
         let answers = run
             .answers

@@ -6,8 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::PEERS;
-use crate::workspace_root;
+use super::{PEERS, workspace_root};
 
 /// Makes the environments that are missing or out of date, under `target/peers`.
 ///

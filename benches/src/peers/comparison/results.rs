@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{Contender, Task};
 use super::statistics::{Spread, mean};
+use crate::peers::{Contender, Judgement, Report, RunJudgement, RunReport, TaskAbout};
 
 /// The quality that tasks about errors compare.
 const ERROR: &str = "squared error";
@@ -14,7 +14,7 @@ const ERROR: &str = "squared error";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
     /// The task.
-    pub task: Task,
+    pub task: TaskAbout,
     /// Where it ran.
     pub setting: Setting,
     /// How often the sides took turns; 1 in tasks about errors.
@@ -117,64 +117,10 @@ pub struct ErrorCell {
     pub of_truth: f64,
 }
 
-/// What a side printed.
-#[derive(Debug, Deserialize)]
-pub struct Report {
-    /// Its version.
-    pub version: String,
-    /// The largest resident set, in bytes.
-    pub peak_memory_bytes: u64,
-    /// The same before the first explanation.
-    pub idle_memory_bytes: u64,
-    /// One for each run of the case.
-    pub runs: Vec<RunReport>,
-}
-
-/// What one run took; what it found is for the judge.
-#[derive(Debug, Deserialize)]
-pub struct RunReport {
-    /// Wall clock.
-    pub seconds: f64,
-    /// Time inside the model, summed over threads.
-    pub model_seconds: f64,
-    /// Rows that the model was asked for.
-    pub queries: u64,
-    /// Calls of the model that carried them.
-    pub calls: u64,
-    /// How many instances were explained.
-    pub instances: usize,
-}
-
-/// What the answers of a report are worth; our binary judges both sides.
-#[derive(Debug, Deserialize)]
-pub struct Judgement {
-    /// One for each run of the case.
-    pub runs: Vec<RunJudgement>,
-    /// How uncertain the known truth is itself.
-    pub of_truth: f64,
-}
-
-/// What the answers of a run are worth.
-#[derive(Debug, Deserialize)]
-pub struct RunJudgement {
-    /// The coalitions per player that the run was allowed, in tasks about errors.
-    pub per_player: Option<u64>,
-    /// Numbers by name; absent where they are not finite.
-    pub qualities: Vec<(String, Option<f64>)>,
-}
-
 impl Comparison {
     /// What both sides took, ours first.
     pub fn costs(&self) -> impl Iterator<Item = &Cost> {
         std::iter::once(&self.ours).chain(self.peer.as_ref().map(|peer| &peer.cost))
-    }
-}
-
-impl RunReport {
-    /// Seconds for one instance.
-    #[must_use]
-    pub fn seconds_each(&self) -> f64 {
-        self.seconds / self.instances as f64
     }
 }
 
@@ -198,14 +144,14 @@ impl Cost {
             calls: Some(last.calls as f64 / last.instances as f64),
             peak_memory_bytes: reports.clone().map(|report| report.peak_memory_bytes).max()?,
             idle_memory_bytes: reports.map(|report| report.idle_memory_bytes).max()?,
-            qualities: qualities.filter_map(|(name, n)| Some((name.clone(), (*n)?))).collect(),
+            qualities: qualities.filter(|(_, number)| number.is_finite()).cloned().collect(),
         })
     }
 
     /// The quality of this name.
     #[must_use]
     pub fn quality(&self, name: &str) -> Option<f64> {
-        self.qualities.iter().find(|(own, _)| own == name).map(|(_, number)| *number)
+        self.qualities.iter().find(|(other, _)| other == name).map(|(_, number)| *number)
     }
 }
 
@@ -232,7 +178,7 @@ pub fn error_cells(
         let is_there = !runs.is_empty();
         let error = over_runs(&|_, judgement| {
             let quality = judgement.qualities.iter().find(|(name, _)| name == ERROR);
-            quality.and_then(|(_, number)| *number).unwrap_or(f64::NAN)
+            quality.map_or(f64::NAN, |(_, number)| *number)
         });
         ErrorCell {
             case: case.to_owned(),
@@ -268,6 +214,7 @@ mod tests {
             queries: 48,
             calls: 6,
             instances: 2,
+            answers: Vec::new(),
         };
         Report {
             version: "1".to_owned(),
@@ -277,10 +224,10 @@ mod tests {
         }
     }
 
-    fn judgement(errors: &[(u64, Option<f64>)]) -> Judgement {
-        let run = |&(budget, error): &(u64, Option<f64>)| RunJudgement {
+    fn judgement(errors: &[(u64, f64)]) -> Judgement {
+        let run = |&(budget, error): &(u64, f64)| RunJudgement {
             per_player: Some(budget),
-            qualities: vec![(ERROR.to_owned(), error), ("gap".to_owned(), Some(0.5))],
+            qualities: vec![(ERROR.to_owned(), error), ("gap".to_owned(), 0.5)],
         };
         Judgement { runs: errors.iter().map(run).collect(), of_truth: 0.125 }
     }
@@ -288,7 +235,7 @@ mod tests {
     #[test]
     fn costs_are_of_one_instance_and_qualities_keep_their_order() {
         let reports = [report(&[1.0]), report(&[3.0])];
-        let cost = Cost::of(reports.iter(), &judgement(&[(8, Some(0.25))]), 2).unwrap();
+        let cost = Cost::of(reports.iter(), &judgement(&[(8, 0.25)]), 2).unwrap();
         assert_eq!(cost.milliseconds, Spread { median: 1000.0, min: 500.0, max: 1500.0 });
         assert_eq!(cost.model_share.median, 0.125);
         assert_eq!((cost.queries, cost.calls), (24.0, Some(3.0)));
@@ -296,13 +243,13 @@ mod tests {
         assert_eq!(names, [ERROR, "gap"]);
         assert_eq!(cost.quality("gap"), Some(0.5));
         assert_eq!(cost.quality("coverage"), None);
-        let unknown = Cost::of(reports.iter(), &judgement(&[(8, None)]), 2).unwrap();
+        let unknown = Cost::of(reports.iter(), &judgement(&[(8, f64::NAN)]), 2).unwrap();
         assert_eq!(unknown.quality(ERROR), None);
     }
 
     #[test]
     fn runs_of_one_budget_share_a_cell_and_who_failed_has_cells_without_errors() {
-        let ours = judgement(&[(32, Some(1.0)), (8, Some(2.0)), (8, Some(4.0))]);
+        let ours = judgement(&[(32, 1.0), (8, 2.0), (8, 4.0)]);
         let cells = error_cells("a", "p", "m", &ours, Some((&report(&[2.0, 4.0, 8.0]), &ours)));
         let numbers: Vec<_> =
             cells.iter().map(|c| (c.per_player, c.squared_error, c.milliseconds)).collect();

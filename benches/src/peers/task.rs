@@ -1,31 +1,13 @@
-//! What the runner of the comparison needs to know of a case; the sides read the rest.
+//! What a task compares, and with whom.
 
-use std::path::{Path, PathBuf};
-use std::{fmt, fs};
+use std::fmt;
 
-use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-
-/// A case of a task.
-#[derive(Debug, Deserialize)]
-pub struct Case {
-    /// Its file.
-    #[serde(skip)]
-    pub path: PathBuf,
-    /// The task it belongs to.
-    pub task: Task,
-    /// Its name.
-    pub case: String,
-    /// The peers and methods that take part.
-    pub contenders: Vec<Contender>,
-    /// The share of our time that should be inside the model at least.
-    pub model_share_goal: Option<f64>,
-}
 
 /// What the page says about a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Task {
-    /// Its name, as in `--only`.
+pub struct TaskAbout {
+    /// The name, as in `--only`.
     pub name: String,
     /// The heading.
     pub title: String,
@@ -33,10 +15,10 @@ pub struct Task {
     pub about: Vec<String>,
     /// What is compared.
     pub measure: Measure,
-    /// Whether the sides run on one thread alone, and seconds are those of the processor.
+    /// Whether the sides run on one thread alone, and seconds are those of the processor instead of the wall clock.
     #[serde(default)]
     pub processor_time: bool,
-    /// The most memory that ours may take, in bytes.
+    /// The most memory that ours may take at its peak, in bytes.
     pub memory_goal: Option<u64>,
 }
 
@@ -46,18 +28,18 @@ pub struct Task {
 pub enum Measure {
     /// Time, and what the answers are worth, at default settings.
     Speed,
-    /// Squared error at equal budgets.
+    /// Squared error at equal numbers of coalitions.
     Error,
 }
 
 /// A peer with a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contender {
-    /// The peer.
+    /// The peer: its runner is `PEER_runner.py`.
     pub peer: String,
-    /// The method, as its runner calls it.
+    /// One of the methods that the runner knows.
     pub method: String,
-    /// How many of the instances it explains.
+    /// How many of the instances it is given.
     pub instances: usize,
     /// How ours should compare with it on one thread.
     pub goals: Vec<Goal>,
@@ -109,27 +91,6 @@ impl Bound {
             Bound::AtMost(most) => number <= most,
         })
     }
-}
-
-/// The cases in a folder, in the order of their names.
-///
-/// # Errors
-/// When there is none, or one cannot be read.
-pub fn read_all(folder: &Path) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        // Weights of networks lie beside their cases.
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let text = fs::read_to_string(&path)?;
-        let case: Case = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        cases.push(Case { path, ..case });
-    }
-    ensure!(!cases.is_empty(), "{} holds no case", folder.display());
-    cases.sort_by(|a, b| a.case.cmp(&b.case));
-    Ok(cases)
 }
 
 #[cfg(test)]

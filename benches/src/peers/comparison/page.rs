@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Bound, Goal, Measure, Ratio};
 use super::results::{Comparison, Cost, ErrorCell, PeerCost, Results, Threads};
 use super::statistics::{Spread, geometric_mean};
+use crate::peers::{Bound, Goal, Measure, Ratio};
 
 /// How the comparison is made, for all tasks.
 const HEAD: &str = "\
@@ -12,10 +12,10 @@ const HEAD: &str = "\
 
 This page is written by `cargo xtask peers run` from the records in `docs/bench/peers`.
 
-Every side reads the same file with the model's weights, the background or the training rows, and the instances, and makes its own float64 predictor of it.
-Each run is a process of its own, warms up with one instance outside the clock, and counts the calls of its predictor and their rows.
+Every side reads the same file with the model's weights, the background or the training rows, and the instances, and makes a float64 predictor of it.
+Each run is a separate process, warms up with one instance outside the clock, and counts the calls of its predictor and their rows.
 In tasks about speed ours and the peer take turns, and the ratio of each pair of turns counts: their time for one instance over ours.
-One thread means that all libraries of both sides are told so; a ratio is a median with the smallest and the largest beside it.
+One thread means that the libraries of both sides are limited to one; a ratio is a median with the smallest and the largest beside it.
 Ours is measured anew beside each contender and stands once in a table, from the turns with the first; on a busy machine only the ratios compare.
 Queries are the rows that the predictor was asked for and calls its calls, both for one instance.
 What the answers are worth is judged for both sides by the same program.
@@ -91,7 +91,7 @@ fn speed(results: &Results) -> String {
     columns.extend(&qualities);
     let mut text = format!("\n| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
     // Ours was measured beside each contender: once in the table is enough.
-    let mut told = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     for comparison in &results.speed {
         let Comparison { case, ours, peer, .. } = comparison;
         let threads = match comparison.threads {
@@ -99,7 +99,7 @@ fn speed(results: &Results) -> String {
             Threads::All => "all",
         };
         let mut row = |method: &str, ratio: String, cost: &Cost| {
-            // A peer that holds its model itself tells neither how often it asks nor how long that takes.
+            // A peer that runs its model itself reports neither its queries nor their time.
             let counted = |text: String| if 0.0 < cost.queries { text } else { String::new() };
             let mut cells = vec![
                 case.clone(),
@@ -117,7 +117,7 @@ fn speed(results: &Results) -> String {
             cells.extend(qualities.iter().map(of_name));
             text += &format!("| {} |\n", cells.join(" | "));
         };
-        if told.insert((case, threads)) {
+        if shown.insert((case, threads)) {
             row("ours", String::new(), ours);
         }
         if let Some(peer) = peer {
@@ -137,10 +137,10 @@ fn goals(results: &Results) -> String {
             text += &goal_beside(comparison, peer, goal);
         }
     }
-    let mut told = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     for comparison in on_one() {
         let Some(goal) = comparison.model_share_goal else { continue };
-        if told.insert(&comparison.case) {
+        if shown.insert(&comparison.case) {
             let share = comparison.ours.model_share.median;
             text += &format!(
                 "Goal: at least {:.0} % of our time in the model in case `{}` on one thread; measured: {:.0} %, {}.\n",
@@ -296,8 +296,8 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::case::{Contender, Task};
-    use crate::peers::results::Setting;
+    use crate::peers::comparison::results::Setting;
+    use crate::peers::{Contender, TaskAbout};
 
     fn cost(milliseconds: f64, squared_error: f64) -> Cost {
         let one = |number| Spread { median: number, min: number, max: number };
@@ -320,7 +320,7 @@ mod tests {
             commit: "0123abc".to_owned(),
             versions: BTreeMap::from([("shap".to_owned(), "0.54.1".to_owned())]),
         };
-        let task = Task {
+        let task = TaskAbout {
             name: "a-task".to_owned(),
             title: "A task".to_owned(),
             about: vec!["What it is.".to_owned()],

@@ -1,19 +1,15 @@
-//! Runs the sides, each in a process of its own, and takes their reports.
+//! Runs the sides, each in a separate process, and takes their reports.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::case::{Case, Contender, Measure};
-use super::results::{
-    Comparison, Cost, Judgement, PeerCost, Report, Results, Setting, Threads, error_cells,
-};
+use super::results::{Comparison, Cost, PeerCost, Results, Setting, Threads, error_cells};
 use super::statistics::Spread;
-use super::{Options, PEERS, setup};
-use crate::workspace_root;
+use super::{CaseFile, PEERS, setup, workspace_root};
+use crate::peers::{Contender, Judgement, Measure, Report};
 
 /// What keeps the libraries of both sides to one thread.
 const ONE_THREAD: [&str; 6] = [
@@ -25,24 +21,9 @@ const ONE_THREAD: [&str; 6] = [
     "TF_NUM_INTEROP_THREADS",
 ];
 
-/// Has our side write the cases.
-pub(super) fn write_tasks(folder: &Path, options: &Options) -> Result<()> {
-    let mut command = ours();
-    command.arg("--write-tasks").arg(folder);
-    if let Some(name) = &options.only {
-        command.args(["--only", name]);
-    }
-    if let Some(adult) = &options.adult {
-        command.arg("--adult").arg(adult);
-    }
-    let status = command.status().context("cannot start our side")?;
-    ensure!(status.success(), "the tasks could not be written");
-    Ok(())
-}
-
 /// Runs a task.
-pub(super) fn task(cases: &[Case], repetitions: usize) -> Result<Results> {
-    let task = cases[0].task.clone();
+pub(super) fn task(cases: &[CaseFile], repetitions: usize) -> Result<Results> {
+    let task = cases[0].content.task.clone();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let setting = Setting {
         processor: processor(),
@@ -66,15 +47,15 @@ pub(super) fn task(cases: &[Case], repetitions: usize) -> Result<Results> {
 }
 
 /// Ours and each contender in turns.
-fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
+fn speed_of(file: &CaseFile, results: &mut Results) -> Result<()> {
+    let case = &file.content;
     let all = [Threads::One, Threads::All];
     for &threads in if case.task.processor_time { &all[..1] } else { &all[..] } {
         let n_threads = if threads == Threads::One { 1 } else { results.setting.threads };
-        let cost = |sides: &[Side], beside: &[Side]| {
-            let last = sides.last().context("no repetitions")?;
-            let judgement = judge(case, last, beside.last())?;
-            let reports = sides.iter().map(|side| &side.report);
-            Cost::of(reports, &judgement, n_threads).context("a side reported no run")
+        let cost = |reports: &[Report], others: &[Report]| {
+            let last = reports.last().context("no repetitions")?;
+            let judgement = Judgement::of(case, last, others.last())?;
+            Cost::of(reports.iter(), &judgement, n_threads).context("a side reported no run")
         };
         let comparison = |ours, peer| Comparison {
             case: case.case.clone(),
@@ -84,7 +65,7 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
             peer,
         };
         if case.contenders.is_empty() {
-            let turns = (0..results.repetitions).map(|_| ask_ours(case, threads));
+            let turns = (0..results.repetitions).map(|_| explain_ours(file, threads));
             let ours = turns.collect::<Result<Vec<_>>>()?;
             remember(&mut results.setting, "ours", &ours[0]);
             results.speed.push(comparison(cost(&ours, &[])?, None));
@@ -92,13 +73,13 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
         for contender in &case.contenders {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..results.repetitions {
-                ours.push(ask_ours(case, threads)?);
-                theirs.push(ask_peer(case, contender, threads)?);
+                ours.push(explain_ours(file, threads)?);
+                theirs.push(explain_peer(file, contender, threads)?);
             }
             remember(&mut results.setting, "ours", &ours[0]);
             remember(&mut results.setting, &contender.peer, &theirs[0]);
             let seconds =
-                |side: &Side| side.report.runs.first().map_or(0.0, |run| run.seconds_each());
+                |report: &Report| report.runs.first().map_or(0.0, |run| run.seconds_each());
             let ratios = ours.iter().zip(&theirs).map(|(ours, peer)| seconds(peer) / seconds(ours));
             let ratio = Spread::of(ratios).context("no repetitions")?;
             let peer =
@@ -114,80 +95,57 @@ fn speed_of(case: &Case, results: &mut Results) -> Result<()> {
     clippy::print_stderr,
     reason = "a peer's failure is a finding, and the caller wants to see it"
 )]
-fn errors_of(case: &Case, results: &mut Results) -> Result<()> {
+fn errors_of(file: &CaseFile, results: &mut Results) -> Result<()> {
+    let case = &file.content;
     let name = &case.case;
-    let ours = ask_ours(case, Threads::One)?;
+    let ours = explain_ours(file, Threads::One)?;
     remember(&mut results.setting, "ours", &ours);
-    let judgement = judge(case, &ours, None)?;
-    let found = Some((&ours.report, &judgement));
+    let judgement = Judgement::of(case, &ours, None)?;
+    let found = Some((&ours, &judgement));
     results.errors.extend(error_cells(name, "ours", "paired", &judgement, found));
     for contender in &case.contenders {
         let Contender { peer, method, .. } = contender;
-        let found = ask_peer(case, contender, Threads::One).and_then(|side| {
-            let judgement = judge(case, &side, None)?;
-            Ok((side, judgement))
+        let found = explain_peer(file, contender, Threads::One).and_then(|report| {
+            let judgement = Judgement::of(case, &report, None)?;
+            Ok((report, judgement))
         });
         match &found {
-            Ok((side, _)) => remember(&mut results.setting, peer, side),
+            Ok((report, _)) => remember(&mut results.setting, peer, report),
             Err(error) => eprintln!("{peer} {method} on {name}: {error:#}"),
         }
-        let found = found.as_ref().ok().map(|(side, judgement)| (&side.report, judgement));
+        let found = found.as_ref().ok().map(|(report, judgement)| (report, judgement));
         results.errors.extend(error_cells(name, peer, method, &judgement, found));
     }
     Ok(())
 }
 
-/// What a side said: the part of the report that is needed here, and the whole of it for the judge.
-struct Side {
-    report: Report,
-    text: Vec<u8>,
+fn remember(setting: &mut Setting, name: &str, report: &Report) {
+    setting.versions.insert(name.to_owned(), report.version.clone());
 }
 
-fn remember(setting: &mut Setting, name: &str, side: &Side) {
-    setting.versions.insert(name.to_owned(), side.report.version.clone());
+/// Our side in a separate process: memory and time are those of one case.
+fn explain_ours(case: &CaseFile, threads: Threads) -> Result<Report> {
+    let program = std::env::current_exe().context("the program does not know its file")?;
+    explain(Command::new(program).arg("explain").arg(&case.path), threads)
 }
 
-fn ours() -> Command {
-    Command::new(workspace_root().join("target/release/peer"))
-}
-
-fn ask_ours(case: &Case, threads: Threads) -> Result<Side> {
-    ask(ours().arg(&case.path), threads)
-}
-
-fn ask_peer(case: &Case, contender: &Contender, threads: Threads) -> Result<Side> {
+fn explain_peer(case: &CaseFile, contender: &Contender, threads: Threads) -> Result<Report> {
     let peer = &contender.peer;
     let runner = workspace_root().join(PEERS).join(format!("{peer}_runner.py"));
     let mut command = Command::new(setup::python(peer)?);
     // Compiled Python would lie beside the sources.
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(runner).arg(&case.path);
-    ask(command.arg(&contender.method).arg(contender.instances.to_string()), threads)
+    explain(command.arg(&contender.method).arg(contender.instances.to_string()), threads)
 }
 
-fn ask(command: &mut Command, threads: Threads) -> Result<Side> {
+fn explain(command: &mut Command, threads: Threads) -> Result<Report> {
     for variable in ONE_THREAD {
         match threads {
             Threads::One => command.env(variable, "1"),
             Threads::All => command.env_remove(variable),
         };
     }
-    let text = output_of(command)?;
-    let report = serde_json::from_slice(&text).context("a side printed no report")?;
-    Ok(Side { report, text })
-}
-
-/// Has our side judge the answers of either, beside those of the other.
-fn judge(case: &Case, side: &Side, beside: Option<&Side>) -> Result<Judgement> {
-    let mut command = ours();
-    command.arg("--judge").arg(&case.path);
-    for (name, side) in [("report.json", Some(side)), ("beside.json", beside)] {
-        let Some(side) = side else { continue };
-        let file = workspace_root().join("target/peers").join(name);
-        fs::write(&file, &side.text).context("cannot write a report")?;
-        command.arg(&file);
-    }
-    let text = output_of(&mut command)?;
-    serde_json::from_slice(&text).context("the judge printed no judgement")
+    serde_json::from_slice(&output_of(command)?).context("a side printed no report")
 }
 
 /// What a command prints, or the last line of its complaint.
@@ -199,7 +157,7 @@ fn output_of(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The processor by its own name.
+/// The name of the processor.
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

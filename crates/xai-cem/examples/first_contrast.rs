@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let x = array![20.0, 1.0, 0.5];
 
     let explainer = params.clone().build(features.clone())?;
-    let negative = explainer.explain(&view, &x, Run::seeded(0))?.data;
+    let negative = explainer.explain(view, &x, Run::seeded(0))?.data;
     assert_eq!(negative.status, Status::Found);
     // Approved: a debt of 2.5 would have been too much.
     let changes = &negative.result.as_ref().ok_or("nothing found")?.changes;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // ANCHOR: positive
     let mode = Mode::PertinentPositive;
     let explainer = params.clone().with_mode(mode).build(features.clone())?;
-    let positive = explainer.explain(&view, &x, Run::seeded(0))?.data;
+    let positive = explainer.explain(view, &x, Run::seeded(0))?.data;
     // Without debt less than half of the income, and the time at work, are enough.
     assert!(positive.result.as_ref().is_some_and(|pp| pp.row[0] < x[0] && pp.row[1] == 0.0));
     // ANCHOR_END: positive
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_changes: None,
     };
     let explainer = params.with_constraints(constraints).build(features)?;
-    let none = explainer.explain(&view, &x, Run::seeded(0))?.data;
+    let none = explainer.explain(view, &x, Run::seeded(0))?.data;
     assert_eq!(none.status, Status::RangeInfeasible);
     // ANCHOR_END: constraints
     println!("{}", none.reason);

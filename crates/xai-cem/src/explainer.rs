@@ -50,7 +50,7 @@ pub struct Cem {
     derived: Derived,
 }
 
-/// What is kept of an explainer; the rest follows from it.
+/// What is saved of an explainer; the rest follows from it.
 #[derive(Deserialize)]
 struct Saved {
     params: Valid<CemParams>,
@@ -265,7 +265,7 @@ impl Cem {
         Counterfactual::new(row, candidate.outputs, class, distances, changes)
     }
 
-    /// What is said of one instance.
+    /// The data of one instance.
     fn data(
         &self,
         evaluator: &Evaluator<'_>,
@@ -391,6 +391,7 @@ struct Target {
 }
 
 /// One instance with its model.
+#[derive(Clone, Copy)]
 struct Explained<'a> {
     model: CemModel<'a>,
     x: &'a Row,

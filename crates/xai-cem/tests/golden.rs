@@ -96,7 +96,7 @@ fn explain(case: &Case) -> CemData {
             false => CemModel::black_box(model),
         };
         let view = CemModel { autoencoder, ..view };
-        explainer.explain(&view, &x, Run::seeded(0)).unwrap().data
+        explainer.explain(view, &x, Run::seeded(0)).unwrap().data
     };
     if case.model == "digits" {
         let digits = Digits::load();

@@ -43,7 +43,7 @@ fn build(params: CemParams, n: usize) -> Cem {
 /// White box and black box.
 fn both(params: &CemParams, model: &dyn Differentiable, x: &Array1<f64>) -> [CemData; 2] {
     [CemModel::white_box(model), CemModel::black_box(model)]
-        .map(|view| build(params.clone(), x.len()).explain(&view, x, Run::seeded(0)).unwrap().data)
+        .map(|view| build(params.clone(), x.len()).explain(view, x, Run::seeded(0)).unwrap().data)
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn an_autoencoder_adds_its_gradient() {
     let autoencoder = Linear::outputs(matrix.clone(), Array1::zeros(2));
     let params = upwards().with_gamma(gamma);
     let view = CemModel::black_box(&model).with_autoencoder(&autoencoder);
-    let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
+    let data = build(params, 2).explain(view, &x, Run::seeded(0)).unwrap().data;
     let found = data.result.unwrap().row;
     assert_eq!(data.status, Status::Found);
     let defect = &matrix - &Array2::<f64>::eye(2);
@@ -305,7 +305,7 @@ fn a_polish_keeps_to_where_the_autoencoder_drew() {
             .with_gamma(10.0)
             .with_polish(polish);
         let view = CemModel::white_box(&model).with_autoencoder(&autoencoder);
-        let data = build(params, 2).explain(&view, &x, Run::seeded(0)).unwrap().data;
+        let data = build(params, 2).explain(view, &x, Run::seeded(0)).unwrap().data;
         data.result.unwrap().row - &x
     };
     let (drawn, polished, free) = (found(Some(false)), found(None), found(Some(true)));

@@ -54,7 +54,7 @@ fn whatever_is_found_flips_as_returned() {
                 .with_feature_range((PerFeature::All(-3.0), PerFeature::All(3.0)));
             let explainer = params.build(Features::unnamed(4).unwrap()).unwrap();
             for view in [CemModel::white_box(&model), CemModel::black_box(&model)] {
-                let data = explainer.explain(&view, &x, Run::seeded(0)).unwrap().data;
+                let data = explainer.explain(view, &x, Run::seeded(0)).unwrap().data;
                 let Some(answer) = &data.result else { continue };
                 let result = &answer.row;
                 found += 1;
@@ -148,7 +148,7 @@ fn no_answer_breaks_a_rule() {
         let explainer = params.build(features.clone()).unwrap();
         let black = index % 4 == 0;
         let view = if black { CemModel::black_box(&model) } else { CemModel::white_box(&model) };
-        let data = explainer.explain(&view, &x, Run::seeded(0)).unwrap().data;
+        let data = explainer.explain(view, &x, Run::seeded(0)).unwrap().data;
         let Some(Counterfactual { row: result, .. }) = &data.result else {
             none += 1;
             continue;
@@ -202,7 +202,7 @@ fn neighbours_change_nothing() {
         let alone: Vec<CemData> = rows
             .rows()
             .into_iter()
-            .map(|row| explainer.explain(&view, &row, Run::seeded(0)).unwrap().data)
+            .map(|row| explainer.explain(view, &row, Run::seeded(0)).unwrap().data)
             .collect();
         for order in [[0, 1, 2, 3, 4, 5, 6, 7], [5, 2, 7, 0, 1, 6, 3, 4]] {
             let shuffled = rows.select(Axis(0), &order);

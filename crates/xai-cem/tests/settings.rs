@@ -100,7 +100,7 @@ fn instances_and_models_that_do_not_fit() {
     // A widened range lets the instance be where it is.
     let params = given().with_feature_range(narrow).with_widen_range(true);
     let explainer = params.build(features()).unwrap();
-    explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap();
+    explainer.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap();
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn scores_are_taken_with_a_warning() {
     let scores = Linear::outputs(array![[1.0, 2.0], [-1.0, 0.0]], array![0.0, 0.5]);
     let explainer = given().build(features()).unwrap();
     let view = CemModel::white_box(&scores);
-    let meta = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().meta;
+    let meta = explainer.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap().meta;
     assert_eq!(meta.warnings[0].code, "cem.not_probabilities");
 }
 
@@ -122,7 +122,7 @@ fn fitted_values_without_information() {
     assert_eq!(fitted.no_info_val(), &array![4.0, 8.0]);
     let model = Logistic::new(&[2.0, -1.0], 0.5);
     let view = CemModel::white_box(&model);
-    let meta = fitted.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().meta;
+    let meta = fitted.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap().meta;
     assert_eq!(meta.warnings[0].code, "cem.no_info_overwritten");
     assert!(matches!(
         CemParams::default().fit(&rows.slice(ndarray::s![..0, ..]), features()),
@@ -146,7 +146,7 @@ fn two_explainers_keep_their_own_ranges() {
     let (narrow, wide) = (ranged(2.0), ranged(10.0));
     for _ in 0..2 {
         let found = |cem: &xai_cem::Cem| {
-            cem.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.result
+            cem.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data.result
         };
         assert!(found(&narrow).is_none());
         assert!(2.5 <= found(&wide).unwrap().row[1]);

@@ -44,12 +44,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let params =
         CfProtoParams::default().with_use_kdtree(true).with_theta(1.0).with_learning_rate_init(0.1);
-    let explainer = params.clone().fit(&model, &train, features.clone(), &mut Run::seeded(0))?;
+    let explainer = params.clone().fit(model, &train, features.clone(), &mut Run::seeded(0))?;
     // ANCHOR_END: fit
 
     // ANCHOR: explain
     let x = array![30.0, 6.0, 1.0];
-    let explanation = explainer.explain(&model, &x, Run::seeded(0))?;
+    let explanation = explainer.explain(model, &x, Run::seeded(0))?;
     let cf = explanation.data.cf.as_ref().ok_or("no counterfactual")?;
     assert_eq!((explanation.data.class, cf.class), (0, 1));
     // ANCHOR_END: explain
@@ -72,8 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_changes: None,
     };
     let params = params.with_constraints(constraints);
-    let constrained = params.fit(&model, &train, features, &mut Run::seeded(0))?;
-    let data = constrained.explain(&model, &x, Run::seeded(0))?.data;
+    let constrained = params.fit(model, &train, features, &mut Run::seeded(0))?;
+    let data = constrained.explain(model, &x, Run::seeded(0))?.data;
     let cf = data.cf.as_ref().ok_or("no counterfactual")?;
     // 33 is exactly on the boundary.
     assert_eq!((cf.changes.len(), cf.changes[0].to.as_str()), (1, "34"));

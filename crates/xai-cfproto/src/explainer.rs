@@ -59,7 +59,7 @@ pub struct CfProto {
     constraints: BoundConstraints,
 }
 
-/// What is kept of an explainer; the rest follows from it.
+/// What is saved of an explainer; the rest follows from it.
 #[derive(Deserialize)]
 struct Saved {
     params: Valid<CfProtoParams>,

@@ -19,6 +19,7 @@ const GAP: f64 = 1e-3;
 /// How distances become numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Scaling {
     /// Distances are raised to this power, in `(0, 1]`; below 1 it evens out the features. Default 1.
     pub smooth: f64,
@@ -34,6 +35,12 @@ impl Default for Scaling {
         Scaling { smooth: 1.0, center: true, standardize_cat_vars: false }
     }
 }
+
+xai_core::setters! { Scaling {
+    with_smooth => smooth: f64,
+    with_center => center: bool,
+    with_standardize_cat_vars => standardize_cat_vars: bool,
+} }
 
 impl Scaling {
     /// Requires a power in `(0, 1]`.

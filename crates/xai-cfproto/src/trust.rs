@@ -16,6 +16,7 @@ const OWN_DISTANCE_FLOOR: f64 = 1e-12;
 /// Settings of [`TrustScore`]. Names follow alibi's `TrustScore`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrustScoreParams {
     /// Neighbors that a filter looks at, at least 1. Default 10.
     pub k_filter: usize,
@@ -31,6 +32,15 @@ pub struct TrustScoreParams {
     /// Default `"point"`.
     pub dist_filter_type: Spread,
 }
+
+xai_core::setters! { TrustScoreParams {
+    with_k_filter => k_filter: usize,
+    with_alpha => alpha: f64,
+    with_filter_type => filter_type: Option<Filter>,
+    with_leaf_size => leaf_size: usize,
+    with_metric => metric: Metric,
+    with_dist_filter_type => dist_filter_type: Spread,
+} }
 
 /// Which rows are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -48,7 +48,7 @@ fn a_black_box_with_training_rows_conforms() {
     let features = Features::unnamed(4).unwrap();
     let params = small().with_use_kdtree(true).with_theta(1.0).with_threshold(0.5);
     let view = CfProtoModel::black_box(&model);
-    let explainer = params.fit(&view, &rows(20, 0.3), features, &mut Run::seeded(0)).unwrap();
+    let explainer = params.fit(view, &rows(20, 0.3), features, &mut Run::seeded(0)).unwrap();
     conforms(&explainer, black_box);
 }
 
@@ -85,7 +85,7 @@ fn categories_conform() {
     for view in [CfProtoModel::white_box(&model), CfProtoModel::black_box(&model)] {
         let params = small().with_widen_range(true);
         let explainer =
-            params.fit(&view, &coded(20, 0.3), features.clone(), &mut Run::seeded(0)).unwrap();
+            params.fit(view, &coded(20, 0.3), features.clone(), &mut Run::seeded(0)).unwrap();
         let white = matches!(view.model, xai_core::ModelRef::WhiteBox(_));
         let view = if white { white_box } else { black_box };
         let suite = Suite { explainer: &explainer, view, model: &model, rows: coded(3, 0.7) };

@@ -46,14 +46,12 @@ fn trust_scores_are_those_of_alibi() {
         let TrustCase { k_filter, alpha, filter_type, metric, .. } = case;
         // With trees and without.
         for leaf_size in [3, 1000] {
-            let params = TrustScoreParams {
-                k_filter,
-                alpha,
-                filter_type,
-                metric,
-                leaf_size,
-                ..Default::default()
-            };
+            let params = TrustScoreParams::default()
+                .with_k_filter(k_filter)
+                .with_alpha(alpha)
+                .with_filter_type(filter_type)
+                .with_metric(metric)
+                .with_leaf_size(leaf_size);
             let trust = params.fit(&fixture.x_train, labels, n_classes).unwrap();
             let found =
                 trust.score(&fixture.x_test, &case.predictions, case.k, Spread::Point).unwrap();
@@ -135,7 +133,10 @@ fn numbers_of_categories_are_close_to_those_of_alibi() {
     let mut others = Vec::new();
     for (index, (case, power)) in file.scaling_of_mvdm.iter().zip(POWERS).enumerate() {
         let ScalingCase { center, standardize_cat_vars, .. } = *case;
-        let scaling = Scaling { center, smooth: power, standardize_cat_vars };
+        let scaling = Scaling::default()
+            .with_center(center)
+            .with_smooth(power)
+            .with_standardize_cat_vars(standardize_cat_vars);
         let ranges = vec![(-1.0, 1.0); n];
         let ours = scaling.numbers(&distances, &ranges, Semantics::Reference).unwrap();
         for (feature, ours) in ours.iter().enumerate() {
@@ -258,9 +259,9 @@ fn counterfactuals_are_no_farther_than_those_of_alibi() {
             .with_k(settings.k)
             .with_k_type(settings.k_type.unwrap_or(Spread::Mean));
         let features = Features::unnamed(train.ncols()).unwrap();
-        let explainer = params.fit(&model, train, features, &mut Run::seeded(0)).unwrap();
+        let explainer = params.fit(model, train, features, &mut Run::seeded(0)).unwrap();
         let x = Array1::from(case.instance.flat());
-        let explanation = explainer.explain(&model, &x, Run::seeded(0)).unwrap();
+        let explanation = explainer.explain(model, &x, Run::seeded(0)).unwrap();
         let data = explanation.data;
         assert_eq!(data.id_proto, Some(case.id_proto), "{}", case.name);
         let cf = data.cf.unwrap_or_else(|| panic!("{}: {:?}", case.name, data.status));

@@ -149,16 +149,14 @@ fn the_largest_distance_fills_the_range() {
         let scaled = numbers(default, &[pair(1.0), pair(4.0)], semantics);
         same_line(&scaled[0], &[-0.25, 0.25]);
         same_line(&scaled[1], &[-1.0, 1.0]);
-        let scaled =
-            numbers(Scaling { smooth: 0.5, ..default }, &[pair(1.0), pair(4.0)], semantics);
+        let scaled = numbers(default.with_smooth(0.5), &[pair(1.0), pair(4.0)], semantics);
         same_line(&scaled[0], &[-0.5, 0.5]);
         same_line(&scaled[1], &[-1.0, 1.0]);
-        let scaled =
-            numbers(Scaling { center: false, ..default }, &[pair(1.0), pair(4.0)], semantics);
+        let scaled = numbers(default.with_center(false), &[pair(1.0), pair(4.0)], semantics);
         // The origin gets the least number of the range: the first of two that lie equally far out.
         assert_eq!((scaled[0][0], scaled[1][0]), (-1.0, -1.0));
         close(scaled[0][1], -0.5, 1e-12);
-        let standard = Scaling { standardize_cat_vars: true, ..default };
+        let standard = default.with_standardize_cat_vars(true);
         let scaled = numbers(standard, &[pair(1.0), pair(4.0)], semantics);
         same_line(&scaled[0], &[-1.0, 1.0]);
         same_line(&scaled[1], &[-1.0, 1.0]);
@@ -210,7 +208,7 @@ fn rows() -> Array2<f64> {
 #[test]
 fn trust_scores_by_hand() {
     for leaf_size in [1, 40] {
-        let params = TrustScoreParams { leaf_size, ..Default::default() };
+        let params = TrustScoreParams::default().with_leaf_size(leaf_size);
         let trust = params.fit(&rows(), &[0, 0, 1, 1], 2).unwrap();
         // Class 0 lies 0.5 and 1.5 away, class 1 lies 2.5 and 3.5 away.
         for (k, spread, expected) in
@@ -239,13 +237,11 @@ fn the_distance_filter_drops_what_is_remote() {
     let rows = Array2::from_shape_vec((11, 1), values).unwrap();
     for dist_filter_type in [Spread::Point, Spread::Mean] {
         let filter_type = Some(Filter::DistanceKnn);
-        let params = TrustScoreParams {
-            alpha: 0.1,
-            k_filter: 2,
-            filter_type,
-            dist_filter_type,
-            ..Default::default()
-        };
+        let params = TrustScoreParams::default()
+            .with_alpha(0.1)
+            .with_k_filter(2)
+            .with_filter_type(filter_type)
+            .with_dist_filter_type(dist_filter_type);
         let trust = params.fit(&rows, &[0; 11], 1).unwrap();
         let kept: &Rows = trust.classes()[0].as_ref().unwrap().points();
         assert_eq!(kept.column(0).to_vec(), (0..10).map(f64::from).collect::<Vec<_>>());
@@ -260,7 +256,10 @@ fn the_vote_filter_drops_rows_among_another_class() {
     let labels = [0, 0, 0, 0, 1, 1, 1, 1, 0];
     let filter_type = Some(Filter::ProbabilityKnn);
     let kept = |alpha: f64, class: usize| {
-        let params = TrustScoreParams { alpha, k_filter: 3, filter_type, ..Default::default() };
+        let params = TrustScoreParams::default()
+            .with_alpha(alpha)
+            .with_k_filter(3)
+            .with_filter_type(filter_type);
         let trust = params.fit(&rows, &labels, 2).unwrap();
         trust.classes()[class].as_ref().unwrap().points().column(0).to_vec()
     };

@@ -97,11 +97,11 @@ proptest! {
         let bound = constraints.bind(&features).unwrap();
         for view in [CfProtoModel::white_box(&network), CfProtoModel::black_box(&network)] {
             let params = quick().with_constraints(constraints.clone()).with_widen_range(true).with_use_kdtree(kdtree).with_theta(if kdtree { 1.0 } else { 0.0 });
-            let fitted = params.fit(&view, &mixed_rows(30, seed), features.clone(), &mut Run::seeded(0));
+            let fitted = params.fit(view, &mixed_rows(30, seed), features.clone(), &mut Run::seeded(0));
             // A model that says one class alone has no prototype of another.
             let explainer = fitted.unwrap();
             let rows = mixed_rows(3, seed + 1);
-            for (row, result) in rows.rows().into_iter().zip(explainer.explain_many(&view, &rows, &RunConfig::seeded(0))) {
+            for (row, result) in rows.rows().into_iter().zip(explainer.explain_many(view, &rows, &RunConfig::seeded(0))) {
                 let data = match result {
                     Ok(explanation) => explanation.data,
                     Err(Error::Param(error)) => {
@@ -137,7 +137,7 @@ fn what_is_found_is_what_the_model_says_of_these_very_numbers() {
         let explainer = quick().build(Features::unnamed(3).unwrap()).unwrap();
         let view = CfProtoModel::white_box(&network);
         let x = array![0.3, -0.4, 0.1];
-        let data = explainer.explain(&view, &x, Run::seeded(0)).unwrap().data;
+        let data = explainer.explain(view, &x, Run::seeded(0)).unwrap().data;
         let Some(cf) = data.cf else { continue };
         found += 1;
         let outputs = predict(&network, &cf.row);
@@ -164,10 +164,10 @@ fn eight_together_are_eight_alone() {
     let view = CfProtoModel::black_box(&network);
     let params = quick().with_use_kdtree(true).with_theta(1.0).with_widen_range(true);
     let rows = mixed_rows(8, 77);
-    let explainer = params.fit(&view, &train, mixed(), &mut Run::seeded(0)).unwrap();
-    let together = explainer.explain_many(&view, &rows, &RunConfig::seeded(3));
+    let explainer = params.fit(view, &train, mixed(), &mut Run::seeded(0)).unwrap();
+    let together = explainer.explain_many(view, &rows, &RunConfig::seeded(3));
     for (row, together) in rows.rows().into_iter().zip(together) {
-        let alone = explainer.explain(&view, &row, Run::seeded(3)).unwrap();
+        let alone = explainer.explain(view, &row, Run::seeded(3)).unwrap();
         assert_eq!(together.unwrap().to_json().unwrap(), alone.to_json().unwrap());
     }
 }
@@ -183,7 +183,7 @@ fn instances_share_the_models_calls() {
         let explainer = CfProtoParams::default().build(Features::unnamed(4).unwrap()).unwrap();
         let view = CfProtoModel::black_box(&probe);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let results = pool.install(|| explainer.explain_many(&view, &rows, &RunConfig::seeded(0)));
+        let results = pool.install(|| explainer.explain_many(view, &rows, &RunConfig::seeded(0)));
         assert!(results.iter().all(|result| result.as_ref().unwrap().data.cf.is_some()));
         probe.calls()
     };
@@ -223,10 +223,7 @@ fn settings_outside_their_range_are_refused_by_name() {
         ("smooth", default().with_smooth(0.0)),
         ("target_class", default().with_target_class(Some(vec![]))),
         ("min_target_proba", default().with_min_target_proba(Some(1.5))),
-        (
-            "alpha",
-            default().with_trustscore_kwargs(TrustScoreParams { alpha: 1.0, ..Default::default() }),
-        ),
+        ("alpha", default().with_trustscore_kwargs(TrustScoreParams::default().with_alpha(1.0))),
     ] {
         refused(name, params);
     }
@@ -249,7 +246,7 @@ fn what_does_not_fit_is_refused_before_the_model_is_asked() {
     let view = CfProtoModel::white_box(&probe);
     let two = || Features::unnamed(2).unwrap();
     let rows = array![[-1.0, 0.5], [1.0, 0.5]];
-    let fit = |params: CfProtoParams| params.fit(&view, &rows, two(), &mut Run::seeded(0));
+    let fit = |params: CfProtoParams| params.fit(view, &rows, two(), &mut Run::seeded(0));
     assert_eq!(named(fit(quick().with_theta(1.0))), "theta");
     assert_eq!(named(fit(quick().with_threshold(1.0))), "threshold");
     assert_eq!(named(fit(quick().with_gamma(1.0))), "gamma");
@@ -263,7 +260,7 @@ fn what_does_not_fit_is_refused_before_the_model_is_asked() {
     assert_eq!(named(build(reference)), "constraints");
     assert_eq!(probe.calls(), 0);
     let explain = |params: CfProtoParams| {
-        build(params).unwrap().explain(&view, &array![1.0, 0.5], Run::seeded(0))
+        build(params).unwrap().explain(view, &array![1.0, 0.5], Run::seeded(0))
     };
     assert_eq!(named(explain(quick().with_gamma(1.0))), "gamma");
     assert_eq!(probe.calls(), 0);
@@ -278,11 +275,11 @@ fn what_does_not_fit_is_refused_before_the_model_is_asked() {
     };
     let view = CfProtoModel::black_box(&quantity);
     let explainer = build(quick()).unwrap();
-    assert_eq!(named(explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0))), "output");
+    assert_eq!(named(explainer.explain(view, &array![1.0, 0.5], Run::seeded(0))), "output");
     let wrong = array![[1.0, 1.0, 0.0, 0.3, 0.0, 1.0]];
     let network = network(1, 6);
     let view = CfProtoModel::black_box(&network);
-    let result = quick().fit(&view, &wrong, mixed(), &mut Run::seeded(0));
+    let result = quick().fit(view, &wrong, mixed(), &mut Run::seeded(0));
     assert!(matches!(result, Err(Error::Category { row: 0, .. })), "{result:?}");
 }
 
@@ -294,15 +291,15 @@ fn trust_that_cannot_be_had_is_the_reason() {
     // The row of the other class itself is 2 / 1e-10 times farther from the instance's class.
     let params = quick().with_use_kdtree(true).with_threshold(1e12);
     let explainer =
-        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
-    let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
+        params.fit(view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
+    let data = explainer.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
     assert!(data.cf.is_none());
     assert_eq!(data.status, Status::TrustRejected);
     // A threshold that can be had is kept to.
     let params = quick().with_use_kdtree(true).with_threshold(1.5).with_theta(1.0);
     let explainer =
-        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
-    let data = explainer.explain(&view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
+        params.fit(view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap();
+    let data = explainer.explain(view, &array![1.0, 0.5], Run::seeded(0)).unwrap().data;
     assert!(data.cf.is_some() && 1.5 < data.trust.unwrap());
 }
 

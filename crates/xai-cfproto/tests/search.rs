@@ -70,7 +70,7 @@ fn the_closest_point_of_a_plane_is_found() {
         {
             let params = CfProtoParams::default().with_polish(Some(polish));
             let explainer = params.build(Features::unnamed(w.len()).unwrap()).unwrap();
-            let data = explain(&explainer, &models[model], &x);
+            let data = explain(&explainer, models[model], &x);
             let cf = data.cf.unwrap();
             assert_eq!(data.status, Status::Found);
             let range = optimum - 1e-6..=slack * optimum;
@@ -126,7 +126,7 @@ fn a_prototype_alone_leads_across() {
     for model in [CfProtoModel::white_box(&logistic), CfProtoModel::black_box(&logistic)] {
         for theta in [5.0, 10.0] {
             let params = CfProtoParams::default().with_theta(theta);
-            let data = explain(&one_prototype(params, &model), &model, &x);
+            let data = explain(&one_prototype(params, model), model, &x);
             let cf = data.cf.unwrap();
             assert_eq!((cf.class, data.id_proto, data.route), (0, Some(0), Some(Route::Descent)));
             // Only feature 0 differs from the prototype, and the boundary is at 0 in it.
@@ -139,9 +139,9 @@ fn a_prototype_alone_leads_across() {
                 .with_semantics(Semantics::Reference)
                 .with_momentum(false)
         };
-        let data = explain(&one_prototype(reference(10.0), &model), &model, &x);
+        let data = explain(&one_prototype(reference(10.0), model), model, &x);
         close(&data.cf.unwrap().row, &array![-0.000_530_71, 0.5], 1e-8);
-        assert!(explain(&one_prototype(reference(5.0), &model), &model, &x).cf.is_none());
+        assert!(explain(&one_prototype(reference(5.0), model), model, &x).cf.is_none());
     }
 }
 
@@ -154,8 +154,8 @@ fn a_prototype_draws_the_answer_to_itself() {
         let params =
             CfProtoParams::default().with_theta(theta).with_polish(polish).with_use_kdtree(true);
         let features = Features::unnamed(2).unwrap();
-        let explainer = params.fit(&model, &rows, features, &mut Run::seeded(0)).unwrap();
-        let cf = explain(&explainer, &model, &array![1.0, 0.5]).cf.unwrap();
+        let explainer = params.fit(model, &rows, features, &mut Run::seeded(0)).unwrap();
+        let cf = explain(&explainer, model, &array![1.0, 0.5]).cf.unwrap();
         let way = &cf.row - &rows.row(0);
         (way.dot(&way).sqrt(), cf.distances.elastic_net)
     };
@@ -262,10 +262,9 @@ fn categories_are_changed_in_any_layout() {
             for view in [CfProtoModel::black_box(&model), CfProtoModel::white_box(&model)] {
                 let params = CfProtoParams::default().with_d_type(d_type).with_w(w);
                 let features = model.features();
-                let explainer = params
-                    .fit(&view, &model.rows(), features.clone(), &mut Run::seeded(0))
-                    .unwrap();
-                let data = explain(&explainer, &view, &instance(&model));
+                let explainer =
+                    params.fit(view, &model.rows(), features.clone(), &mut Run::seeded(0)).unwrap();
+                let data = explain(&explainer, view, &instance(&model));
                 assert_eq!(data.class, 0);
                 let cf = data.cf.unwrap();
                 assert_eq!(cf.class, 1);
@@ -293,9 +292,8 @@ fn a_frozen_category_leaves_nothing_that_is_allowed() {
     let constraints = Constraints { features: [("kind".into(), frozen)].into(), max_changes: None };
     let params = CfProtoParams::default().with_constraints(constraints);
     let view = CfProtoModel::black_box(&model);
-    let explainer =
-        params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
-    let data = explain(&explainer, &view, &instance(&model));
+    let explainer = params.fit(view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, view, &instance(&model));
     // The score is at most -1.5 + 1.
     assert_eq!((data.cf.is_none(), data.status), (true, Status::RangeInfeasible));
     assert!((data.nearest_miss.unwrap().row[1] - 1.0).abs() < 1e-9);
@@ -309,9 +307,8 @@ fn forbidden_categories_are_not_used() {
         Constraints { features: [("kind".into(), allowed)].into(), max_changes: None };
     let params = CfProtoParams::default().with_constraints(constraints);
     let view = CfProtoModel::black_box(&model);
-    let explainer =
-        params.fit(&view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
-    let cf = explain(&explainer, &view, &instance(&model)).cf.unwrap();
+    let explainer = params.fit(view, &model.rows(), model.features(), &mut Run::seeded(0)).unwrap();
+    let cf = explain(&explainer, view, &instance(&model)).cf.unwrap();
     assert_eq!(cf.row.slice(ndarray::s![..3]), array![0.0, 0.0, 1.0]);
     // 0.2 + u is 0 at -0.2: a little more has to be there.
     assert!(-0.2 < cf.row[3] && cf.row[3] < -0.19, "{}", cf.row);
@@ -325,7 +322,7 @@ fn a_constant_model_is_left_soon() {
     let params = CfProtoParams::default().with_fallback(false);
     let explainer = params.build(Features::unnamed(3).unwrap()).unwrap();
     let view = CfProtoModel::black_box(&constant);
-    let explanation = explainer.explain(&view, &array![0.1, 0.2, 0.3], Run::seeded(0)).unwrap();
+    let explanation = explainer.explain(view, &array![0.1, 0.2, 0.3], Run::seeded(0)).unwrap();
     let data = &explanation.data;
     assert_eq!((data.status, data.cf.is_none()), (Status::GradientVanished, true));
     assert!(data.trials.iter().all(|trial| trial.n_steps <= 5), "{:?}", data.trials);
@@ -343,8 +340,8 @@ fn a_stump_is_crossed_by_other_ways() {
     let view = CfProtoModel::black_box(&stump);
     let features = Features::unnamed(2).unwrap();
     let params = CfProtoParams::default().with_use_kdtree(true);
-    let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
-    let data = explain(&explainer, &view, &array![1.0, 0.4]);
+    let explainer = params.fit(view, &rows, features, &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, view, &array![1.0, 0.4]);
     let cf = data.cf.unwrap();
     assert!(cf.row[0] < 0.0 && -0.2 < cf.row[0] && cf.row[1] == 0.4, "{}", cf.row);
     assert_ne!(data.route, Some(Route::Descent));
@@ -357,15 +354,15 @@ fn an_explanation_leaves_no_trace_in_the_next() {
     let view = CfProtoModel::white_box(&logistic).with_encoder(&logistic);
     let fit = |k| {
         let params = CfProtoParams::default().with_theta(1.0).with_k(k);
-        params.fit(&view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
+        params.fit(view, &rows, Features::unnamed(2).unwrap(), &mut Run::seeded(0)).unwrap()
     };
     let x = array![1.0, 0.5];
-    let fresh = explain(&fit(None), &view, &x);
+    let fresh = explain(&fit(None), view, &x);
     let whole = fit(None);
     let few = fit(Some(1));
-    let first = explain(&few, &view, &x);
-    assert_eq!(explain(&whole, &view, &x), fresh);
-    assert_eq!(explain(&few, &view, &x), first);
+    let first = explain(&few, view, &x);
+    assert_eq!(explain(&whole, view, &x), fresh);
+    assert_eq!(explain(&few, view, &x), first);
     // Each explainer keeps to its own range.
     let bounded = |most: f64| {
         let range = Some(((-5.0).into(), most.into()));
@@ -374,9 +371,9 @@ fn an_explanation_leaves_no_trace_in_the_next() {
     };
     let (narrow, wide) = (bounded(1.0), bounded(10.0));
     let plain = CfProtoModel::white_box(&logistic);
-    let alone = explain(&narrow, &plain, &x);
-    explain(&wide, &plain, &x);
-    assert_eq!(explain(&narrow, &plain, &x), alone);
+    let alone = explain(&narrow, plain, &x);
+    explain(&wide, plain, &x);
+    assert_eq!(explain(&narrow, plain, &x), alone);
 }
 
 #[test]
@@ -417,8 +414,8 @@ fn images_have_prototypes_and_a_class_without_rows_is_passed_over() {
         .with_theta(1.0)
         .with_feature_range(Some((0.0.into(), 1.0.into())));
     let features = Features::unnamed(4).unwrap();
-    let explainer = params.fit(&view, &images, features, &mut Run::seeded(0)).unwrap();
-    let explained = explainer.explain(&view, &images.row(0), Run::seeded(0)).unwrap();
+    let explainer = params.fit(view, &images, features, &mut Run::seeded(0)).unwrap();
+    let explained = explainer.explain(view, &images.row(0), Run::seeded(0)).unwrap();
     assert_eq!(explained.meta.warnings[0].code, "cfproto.empty_class");
     let data = explained.data;
     // The second image is nearer than the third; class 2 begins where the pixels add up to 2.
@@ -441,7 +438,7 @@ fn a_score_is_brought_into_an_interval() {
                 true => CfProtoModel::white_box(&inside),
                 false => CfProtoModel::black_box(&inside),
             };
-            explain(&params.build(Features::unnamed(2).unwrap()).unwrap(), &view, &x)
+            explain(&params.build(Features::unnamed(2).unwrap()).unwrap(), view, &x)
         };
         // From a score of 2 to the closer end.
         for (ends, reached) in [((5.0, f64::INFINITY), 5.0), ((-4.0, -1.0), -1.0)] {
@@ -466,8 +463,8 @@ fn training_rows_in_the_interval_are_prototypes() {
     let view = CfProtoModel::black_box(&affordable);
     let features = Features::unnamed(2).unwrap();
     let params = CfProtoParams::default().with_theta(10.0).with_use_kdtree(true);
-    let explainer = params.fit(&view, &rows, features, &mut Run::seeded(0)).unwrap();
-    let data = explain(&explainer, &view, &array![5.0, 0.0]);
+    let explainer = params.fit(view, &rows, features, &mut Run::seeded(0)).unwrap();
+    let data = explain(&explainer, view, &array![5.0, 0.0]);
     let cf = data.cf.unwrap();
     assert_eq!((data.class, data.id_proto, cf.class), (0, Some(1), 1));
     // The price leaves the second feature as it is, and what the prototype drew there is taken back.

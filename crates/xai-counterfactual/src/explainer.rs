@@ -53,7 +53,7 @@ pub struct Counterfactual {
     derived: Derived,
 }
 
-/// What is kept of an explainer; the rest follows from it.
+/// What is saved of an explainer; the rest follows from it.
 #[derive(Deserialize)]
 struct Saved {
     params: Valid<CounterfactualParams>,

@@ -1,4 +1,4 @@
-//! What is said of the rows that a search found.
+//! The data of the rows that a search found.
 
 use xai_core::tabular::Features;
 use xai_core::{ModelRef, Row, Semantics, Status, Stop};

@@ -68,7 +68,7 @@ fn explain(case: &Case, model: &dyn Differentiable) -> CounterfactualData {
     let explainer = params(&case.params).build(Features::unnamed(x.len()).unwrap()).unwrap();
     let access =
         if case.params.white_box { ModelRef::WhiteBox(model) } else { ModelRef::BlackBox(model) };
-    explainer.explain(&access, &x, Run::seeded(0)).unwrap().data
+    explainer.explain(access, &x, Run::seeded(0)).unwrap().data
 }
 
 /// Validity is checked by the model itself, not by what the data says.

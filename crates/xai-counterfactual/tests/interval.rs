@@ -26,7 +26,7 @@ fn both(params: &CounterfactualParams, ends: (f64, f64)) -> [CounterfactualData;
     [ModelRef::WhiteBox(&inside), ModelRef::BlackBox(&inside)].map(|access| {
         let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
         let before = probe.queries();
-        let explained = explainer.explain(&access, &array![0.5, 0.5], Run::seeded(0)).unwrap();
+        let explained = explainer.explain(access, &array![0.5, 0.5], Run::seeded(0)).unwrap();
         let asked = probe.queries() - before;
         match access {
             ModelRef::BlackBox(_) => assert_eq!(explained.meta.queries, asked),
@@ -78,7 +78,7 @@ fn a_score_that_jumps_far_inside_is_found() {
     let inside = InInterval::new(&tree, 0, (50.0, f64::INFINITY), 1.0).unwrap();
     let explainer = anywhere_inside().build(Features::unnamed(2).unwrap()).unwrap();
     let access = ModelRef::BlackBox(&inside);
-    let data = explainer.explain(&access, &array![0.5, 0.5], Run::seeded(0)).unwrap().data;
+    let data = explainer.explain(access, &array![0.5, 0.5], Run::seeded(0)).unwrap().data;
     let cf = data.cf.unwrap();
     assert_eq!(cf.row[1], 0.5);
     // Moved back by sixteenths of the way as long as that gains: at most a sixteenth too far.

@@ -68,7 +68,7 @@ fn moves_the_steepest(target_proba: f64, expected: f64) {
     assert!((change - expected).abs() < 1e-7);
     for model in both(&logistic()) {
         let params = CounterfactualParams::default().with_target_proba(target_proba);
-        let data = explain(params, &model, &instance());
+        let data = explain(params, model, &instance());
         let cf = data.cf.unwrap();
         assert_eq!(data.status, Status::Found);
         assert_eq!(cf.class, 0);
@@ -106,7 +106,7 @@ fn squared_changes_go_along_the_weights() {
     let least = 5.0 * t * t;
     for model in both(&logistic()) {
         let params = CounterfactualParams::default().with_distance_fn(DistanceFn::L2);
-        let cf = explain(params, &model, &instance()).cf.unwrap();
+        let cf = explain(params, model, &instance()).cf.unwrap();
         assert!(
             least - ROUNDING <= cf.distances.elastic_net
                 && cf.distances.elastic_net <= least * 1.001,
@@ -228,7 +228,7 @@ fn the_reference_is_repeated_at_a_limit() {
     for model in both(&logistic()) {
         let semantics = Semantics::Reference;
         let params = params.clone().with_semantics(semantics);
-        let cf = explain(params, &model, &instance()).cf.unwrap();
+        let cf = explain(params, model, &instance()).cf.unwrap();
         assert_eq!(cf.row[0], 0.9);
         assert!((cf.row[1] - 2.51238).abs() < 1.01e-5, "{}", cf.row);
         assert!(
@@ -245,7 +245,7 @@ fn an_immutable_feature_leaves_the_other() {
         let params = CounterfactualParams::default()
             .with_target_proba(0.6)
             .with_constraints(constraints([(0, rule(Direction::None))]));
-        let cf = explain(params, &model, &instance()).cf.unwrap();
+        let cf = explain(params, model, &instance()).cf.unwrap();
         assert_eq!(cf.row[0], 1.0);
         // The score -logit(0.55) is reached from 2 by the second feature alone.
         let expected = 0.5 + 2.0 + logit(0.55);
@@ -261,7 +261,7 @@ fn changes_in_the_wrong_direction_are_refused_with_a_reason() {
         let params = CounterfactualParams::default()
             .with_target_proba(0.6)
             .with_constraints(constraints(rules));
-        let data = explain(params, &model, &instance());
+        let data = explain(params, model, &instance());
         assert_eq!((data.cf, data.status), (None, Status::RangeInfeasible));
         assert!(data.nearest_miss.is_some());
     }
@@ -273,7 +273,7 @@ fn a_limit_is_filled_before_the_next_feature_moves() {
         let params = CounterfactualParams::default()
             .with_target_proba(0.6)
             .with_feature_range((vec![0.9, -1e10].into(), vec![2.0, 1e10].into()));
-        let cf = explain(params, &model, &instance()).cf.unwrap();
+        let cf = explain(params, model, &instance()).cf.unwrap();
         // 2 * 0.9 - x_1 + 0.5 = -logit(0.55).
         let expected = 2.3 + logit(0.55);
         assert!((expected - 2.500_670_7).abs() < 1e-7);
@@ -286,7 +286,7 @@ fn a_limit_is_filled_before_the_next_feature_moves() {
 fn a_constant_model_has_no_gradient() {
     let model = Logistic::new(&[0.0, 0.0], 0.3);
     for access in both(&model) {
-        let data = explain(CounterfactualParams::default(), &access, &instance());
+        let data = explain(CounterfactualParams::default(), access, &instance());
         assert_eq!((data.cf, data.status), (None, Status::GradientVanished));
         // No lambda ever takes a step.
         assert!(data.lambdas.iter().all(|lambda| lambda.n_steps == 0));
@@ -311,7 +311,7 @@ fn the_instance_is_tested_first() {
     let same =
         CounterfactualParams::default().with_target_class(TargetClass::Same).with_target_proba(0.9);
     for model in both(&logistic()) {
-        let data = explain(same.clone(), &model, &instance());
+        let data = explain(same.clone(), model, &instance());
         let cf = data.cf.unwrap();
         assert_eq!((cf.row, cf.distances.elastic_net), (instance(), 0.0));
         assert_eq!((data.route, data.status), (Some(Route::Start), Status::AlreadySatisfied));
@@ -323,7 +323,7 @@ fn a_target_below_the_instance_is_reached_from_above() {
     let params =
         CounterfactualParams::default().with_target_class(TargetClass::Same).with_target_proba(0.7);
     for model in both(&logistic()) {
-        let cf = explain(params.clone(), &model, &instance()).cf.unwrap();
+        let cf = explain(params.clone(), model, &instance()).cf.unwrap();
         // The score falls from 2 to logit(0.75) by the first feature.
         let least = (2.0 - logit(0.75)) / 2.0;
         assert!(
@@ -342,9 +342,9 @@ fn the_rank_of_the_target_is_a_condition_of_its_own() {
     let target = CounterfactualParams::default().with_target_proba(0.35);
     let unranked = target.clone().with_require_argmax(Some(false));
     for model in both(&logistic()) {
-        let data = explain(target.clone(), &model, &instance());
+        let data = explain(target.clone(), model, &instance());
         assert_eq!((data.cf, data.status), (None, Status::NotFound));
-        let cf = explain(unranked.clone(), &model, &instance()).cf.unwrap();
+        let cf = explain(unranked.clone(), model, &instance()).cf.unwrap();
         assert_eq!(cf.class, 1);
         let least = (2.0 + logit(0.3)) / 2.0;
         assert!(
@@ -363,7 +363,7 @@ fn a_least_probability_narrows_the_target() {
         .with_tol(0.1)
         .with_min_target_proba(Some(0.65));
     for model in both(&logistic()) {
-        let cf = explain(params.clone(), &model, &instance()).cf.unwrap();
+        let cf = explain(params.clone(), model, &instance()).cf.unwrap();
         let least = (2.0 + logit(0.65)) / 2.0;
         assert!(
             least - ROUNDING <= cf.distances.elastic_net
@@ -385,7 +385,7 @@ fn constraints_hold_for_what_is_returned() {
         })
         .with_feature_range((PerFeature::All(-20.0), PerFeature::All(20.0)));
     for model in both(&logistic()) {
-        let cf = explain(params.clone(), &model, &instance()).cf.unwrap();
+        let cf = explain(params.clone(), model, &instance()).cf.unwrap();
         // The first feature needs a change of -2.47, as a whole number -3.
         assert_eq!(cf.row, array![-2.0, 0.5]);
     }
@@ -396,12 +396,12 @@ fn the_class_of_three_that_is_closest_is_reached() {
     let x = array![1.0, 0.5, -0.3];
     for model in both(&three_classes()) {
         let params = CounterfactualParams::default().with_target_proba(0.9);
-        let data = explain(params.clone(), &model, &x);
+        let data = explain(params.clone(), model, &x);
         let other = data.cf.unwrap();
         assert!(other.distances.elastic_net <= 4.40815, "{}", other.distances.elastic_net);
         let of = |class| {
             let target_class = TargetClass::Class(class);
-            explain(params.clone().with_target_class(target_class), &model, &x).cf.unwrap()
+            explain(params.clone().with_target_class(target_class), model, &x).cf.unwrap()
         };
         for class in [1, 2] {
             let own = of(class);

@@ -144,7 +144,7 @@ proptest! {
         let params = CounterfactualParams::default().with_target_proba(0.8).with_tol(0.2).with_max_iterations(60).with_c_steps(4).with_distance_fn(distance_fn).with_constraints(constraints).with_feature_range((PerFeature::All(-3.0), PerFeature::All(4.0)));
         let explainer = params.build(table()).unwrap();
         let access = if is_white { ModelRef::WhiteBox(&model) } else { ModelRef::BlackBox(&model) };
-        let data = explainer.explain(&access, &x, Run::seeded(seed)).unwrap().data;
+        let data = explainer.explain(access, &x, Run::seeded(seed)).unwrap().data;
         if let Some(cf) = data.cf {
             prop_assert_eq!(bound.violations(&x, &cf.row).unwrap(), vec![]);
             prop_assert_eq!(argmax(&outputs(&model, &cf.row)), 1 - data.class);

@@ -154,13 +154,13 @@ fn a_budget_leaves_the_best_so_far() {
     let explainer = built(params());
     let x = array![1.0, 0.5];
     let access = ModelRef::BlackBox(&model);
-    let full = explainer.explain(&access, &x, Run::seeded(0)).unwrap();
+    let full = explainer.explain(access, &x, Run::seeded(0)).unwrap();
     let mut last = f64::INFINITY;
     let mut n_found = 0;
     for queries in 1..full.meta.queries {
         let budget = Budget::queries(queries);
         let run = Run::seeded(0).with_budget(budget);
-        let explained = explainer.explain(&access, &x, run).unwrap();
+        let explained = explainer.explain(access, &x, run).unwrap();
         assert!(explained.meta.queries <= queries);
         let data = explained.data;
         match data.cf {
@@ -218,7 +218,7 @@ fn explainers_do_not_share_anything() {
     };
     let (wide, narrow) = (built(range(-2.0)), built(range(-0.05)));
     let of = |explainer: &Counterfactual| {
-        explainer.explain(&access, &x, Run::seeded(0)).unwrap().to_json().unwrap()
+        explainer.explain(access, &x, Run::seeded(0)).unwrap().to_json().unwrap()
     };
     let fresh = of(&wide);
     let narrowed = of(&narrow);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
-use xai_core::tabular::Features;
+use xai_core::tabular::IntoFeatures;
 use xai_core::{Output, ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
@@ -188,8 +188,8 @@ impl CemParams {
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) when a parameter is outside its range or does not fit the table, and
     /// when there is no `no_info_val`.
-    pub fn build(self, features: Features) -> Result<Cem> {
-        Cem::new(xai_core::Params::check(self)?, features, None)
+    pub fn build(self, features: impl IntoFeatures) -> Result<Cem> {
+        Cem::new(xai_core::Params::check(self)?, features.into_features()?, None)
     }
 
     /// The explainer for rows of this table; the uninformative reference values are the medians or means of training rows,
@@ -199,7 +199,7 @@ impl CemParams {
     /// As [`build`](Self::build), and [`Error::Shape`](xai_core::Error::Shape),
     /// [`Error::NotFinite`](xai_core::Error::NotFinite) or [`Error::Category`](xai_core::Error::Category) for the
     /// training rows.
-    pub fn fit(self, train_data: &Rows, features: Features) -> Result<Cem> {
-        Cem::new(xai_core::Params::check(self)?, features, Some(train_data))
+    pub fn fit(self, train_data: &Rows, features: impl IntoFeatures) -> Result<Cem> {
+        Cem::new(xai_core::Params::check(self)?, features.into_features()?, Some(train_data))
     }
 }

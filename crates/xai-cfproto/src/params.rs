@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::check_shape;
-use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::QUARTILES;
+use xai_core::tabular::IntoFeatures;
 use xai_core::{Output, ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
@@ -253,10 +253,10 @@ impl CfProtoParams {
         self,
         model: impl Into<CfProtoModel<'m>>,
         train_data: &Rows,
-        features: Features,
+        features: impl IntoFeatures,
         run: &mut Run<'_>,
     ) -> Result<CfProto> {
-        CfProto::fit(self.check()?, model.into(), train_data, features, run)
+        CfProto::fit(self.check()?, model.into(), train_data, features.into_features()?, run)
     }
 
     /// Builds the method without training rows, for tables without categorical features and searches without prototypes.
@@ -264,7 +264,7 @@ impl CfProtoParams {
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that needs training rows:
     /// `theta`, `threshold`, `use_kdtree`, or a categorical feature.
-    pub fn build(self, features: Features) -> Result<CfProto> {
-        CfProto::build(self.check()?, features)
+    pub fn build(self, features: impl IntoFeatures) -> Result<CfProto> {
+        CfProto::build(self.check()?, features.into_features()?)
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
-use xai_core::tabular::Features;
+use xai_core::tabular::IntoFeatures;
 use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
@@ -218,15 +218,15 @@ impl CounterfactualParams {
     /// [`Error::Param`](xai_core::Error::Param) for a setting outside its range or one that does not fit the table,
     /// [`Error::Shape`](xai_core::Error::Shape), [`Error::NotFinite`](xai_core::Error::NotFinite) and
     /// [`Error::Category`](xai_core::Error::Category) for the rows.
-    pub fn fit(self, train_data: &Rows, features: Features) -> Result<Counterfactual> {
-        Counterfactual::new(self.check()?, features, Some(train_data))
+    pub fn fit(self, train_data: &Rows, features: impl IntoFeatures) -> Result<Counterfactual> {
+        Counterfactual::new(self.check()?, features.into_features()?, Some(train_data))
     }
 
     /// Builds the search without training rows.
     ///
     /// # Errors
     /// As [`fit`](Self::fit); also [`Error::Param`](xai_core::Error::Param) for [`DistanceFn::L1Mad`].
-    pub fn build(self, features: Features) -> Result<Counterfactual> {
-        Counterfactual::new(self.check()?, features, None)
+    pub fn build(self, features: impl IntoFeatures) -> Result<Counterfactual> {
+        Counterfactual::new(self.check()?, features.into_features()?, None)
     }
 }

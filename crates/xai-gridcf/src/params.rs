@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
-use xai_core::tabular::{FeatureKey, Features, IntoFeatures};
+use xai_core::tabular::{FeatureKey, IntoFeatures};
 use xai_core::{Output, ParamError, Params, Result, Rows, Semantics, require, setters};
 
 use crate::distance::Distance;

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::tabular::{Features, IntoFeatures};
+use xai_core::tabular::IntoFeatures;
 use xai_core::{Output, ParamError, Params, Result, Semantics, require, setters};
 
 use crate::baselines::Baselines;

@@ -49,7 +49,7 @@ fn gradients(access: ModelRef<'_>, x: &Row, eps: f64, n_outputs: usize) -> Array
 
 #[test]
 fn differences_are_those_of_the_references_helper() {
-    let text = include_str!("../../xai-testkit/fixtures/reference/numerical_gradient.json");
+    let text = include_str!("../../../xai-testkit/fixtures/reference/numerical_gradient.json");
     let golden: Golden = serde_json::from_str(text).unwrap();
     for case in &golden.cases {
         let network = Fixture::load(&case.model).network;

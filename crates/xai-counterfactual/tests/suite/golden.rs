@@ -112,7 +112,7 @@ fn is_closer(cases: &[Case]) {
 }
 
 fn cases(model: &str) -> Vec<Case> {
-    let golden: Golden = serde_json::from_str(include_str!("reference/wachter.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../reference/wachter.json")).unwrap();
     golden.cases.into_iter().filter(|case| case.model == model).collect()
 }
 

@@ -34,7 +34,7 @@ fn small() -> CfProtoParams {
 
 #[track_caller]
 fn conforms(explainer: &CfProto, view: for<'p> fn(&'p Probe<'p>) -> CfProtoModel<'p>) {
-    Suite { explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
+    Suite { explainer, view, model: &model(), inputs: rows(3, 0.7) }.run();
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn categories_conform() {
             params.fit(view, &coded(20, 0.3), features.clone(), &mut Run::seeded(0)).unwrap();
         let white = matches!(view.model, xai_core::ModelRef::WhiteBox(_));
         let view = if white { white_box } else { black_box };
-        let suite = Suite { explainer: &explainer, view, model: &model, rows: coded(3, 0.7) };
+        let suite = Suite { explainer: &explainer, view, model: &model, inputs: coded(3, 0.7) };
         suite.run();
     }
 }

@@ -37,7 +37,7 @@ struct TrustCase {
 
 #[test]
 fn trust_scores_are_those_of_alibi() {
-    let file: TrustFile = serde_json::from_str(include_str!("golden/trust_score.json")).unwrap();
+    let file: TrustFile = serde_json::from_str(include_str!("../golden/trust_score.json")).unwrap();
     assert_eq!(file.cases.len(), 18);
     for case in file.cases {
         let fixture = Fixture::load(&case.model);
@@ -84,7 +84,7 @@ struct ScalingCase {
 }
 
 fn distance_file() -> (DistanceFile, CodedTable) {
-    let text = include_str!("golden/categorical_distance.json");
+    let text = include_str!("../golden/categorical_distance.json");
     let file: DistanceFile = serde_json::from_str(text).unwrap();
     let feature = |(index, name): (usize, &String)| {
         let names = (0..file.cardinality[&index]).map(|code| code.to_string());
@@ -228,7 +228,7 @@ fn elastic_net(from: &[f64], to: &[f64]) -> f64 {
 #[test]
 fn counterfactuals_are_no_farther_than_those_of_alibi() {
     let file: CfFile =
-        serde_json::from_str(include_str!("golden/counterfactuals_proto.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/counterfactuals_proto.json")).unwrap();
     assert_eq!(file.cases.len(), 15);
     let digits = Digits::load();
     let mut ratios = Vec::new();

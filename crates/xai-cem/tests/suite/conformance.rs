@@ -32,7 +32,7 @@ fn black_box<'p>(probe: &'p Probe<'p>) -> CemModel<'p> {
 fn conforms(params: CemParams, view: for<'p> fn(&'p Probe<'p>) -> CemModel<'p>) {
     let params = params.with_max_iterations(12).with_c_steps(3);
     let explainer = params.fit(&rows(8, 0.3), Features::unnamed(4).unwrap()).unwrap();
-    Suite { explainer: &explainer, view, model: &model(), rows: rows(3, 0.7) }.run();
+    Suite { explainer: &explainer, view, model: &model(), inputs: rows(3, 0.7) }.run();
 }
 
 #[test]

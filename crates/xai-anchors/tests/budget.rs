@@ -169,7 +169,7 @@ fn a_step_of_the_bandit_is_one_call_of_two_batches() {
 
 /// Every second, third or other step is kept on request, each with the numbers it had.
 #[test]
-fn the_trace_keeps_every_so_manieth_step() {
+fn the_trace_keeps_every_nth_step() {
     let of = |verbose_every: usize| {
         let params =
             P::default().with_verbose(true).with_verbose_every(verbose_every).with_tau(0.1);
@@ -343,7 +343,7 @@ fn an_observer_sees_the_samples_and_may_end_the_search() {
         ControlFlow::Continue(())
     };
     let full = explain(&explainer, &model, &X, Run::seeded(0).with_observer(&mut watch)).unwrap();
-    assert_eq!(events[..3], ["started AnchorTabular", "0 None", "100 None"]);
+    assert_eq!(events[..3], ["started anchor-tabular", "0 None", "100 None"]);
     assert_eq!(events[events.len() - 1], format!("finished {}", full.meta.queries));
     assert_eq!(events[events.len() - 2], format!("{} None", full.data.result.queries.search));
     let mut stopped = 0;

@@ -159,7 +159,7 @@ fn errors_of_the_model_are_named() {
     assert!(matches!(explain(&nan), Error::NotFinite { .. }));
     let short = |texts: &[String]| -> Answer { Ok(Array2::zeros((texts.len() - 1, 2))) };
     assert!(matches!(explain(&short), Error::Shape { .. }));
-    let score = |texts: &[String]| -> Answer { Ok(Array2::from_elem((texts.len(), 1), 0.3)) };
+    let score = |texts: &[String]| -> Answer { Ok(Array2::from_elem((texts.len(), 1), 3.7)) };
     let error = explain(&score);
     assert!(matches!(&error, Error::Param(own) if own.name == "output"), "{error:?}");
     // A text on which the model fails costs no other its explanation.

@@ -189,7 +189,9 @@ fn a_default_explanation_repeats_no_array() {
     let mut stream = Seed::new(7).stream();
     let x = Array1::from_shape_simple_fn(64 * 64 * 3, || (255.0 * stream.uniform()).floor());
     let model = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
-        Ok(batch.map_axis(Axis(1), |row| f64::from(row[0] == x[0])).insert_axis(Axis(1)))
+        Ok(batch
+            .map_axis(Axis(1), |row| f64::from(row[0].to_bits() == x[0].to_bits()))
+            .insert_axis(Axis(1)))
     };
     let json = explainer.explain(&model, &x, Run::seeded(0)).unwrap().to_json().unwrap();
     let image = serde_json::to_string(&x.to_vec()).unwrap().len();

@@ -21,8 +21,7 @@ pub enum Dtype {
     U8,
 }
 
-/// The shape of an image; made from `(height, width, channels)` too, such as that of
-/// [`dim`](ndarray::ArrayRef::dim).
+/// The shape of an image; made from `(height, width, channels)` too, such as `image.dim()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "(usize, usize, usize)", into = "(usize, usize, usize)")]
 #[schemars(with = "(usize, usize, usize)")]

@@ -134,7 +134,7 @@ impl<'a> LanguageModelSampler<'a> {
         let n_words = self.words.len();
         let unknown = anchor.iter().find(|&&word| n_words <= word);
         require(unknown.is_none(), "anchor", format!("numbers of {n_words} words"), anchor)?;
-        let draw = Draw { anchor: anchor, n: n_samples, seed: seed.into() };
+        let draw = Draw { anchor, n: n_samples, seed: seed.into() };
         let filled = &self.fill(&[draw])?[0];
         let texts = (0..n_samples).map(|sample| self.write(filled, sample)).collect();
         let mut kept = Array2::from_elem((n_samples, n_words), true);

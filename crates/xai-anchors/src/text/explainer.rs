@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use xai_core::{
-    BlackBox, Error, Explainer, MethodInfo, ModelKind, Params, Result, Run, Status, Valid, require,
+    BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Run, Status, Valid, require,
 };
 
 use super::analyzer::{TextAnalyzer, tokens};
@@ -102,7 +102,7 @@ impl fmt::Debug for TextResources<'_> {
 ///
 /// The settings are plain data, in `meta.params`; the resources are borrowed, so that an explainer is made again
 /// from the settings of an explanation and the same resources.
-/// A model of texts is a [`Predictor`] of `[String]`; many texts are explained by
+/// A model of texts is a [`Predictor`](xai_core::Predictor) of `[String]`; many texts are explained by
 /// [`explain_many`](Explainer::explain_many).
 ///
 /// # Cost
@@ -158,7 +158,7 @@ impl<'r> AnchorText<'r> {
         if let (SamplingStrategy::LanguageModel, Some(model)) =
             (self.params.sampling_strategy, self.resources.language_model)
         {
-            let params = self.params.filling_params().check()?;
+            let params = xai_core::Params::check(self.params.filling_params())?;
             return Ok(Box::new(LanguageModelSampler::new(model, &params, text)?));
         }
         let TextResources { analyzer, vectors, .. } = self.resources;

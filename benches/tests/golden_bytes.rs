@@ -12,12 +12,12 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayView1, Zip};
+use ndarray::{Array1, Array2, Zip};
 use serde_json::Value;
 use xai_anchors::AnchorTabularParams;
 use xai_cem::CemParams;
 use xai_core::tabular::Features;
-use xai_core::{BoxError, Differentiable, Explainer, PerFeature, Predictor, Rows, Run};
+use xai_core::{BoxError, Differentiable, Explainer, PerFeature, Predictor, Row, Rows, Run};
 use xai_counterfactual::CounterfactualParams;
 use xai_gridcf::GridCounterfactualParams;
 use xai_intgrad::{IntegratedGradientsParams, TargetFunction};
@@ -29,7 +29,7 @@ struct Rational;
 
 const WEIGHTS: [f64; 5] = [12.0, -6.0, 4.0, 0.0, 1.0];
 
-fn score(row: ArrayView1<'_, f64>) -> f64 {
+fn score(row: &Row) -> f64 {
     let linear = row.iter().zip(WEIGHTS).fold(-2.0, |sum, (x, weight)| sum + weight * x);
     linear + 4.0 * row[0] * row[2]
 }
@@ -38,7 +38,7 @@ impl Predictor for Rational {
     fn predict(&self, batch: &Rows) -> Result<Array2<f64>, BoxError> {
         let mut outputs = Array2::zeros((batch.nrows(), 2));
         for (row, mut out) in batch.rows().into_iter().zip(outputs.rows_mut()) {
-            let score = score(row);
+            let score = score(&row);
             out[1] = 0.5 + 0.5 * score / (1.0 + score.abs());
             out[0] = 1.0 - out[1];
         }
@@ -55,7 +55,7 @@ impl Differentiable for Rational {
         let mut gradients = Array2::zeros(batch.dim());
         Zip::from(gradients.rows_mut()).and(batch.rows()).and(cotangent.rows()).for_each(
             |mut gradient, row, cotangent| {
-                let below = 1.0 + score(row).abs();
+                let below = 1.0 + score(&row).abs();
                 let slope = 0.5 / (below * below) * (cotangent[1] - cotangent[0]);
                 for (feature, out) in gradient.iter_mut().enumerate() {
                     let product = match feature {

@@ -5,18 +5,15 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use xai_anchors::AnchorTabularData;
-use xai_core::Explanation;
-use xai_core::figure::Panel;
-use xai_shap::KernelShapData;
+use xai::core::Explanation;
+use xai::core::figure::Panel;
+use xai::job::{FittedJob, InputId, Job, JobExplanation, RowError, Selection};
+use xai::shap::KernelShapData;
 
-use crate::explain::{Outcome, Prepared, Request};
+use crate::explain::{Outcome, run};
 use crate::failure::Failure;
-use crate::job::Job;
-use crate::method::{AnchorTabularMethod, KernelShapMethod, Method};
-use crate::output::{Array, Place, RowError, Sink};
-use crate::selection::Selection;
-use crate::text;
+use crate::output::{Array, Sink};
+use crate::progress::ProgressMode;
 
 /// The job file.
 const JOB: &str = "cancer.toml";
@@ -76,42 +73,44 @@ pub fn demo(folder: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
     writeln!(out, "{INTRODUCTION}").and_then(|()| out.flush()).map_err(Failure::run)?;
 
-    let job = Job::read(&folder.join(JOB))?;
-    let request = Request { rows: Selection::first(N_ROWS), ..Request::default() };
-    let prepared = Prepared::<KernelShapMethod>::new(&job, &request)?;
-    let mut kept = Kept { array: Array::create(&folder.join(RESULT.0))?, explanations: Vec::new() };
-    let outcome = prepared.run(request.progress, &mut kept)?;
-    tell(out, &kept.explanations, &prepared).map_err(Failure::run)?;
-    show_anchor(out, folder)?;
-    say_where(out, folder).map_err(Failure::run)?;
+    let job = Job::read(folder.join(JOB))?.with_selection(Selection::first(N_ROWS));
+    let loaded = job.load()?;
+    let fitted = loaded.fit()?;
+    let array = Array::create(&folder.join(RESULT.0))?;
+    let mut collected = Collected { array: Some(array), explanations: Vec::new() };
+    let outcome = run(&fitted, ProgressMode::default(), &mut collected)?;
+    write_values(out, &collected.explanations, &fitted).map_err(Failure::run)?;
+    write_anchor(out, folder)?;
+    write_next_steps(out, folder).map_err(Failure::run)?;
     Ok(outcome)
 }
 
 /// Explains the first row once more, by an anchor, and prints it.
-fn show_anchor(out: &mut dyn Write, folder: &Path) -> Result<(), Failure> {
-    let job = Job::read(&folder.join(ANCHOR_JOB))?;
-    let request = Request { rows: Selection::first(1), ..Request::default() };
-    let prepared = Prepared::<AnchorTabularMethod>::new(&job, &request)?;
-    let mut kept = Explanations(Vec::new());
-    prepared.run(request.progress, &mut kept)?;
-    for Explanation { data, .. } in &kept.0 {
-        let mut figure = AnchorTabularMethod::figure(data, prepared.outputs());
+fn write_anchor(out: &mut dyn Write, folder: &Path) -> Result<(), Failure> {
+    let job = Job::read(folder.join(ANCHOR_JOB))?.with_selection(Selection::first(1));
+    let loaded = job.load()?;
+    let fitted = loaded.fit()?;
+    let mut collected = Collected { array: None, explanations: Vec::new() };
+    run(&fitted, ProgressMode::default(), &mut collected)?;
+    for explanation in &collected.explanations {
+        let mut figure = explanation.figure(fitted.outputs());
         figure.title = "The first biopsy as a rule".to_owned();
-        let text = text::draw(&figure, usize::MAX);
-        writeln!(out, "{text}").map_err(Failure::run)?;
+        writeln!(out, "{figure}").map_err(Failure::run)?;
     }
     Ok(())
 }
 
 /// Prints the first explanation, and what all say together.
-fn tell(
+fn write_values(
     out: &mut dyn Write,
-    explanations: &[Explanation<KernelShapData>],
-    job: &Prepared<KernelShapMethod>,
+    explanations: &[JobExplanation],
+    job: &FittedJob<'_>,
 ) -> io::Result<()> {
-    if let Some(Explanation { data, .. }) = explanations.first() {
+    if let Some(first) = explanations.first()
+        && let Some(Explanation { data, .. }) = first.typed::<KernelShapData>()
+    {
         let predicted = data.raw.prediction.unwrap_or(0);
-        let mut figure = KernelShapMethod::figure(data, job.outputs());
+        let mut figure = first.figure(job.outputs());
         // Of the outputs' bars only the predicted one's: with two classes the others mirror them.
         let mut bars = 0..;
         figure.panels.retain(|panel| match panel {
@@ -119,12 +118,12 @@ fn tell(
             _ => true,
         });
         figure.title = "The first biopsy".to_owned();
-        write!(out, "{}", text::draw(&figure, TOP))?;
+        write!(out, "{figure:.TOP$}")?;
+        let name = job.outputs().as_slice().get(predicted).map_or("", String::as_str);
         writeln!(
             out,
-            "\nBars to the right speak for `{}`, bars to the left against it. The two probabilities add\n\
-             up to 1, so the effects on the other one are the same with the other sign.",
-            job.outputs().get(predicted).map_or("", String::as_str)
+            "\nBars to the right speak for `{name}`, bars to the left against it. The two probabilities add\n\
+             up to 1, so the effects on the other one are the same with the other sign."
         )?;
         if !data.exact {
             writeln!(
@@ -136,16 +135,14 @@ fn tell(
         }
         writeln!(out)?;
     }
-    let data: Vec<KernelShapData> =
-        explanations.iter().map(|explanation| explanation.data.clone()).collect();
-    if let Some(figure) = KernelShapMethod::summary(&data, job).map_err(io::Error::other)? {
-        writeln!(out, "{}", text::draw(&figure, TOP))?;
+    if let Some(figure) = job.summary(explanations).map_err(io::Error::other)? {
+        writeln!(out, "{figure:.TOP$}")?;
     }
     Ok(())
 }
 
 /// Prints what was written, and where to go from here.
-fn say_where(out: &mut dyn Write, folder: &Path) -> io::Result<()> {
+fn write_next_steps(out: &mut dyn Write, folder: &Path) -> io::Result<()> {
     let shown = folder.display();
     writeln!(out, "Written to `{shown}`:")?;
     for (name, about) in FILES.map(|(name, _, about)| (name, about)).into_iter().chain([RESULT]) {
@@ -158,50 +155,26 @@ fn say_where(out: &mut dyn Write, folder: &Path) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the array and keeps the explanations to speak of them.
-struct Kept {
-    array: Array,
-    explanations: Vec<Explanation<KernelShapData>>,
+/// Collects the explanations, and writes them into an array where there is one.
+struct Collected {
+    array: Option<Array>,
+    explanations: Vec<JobExplanation>,
 }
 
-impl Sink<KernelShapData> for Kept {
-    fn explanation(
-        &mut self,
-        place: Place<'_>,
-        explanation: Explanation<KernelShapData>,
-    ) -> io::Result<()> {
-        self.explanations.push(explanation.clone());
-        self.array.explanation(place, explanation)
+impl Sink for Collected {
+    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+        if let Some(array) = &mut self.array {
+            array.write(id, &explanation)?;
+        }
+        self.explanations.push(explanation);
+        Ok(())
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
-        Sink::<KernelShapData>::error(&mut self.array, error)
+        self.array.as_mut().map_or(Ok(()), |array| array.error(error))
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        Sink::<KernelShapData>::finish(&mut self.array)
-    }
-}
-
-/// Keeps the explanations to speak of them.
-struct Explanations(Vec<Explanation<AnchorTabularData>>);
-
-impl Sink<AnchorTabularData> for Explanations {
-    fn explanation(
-        &mut self,
-        _: Place<'_>,
-        explanation: Explanation<AnchorTabularData>,
-    ) -> io::Result<()> {
-        self.0.push(explanation);
-        Ok(())
-    }
-
-    fn error(&mut self, _: &RowError) -> io::Result<()> {
-        // It has been told on the standard error.
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
+        self.array.as_mut().map_or(Ok(()), Sink::finish)
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+use xai::core::Error;
+use xai::job::JobError;
+
 /// A failure that knows whose fault it is: the exit code follows from that.
 #[derive(Debug)]
 pub enum Failure {
@@ -46,6 +49,23 @@ impl Failure {
                 .downcast_ref::<io::Error>()
                 .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         })
+    }
+}
+
+impl From<JobError> for Failure {
+    /// The model failed, or else the job is wrong; hints are those of the command line.
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Method(error @ Error::Predictor { .. }) => Failure::run(error),
+            JobError::NotInBuild { place, subject, .. } => Failure::refuse(format!(
+                "{place}{subject} not in this build of the command: build it with `--features gradients`"
+            )),
+            JobError::NothingToExplain { .. } => {
+                Failure::refuse(format!("{error} or --input FILE"))
+            }
+            JobError::Selection { .. } => Failure::refuse(format!("--rows: {error}")),
+            error => Failure::input(error),
+        }
     }
 }
 

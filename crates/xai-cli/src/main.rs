@@ -5,13 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use mimalloc::MiMalloc;
+use xai::job::Selection;
 use xai_cli::demo;
 use xai_cli::explain::{Outcome, Request, explain};
 use xai_cli::failure::Failure;
 use xai_cli::output::Destination;
 use xai_cli::progress::ProgressMode;
 use xai_cli::schema::write_schema;
-use xai_cli::selection::Selection;
+
+/// Networks with gradients allocate and free many arrays of a megabyte, which the allocator of glibc returns to the
+/// system each time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Explains the predictions of machine-learning models.
 #[derive(Parser)]
@@ -49,7 +55,7 @@ struct ExplainArguments {
     /// Rows of the input, counted from 0, B not included: A..B, A.., ..B or a single row
     #[arg(long, value_name = "A..B", default_value = "..", hide_default_value = true)]
     rows: Selection,
-    /// A JSON array (.json), JSON lines (.jsonl) or lines on the standard output (-); tables for people without it
+    /// A JSON array (.json), JSON lines (.jsonl) or lines on the standard output (-); human-readable tables without it
     #[arg(long, value_name = "FILE")]
     output: Option<Destination>,
     /// A folder for pictures of the explanations, for methods of images

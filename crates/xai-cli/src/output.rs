@@ -1,31 +1,20 @@
-//! Where explanations go: an array in a file, lines in a file or on the standard output, tables for people.
+//! Where explanations go: an array in a file, lines in a file or on the standard output, human-readable tables.
 
-use std::error::Error;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tempfile::NamedTempFile;
-use xai_core::figure::Figure;
-use xai_core::{Explanation, Meta};
+use xai::job::{FittedJob, InputId, JobExplanation, RowError};
 
-use crate::explain::Prepared;
 use crate::failure::Failure;
-use crate::method::Method;
-use crate::text;
-
-/// The schema of [`RowError`].
-pub const ERROR_SCHEMA: &str = "xai-error/1";
 
 /// Where the explanations go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Destination {
-    /// Tables for people, on the standard output.
+    /// Human-readable tables, on the standard output.
     #[default]
     Tables,
     /// One line of JSON a row, on the standard output: `-`.
@@ -50,78 +39,13 @@ impl FromStr for Destination {
     }
 }
 
-/// Which input a result is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
-    /// Its row in the input, counted from 0.
-    pub row: usize,
-    /// Its file, where it has one of its own.
-    pub file: Option<&'a str>,
-}
-
-/// An explanation as it is written: that of an input with a file of its own says which.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Line_for_{D}")]
-pub struct Line<'a, D> {
-    /// The schema of the explanation.
-    schema: &'a str,
-    /// The file of the input, as the job or the command line has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    /// Where the explanation comes from.
-    meta: &'a Meta,
-    /// The answer.
-    data: &'a D,
-}
-
-impl<'a, D> Line<'a, D> {
-    fn new(place: Place<'a>, explanation: &'a Explanation<D>) -> Self {
-        let Explanation { schema, meta, data } = explanation;
-        Line { schema, file: place.file, meta, data }
-    }
-}
-
-/// What stands in the place of the explanation of a row that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RowError {
-    schema: &'static str,
-    row: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    error: String,
-}
-
-impl RowError {
-    /// The error of a row of the input, with all its causes.
-    #[must_use]
-    pub fn new(place: Place<'_>, error: &xai_core::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        let file = place.file.map(str::to_owned);
-        RowError { schema: ERROR_SCHEMA, row: place.row, file, error: text }
-    }
-}
-
-impl fmt::Display for RowError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "{file}: {}", self.error),
-            None => write!(f, "row {}: {}", self.row, self.error),
-        }
-    }
-}
-
 /// Takes the results of the rows, in their order.
-pub trait Sink<D> {
+pub trait Sink {
     /// Takes an explanation.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()>;
+    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()>;
 
     /// Takes the error of a row.
     ///
@@ -129,45 +53,25 @@ pub trait Sink<D> {
     /// When it cannot be written.
     fn error(&mut self, error: &RowError) -> io::Result<()>;
 
-    /// Is told that there are no more rows.
+    /// Called when there are no more rows.
     ///
     /// # Errors
     /// When the rest cannot be written.
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// How the explanations of a job look to people.
-pub trait Present<D> {
-    /// One explanation.
-    fn figure(&self, data: &D) -> Figure;
-
-    /// What several explanations say together, if anything.
-    ///
-    /// # Errors
-    /// Those of the method.
-    fn summary(&self, data: &[D]) -> xai_core::Result<Option<Figure>>;
-}
-
-impl<M: Method> Present<M::Data> for Prepared<M> {
-    fn figure(&self, data: &M::Data) -> Figure {
-        M::figure(data, self.outputs())
-    }
-
-    fn summary(&self, data: &[M::Data]) -> xai_core::Result<Option<Figure>> {
-        M::summary(data, self)
-    }
-}
-
 /// The sink of a destination for the explanations of a job.
 ///
 /// # Errors
 /// [`Failure::Run`] when the file cannot be written.
-pub fn sink<'a, D: Serialize + 'a>(
+pub fn sink<'a>(
     destination: &Destination,
-    job: &'a dyn Present<D>,
-) -> Result<Box<dyn Sink<D> + 'a>, Failure> {
+    job: &'a FittedJob<'_>,
+) -> Result<Box<dyn Sink + 'a>, Failure> {
     Ok(match destination {
-        Destination::Tables => Box::new(Tables::new(io::stdout(), job)),
+        Destination::Tables => {
+            Box::new(Tables { out: io::stdout(), job, explanations: Vec::new() })
+        }
         Destination::Stdout => Box::new(Lines { out: io::stdout() }),
         Destination::Lines(path) => Box::new(Lines {
             out: File::create(path)
@@ -184,21 +88,20 @@ struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
+    fn write(&mut self, mut line: String) -> io::Result<()> {
+        line.push('\n');
+        self.out.write_all(line.as_bytes())?;
         self.out.flush()
     }
 }
 
-impl<D: Serialize, W: Write> Sink<D> for Lines<W> {
-    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
-        self.line(&Line::new(place, &explanation))
+impl<W: Write> Sink for Lines<W> {
+    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+        self.write(explanation.to_line(id).map_err(io::Error::other)?)
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
-        self.line(error)
+        self.write(error.to_line())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -240,21 +143,30 @@ impl Array {
         Ok(Array { path: path.to_owned(), file: Some(file), n_rows: 0 })
     }
 
-    fn item(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = if self.n_rows == 0 { b"[\n".to_vec() } else { b",\n".to_vec() };
-        serde_json::to_writer(&mut line, value)?;
+    /// Writes an explanation.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, id: InputId<'_>, explanation: &JobExplanation) -> io::Result<()> {
+        self.item(&explanation.to_line(id).map_err(io::Error::other)?)
+    }
+
+    fn item(&mut self, line: &str) -> io::Result<()> {
+        let before = if self.n_rows == 0 { "[\n" } else { ",\n" };
         self.n_rows += 1;
-        self.file.as_mut().expect("rows come before the end").write_all(&line)
+        let file = self.file.as_mut().expect("rows come before the end");
+        file.write_all(before.as_bytes())?;
+        file.write_all(line.as_bytes())
     }
 }
 
-impl<D: Serialize> Sink<D> for Array {
-    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
-        self.item(&Line::new(place, &explanation))
+impl Sink for Array {
+    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+        self.write(id, &explanation)
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
-        self.item(error)
+        self.item(&error.to_line())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -265,43 +177,37 @@ impl<D: Serialize> Sink<D> for Array {
     }
 }
 
-/// Tables for people, with a summary of several rows at the end.
-struct Tables<'a, D, W> {
+/// Human-readable tables, with a summary of several rows at the end.
+struct Tables<'a, W> {
     out: W,
-    job: &'a dyn Present<D>,
-    data: Vec<D>,
+    job: &'a FittedJob<'a>,
+    explanations: Vec<JobExplanation>,
 }
 
-impl<'a, D, W: Write> Tables<'a, D, W> {
-    fn new(out: W, job: &'a dyn Present<D>) -> Self {
-        Tables { out, job, data: Vec::new() }
-    }
-}
-
-impl<D, W: Write> Sink<D> for Tables<'_, D, W> {
-    fn explanation(&mut self, place: Place<'_>, explanation: Explanation<D>) -> io::Result<()> {
-        let mut figure = self.job.figure(&explanation.data);
-        let name = place.file.map_or_else(|| format!("Row {}", place.row), str::to_owned);
+impl<W: Write> Sink for Tables<'_, W> {
+    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+        let mut figure = explanation.figure(self.job.outputs());
+        let name = id.file.map_or_else(|| format!("Row {}", id.row), str::to_owned);
         figure.title = format!("{name}: {}", figure.title);
-        write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
-        for warning in &explanation.meta.warnings {
+        write!(self.out, "{figure}")?;
+        for warning in &explanation.meta().warnings {
             writeln!(self.out, "Note: {} ({})", warning.message, warning.code)?;
         }
         writeln!(self.out)?;
-        self.data.push(explanation.data);
+        self.explanations.push(explanation);
         self.out.flush()
     }
 
     fn error(&mut self, _: &RowError) -> io::Result<()> {
-        // It has been told on the standard error.
+        // It stands on the standard error.
         Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        if 1 < self.data.len()
-            && let Some(figure) = self.job.summary(&self.data).map_err(io::Error::other)?
+        if 1 < self.explanations.len()
+            && let Some(figure) = self.job.summary(&self.explanations).map_err(io::Error::other)?
         {
-            write!(self.out, "{}", text::draw(&figure, usize::MAX))?;
+            write!(self.out, "{figure}")?;
         }
         self.out.flush()
     }

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use anyhow::Context;
 use serde::Serialize;
+use xai::job::{MethodSchema, find, methods};
 
 use crate::failure::Failure;
-use crate::method::{self, METHODS, MethodSchema};
 
 /// Writes the schema of a method, or a list of those of all methods.
 ///
@@ -15,14 +15,10 @@ use crate::method::{self, METHODS, MethodSchema};
 pub fn write_schema(name: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
     match name {
         None => {
-            let all: Vec<MethodSchema> = METHODS.iter().map(|method| method.schema()).collect();
+            let all: Vec<MethodSchema> = methods().iter().map(|method| method.schema()).collect();
             write(&all, out)
         }
-        Some(name) => {
-            let method =
-                method::find(name).ok_or_else(|| Failure::refuse(method::unknown(name)))?;
-            write(&method.schema(), out)
-        }
+        Some(name) => write(&find(name)?.schema(), out),
     }
 }
 

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ndarray::Axis;
-use xai_core::tabular::Features;
-use xai_core::{Explainer, RunConfig};
-use xai_onnx::{OnnxModel, OnnxOptions};
-use xai_shap::{KernelShapParams, Link, NSamples, sum_columns};
+use xai::core::tabular::Features;
+use xai::core::{Explainer, RunConfig};
+use xai::ndarray::Axis;
+use xai::onnx::{OnnxModel, OnnxOptions};
+use xai::shap::{KernelShapParams, Link, NSamples, sum_columns};
 use xai_testkit::KernelShapCase;
 
 #[test]

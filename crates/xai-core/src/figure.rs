@@ -1,8 +1,12 @@
-//! A figure as plain data; drawing it is somebody else's job.
+//! A figure as plain data; with the feature `display` it is also text for a terminal.
+
+#[cfg(feature = "display")]
+mod text;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::OutputNames;
 use crate::model::Row;
 use crate::params::{ParamError, require};
 
@@ -13,6 +17,12 @@ pub struct Figure {
     pub title: String,
     /// The parts.
     pub panels: Vec<Panel>,
+}
+
+/// Data of an explanation that have a figure.
+pub trait ToFigure {
+    /// What the explanation looks like, with names of the model's outputs, which may be none.
+    fn figure(&self, names: &OutputNames) -> Figure;
 }
 
 /// One part of a figure.
@@ -246,6 +256,17 @@ pub fn contrast(
     let change = change.chunks(n_channels).map(|channels| channels.iter().sum()).collect();
     let map = HeatMap::new("change", "pixel value", (height, width), change);
     Some(vec![Panel::Image(pictures.0), Panel::HeatMap(map), Panel::Image(pictures.1)])
+}
+
+/// Decimals that leave four digits of the largest of some numbers, at most 12.
+#[must_use]
+pub fn decimals(largest: f64) -> usize {
+    let (mut decimals, mut scaled) = (0, largest);
+    while decimals < 12 && 0.0 < scaled && scaled < 1000.0 {
+        decimals += 1;
+        scaled *= 10.0;
+    }
+    decimals
 }
 
 /// A change with its sign and four significant digits, for a table.

@@ -33,7 +33,7 @@ pub use decision::{InInterval, Output, OutputNames, Reading};
 pub use error::{Error, Result, same_shape};
 pub use explainer::{Explainer, MethodInfo, RunConfig};
 pub use explanation::{Explanation, Meta, Status, Stop, Warning};
-pub use figure::Figure;
+pub use figure::{Figure, ToFigure};
 pub use gradient::CentralDifference;
 pub use input::{Input, Inputs};
 pub use model::{

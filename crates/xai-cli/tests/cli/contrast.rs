@@ -1,12 +1,12 @@
 //! `xai explain` with the methods that look for other rows along gradients: `cem`, `counterfactual` and `cfproto`.
 
-use ndarray::Array2;
 use serde_json::Value;
-use xai_cem::{CemData, Prediction};
-use xai_cfproto::CfProtoData;
-use xai_core::{Explanation, Stop};
-use xai_counterfactual::CounterfactualData;
-use xai_onnx::{OnnxModel, OnnxOptions};
+use xai::cem::{CemData, Prediction};
+use xai::cfproto::CfProtoData;
+use xai::core::{Explanation, Stop};
+use xai::counterfactual::CounterfactualData;
+use xai::ndarray::Array2;
+use xai::onnx::{OnnxModel, OnnxOptions};
 
 use crate::folder::{Folder, IRIS_JOB, IRIS_MODEL, IRIS_TRAIN, Ran};
 
@@ -59,7 +59,7 @@ fn what_is_found_has_another_class() {
         assert_eq!(lines.len(), 40);
         let mut n_found = 0;
         for line in &lines {
-            assert_eq!(line["meta"]["type"], serde_json::json!(["blackbox"]), "{method}");
+            assert_eq!(line["meta"]["type"], "blackbox", "{method}");
             let Some(other) = row(line, found) else {
                 assert_ne!(line["data"]["status"], "found", "{method}");
                 continue;
@@ -97,7 +97,7 @@ fn the_data_are_those_of_the_methods() {
         folder.succeed(&["explain", "job.toml", "--output", "-", "--rows", "0"])
     };
     let cem: Explanation<CemData> = Explanation::from_json(&read("cem", "")).unwrap();
-    assert_eq!(cem.meta.name, "CEM");
+    assert_eq!(cem.meta.name, "cem");
     assert_eq!(cem.data.x_pred, Prediction::Class(1));
     // The medians of the training rows.
     let column = |index: usize| {
@@ -109,10 +109,10 @@ fn the_data_are_those_of_the_methods() {
     assert_eq!(cem.data.no_info_val.to_vec(), (0..4).map(column).collect::<Vec<_>>());
     let line = read("counterfactual", "");
     let near: Explanation<CounterfactualData> = Explanation::from_json(&line).unwrap();
-    assert_eq!((near.meta.name.as_str(), near.data.stop), ("Counterfactual", Stop::Converged));
+    assert_eq!((near.meta.name.as_str(), near.data.stop), ("counterfactual", Stop::Converged));
     let line = read("cfproto", "use_kdtree = true\ntheta = 0.5\n");
     let drawn: Explanation<CfProtoData> = Explanation::from_json(&line).unwrap();
-    assert_eq!(drawn.meta.name, "CounterfactualProto");
+    assert_eq!(drawn.meta.name, "cfproto");
     assert_eq!(drawn.data.id_proto, drawn.data.cf.map(|cf| cf.class));
 }
 
@@ -403,7 +403,8 @@ fn images_are_drawn_before_and_after() {
         let folder = Folder::new();
         folder.write("digits.onnx", include_bytes!("../fixtures/digits.onnx"));
         let scan = include_bytes!("../fixtures/digits/4_is_0.png");
-        let image = xai_anchors::image::decode(scan, 1, xai_anchors::image::Dtype::Float).unwrap();
+        let image =
+            xai::anchors::image::decode(scan, 1, xai::anchors::image::Dtype::Float).unwrap();
         let header: Vec<String> = (0..64).map(|pixel| format!("pixel {pixel}")).collect();
         let cells: Vec<String> = image.iter().map(f64::to_string).collect();
         folder.write("input.csv", format!("{}\n{}\n", header.join(","), cells.join(",")));

@@ -57,7 +57,7 @@ fn jobs() {
     check_job(
         "[model]",
         "sead = 1\n[model]",
-        "error: job.toml:2: unknown field `sead`, expected one of `method`, `seed`, `model`, `data`, `params`",
+        "error: job.toml:2: unknown field `sead`, expected one of `method`, `seed`, `budget`, `model`, `data`, `params`",
     );
     check_job(
         "[model]",

@@ -1,8 +1,8 @@
 //! `xai explain`: what is explained, and that the answers are right.
 
-use ndarray::{Array1, Array3, Axis, s};
 use serde::Deserialize;
-use xai_core::serde_arrays;
+use xai::core::serde_arrays;
+use xai::ndarray::{Array1, Array3, Axis, s};
 
 use crate::folder::{Folder, IRIS_INPUT, IRIS_JOB, IRIS_TRAIN, lines, table_of};
 
@@ -93,7 +93,9 @@ fn paths_of_the_job_are_relative_to_it_and_the_inputs_to_the_caller() {
     let from_job = folder.succeed(&["explain", "below/job.toml", "--output", "-", "--rows", "1"]);
     folder.write("mine.csv", choose(IRIS_INPUT, &[1]));
     let arguments = ["explain", "below/job.toml", "--output", "-", "--input", "mine.csv"];
-    assert_eq!(folder.succeed(&arguments), from_job);
+    // It is row 1 of one table and row 0 of the other.
+    let from_mine = folder.succeed(&arguments).replacen("{\"row\":0,", "{\"row\":1,", 1);
+    assert_eq!(from_mine, from_job);
 }
 
 #[test]

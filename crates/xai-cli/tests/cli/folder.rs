@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use xai_core::Explanation;
-use xai_shap::KernelShapData;
+use xai::core::Explanation;
+use xai::shap::KernelShapData;
 
 pub(crate) const IRIS_MODEL: &[u8] = include_bytes!("../fixtures/iris_mlp.onnx");
 pub(crate) const IRIS_TRAIN: &str = include_str!("../fixtures/iris_train.csv");

@@ -1,9 +1,9 @@
 //! `xai explain` with integrated gradients.
 
-use ndarray::{Array2, array};
 use serde_json::Value;
-use xai_core::Explanation;
-use xai_intgrad::{IntegratedGradientsData, Status, Target};
+use xai::core::Explanation;
+use xai::intgrad::{IntegratedGradientsData, Status, Target};
+use xai::ndarray::{Array2, array};
 
 use crate::folder::{Folder, IRIS_JOB, Ran};
 
@@ -29,7 +29,7 @@ fn attributions_add_up_to_the_change_of_the_output() {
     let explanations = explain(&folder);
     assert_eq!(explanations.len(), 40);
     for Explanation { meta, data, .. } in &explanations {
-        assert_eq!((meta.name.as_str(), data.status), ("IntegratedGradients", Status::Fixed));
+        assert_eq!((meta.name.as_str(), data.status), ("integrated-gradients", Status::Fixed));
         let Some(Target::Index(target)) = data.target else { panic!("{:?}", data.target) };
         let largest = data.predictions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(data.predictions[[target]], largest);
@@ -79,7 +79,8 @@ fn digits(params: &str) -> Folder {
     let header: Vec<String> = (0..64).map(|pixel| format!("pixel {pixel}")).collect();
     let mut table = header.join(",") + "\n";
     for scan in scans {
-        let image = xai_anchors::image::decode(scan, 1, xai_anchors::image::Dtype::Float).unwrap();
+        let image =
+            xai::anchors::image::decode(scan, 1, xai::anchors::image::Dtype::Float).unwrap();
         let cells: Vec<String> = image.iter().map(f64::to_string).collect();
         table += &(cells.join(",") + "\n");
     }

@@ -1,7 +1,7 @@
 //! `xai explain` with the method `grid-counterfactual`.
 
-use xai_core::Explanation;
-use xai_gridcf::{GridCounterfactualData, Outcome, Prediction};
+use xai::core::Explanation;
+use xai::gridcf::{GridCounterfactualData, Outcome, Prediction};
 
 use crate::folder::{Folder, IRIS_JOB, Ran};
 
@@ -27,7 +27,7 @@ fn rows_have_their_counterfactuals() {
         let explanation: Explanation<GridCounterfactualData> =
             Explanation::from_json(line).unwrap();
         let data = explanation.data;
-        assert_eq!(explanation.meta.name, "CounterfactualExplainer");
+        assert_eq!(explanation.meta.name, "grid-counterfactual");
         assert_eq!(explanation.meta.queries, data.n_predictions);
         assert_eq!(data.outcome, Outcome::Found);
         for answer in 0..data.distances.len() {

@@ -1,9 +1,9 @@
 //! `xai explain` with anchors of images.
 
 use serde_json::Value;
-use xai_anchors::Status;
-use xai_anchors::image::{AnchorImageData, Dtype, decode};
-use xai_core::Explanation;
+use xai::anchors::Status;
+use xai::anchors::image::{AnchorImageData, Dtype, decode};
+use xai::core::Explanation;
 
 use crate::folder::{Folder, Ran};
 

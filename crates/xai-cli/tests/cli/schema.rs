@@ -16,7 +16,7 @@ fn a_method_says_what_it_reads_and_writes() {
         assert!(description.is_string(), "{name}: {description}");
     }
     let explanation = &schema["explanation"];
-    assert_eq!(explanation["required"], serde_json::json!(["schema", "meta", "data"]));
+    assert_eq!(explanation["required"], serde_json::json!(["row", "schema", "meta", "data"]));
     let data = &explanation["$defs"]["KernelShapData"];
     assert!(data["properties"]["shap_values"].is_object(), "{text}");
 }

@@ -1,7 +1,7 @@
 //! `xai explain` with anchors of texts.
 
-use xai_anchors::{AnchorTextData, Status};
-use xai_core::Explanation;
+use xai::anchors::{AnchorTextData, Status};
+use xai::core::Explanation;
 
 use crate::folder::Folder;
 
@@ -17,9 +17,9 @@ input = "reviews.txt"
 fn reviews() -> Folder {
     let folder = Folder::new();
     folder.write("job.toml", JOB);
-    folder.write("model.onnx", include_bytes!("../fixtures/reviews_count.onnx"));
-    folder.write("vectoriser.json", include_str!("../fixtures/reviews_count.json"));
-    folder.write("reviews.txt", include_str!("../fixtures/reviews.txt"));
+    folder.write("model.onnx", include_bytes!("../../../xai/tests/fixtures/reviews_count.onnx"));
+    folder.write("vectoriser.json", include_str!("../../../xai/tests/fixtures/reviews_count.json"));
+    folder.write("reviews.txt", include_str!("../../../xai/tests/fixtures/reviews.txt"));
     folder
 }
 
@@ -39,7 +39,7 @@ fn each_line_is_explained() {
         let data = &explanation.data;
         assert_eq!(
             (explanation.meta.name.as_str(), data.raw.instance.as_str()),
-            ("AnchorText", text)
+            ("anchor-text", text)
         );
         // The model knows the reviews that it was trained on.
         assert_eq!(data.raw.prediction, [f64::from(place < 8)]);
@@ -137,7 +137,7 @@ fn wrong_jobs_are_refused_with_their_place() {
     folder.write("vectoriser.json", r#"{"kind": "count", "vocabulary": {"good": 3}}"#);
     refused(JOB, "`vocabulary` must number its words");
     folder.write("reviews.txt", "");
-    folder.write("vectoriser.json", include_str!("../fixtures/reviews_count.json"));
+    folder.write("vectoriser.json", include_str!("../../../xai/tests/fixtures/reviews_count.json"));
     refused(JOB, "there are no texts");
 }
 

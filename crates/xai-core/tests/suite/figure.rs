@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::array;
-use xai_core::figure::{HeatMap, Panel, Picture, check_shape, contrast, signed};
+use xai_core::figure::{HeatMap, Panel, Picture, check_shape, contrast, decimals, signed};
 use xai_core::tabular::{Change, Encoding, Feature, Features};
 
 #[test]
@@ -91,4 +91,47 @@ fn changes_are_told_by_feature() {
         [change("age", "1", "3.5", Some(2.5)), change("color", "red", "blue", None)]
     );
     assert_eq!(changes[1].to_string(), "color: red -> blue");
+}
+
+#[test]
+fn four_digits_of_the_largest_number_are_left() {
+    for (largest, expected) in
+        [(0.0, 0), (0.5, 4), (1.0, 3), (31.5, 2), (999.9, 1), (1000.0, 0), (1e-20, 12)]
+    {
+        assert_eq!(decimals(largest), expected, "{largest}");
+    }
+}
+
+#[cfg(feature = "display")]
+#[test]
+fn an_explanation_displays_its_figure_and_its_warnings() {
+    use serde_json::json;
+    use xai_core::figure::{Figure, Table, ToFigure};
+    use xai_core::{Explanation, OutputNames};
+
+    struct Data;
+
+    impl ToFigure for Data {
+        fn figure(&self, names: &OutputNames) -> Figure {
+            let table = Table {
+                title: "of outputs".to_owned(),
+                columns: vec!["output".to_owned(), "value".to_owned()],
+                rows: (0..3).map(|output| vec![names.output(output, 3), "1".to_owned()]).collect(),
+            };
+            Figure { title: "Title".to_owned(), panels: vec![Panel::Table(table)] }
+        }
+    }
+
+    let meta = json!({
+        "name": "none", "type": "blackbox", "explanations": ["local"], "params": {}, "version": "0",
+        "seed": "0", "queries": 0, "warnings": [{ "code": "none.few", "message": "few rows" }],
+    });
+    let meta = serde_json::from_value(meta).unwrap();
+    let explanation = Explanation { schema: String::new(), meta, data: Data };
+    let text = explanation.to_string();
+    assert!(text.starts_with("Title\n═════\n\nof outputs\n output     value\n"), "{text}");
+    assert!(text.ends_with("\n output 2       1\nNote: few rows (none.few)\n"), "{text}");
+    // A precision is the most rows of a panel.
+    let short = format!("{:.1}", explanation.data.figure(&OutputNames::default()));
+    assert!(short.ends_with("\n output 0       1\n and 2 more\n"), "{short}");
 }

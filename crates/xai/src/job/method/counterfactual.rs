@@ -1,0 +1,70 @@
+//! Counterfactuals by gradient, the crate `xai-counterfactual`.
+
+use xai_core::{Explanation, Figure, ModelRef, OutputNames, ParamError};
+use xai_counterfactual::{
+    Counterfactual, CounterfactualData, CounterfactualParams, DistanceFn, TargetClass,
+};
+
+use super::{Job, Method, Summarised, searches};
+use crate::job::input::{DataRequirements, RowData, RowInput};
+use crate::job::models::JobModels;
+
+/// Counterfactuals: the closest row that reaches a wanted probability of another class.
+pub(super) struct CounterfactualMethod;
+
+impl Method for CounterfactualMethod {
+    const NAME: &'static str = "counterfactual";
+    const MODEL_KEYS: &'static [&'static str] = &["gradients"];
+    type Input = RowInput;
+    type Params = CounterfactualParams;
+    type Data = CounterfactualData;
+    type Model<'m> = ModelRef<'m>;
+    type Explainer<'t> = Counterfactual;
+
+    fn requirements(
+        params: &CounterfactualParams,
+        _: &Job<'_>,
+    ) -> Result<DataRequirements, ParamError> {
+        let training = params.distance_fn == DistanceFn::L1Mad;
+        Ok(DataRequirements { training, ..DataRequirements::default() })
+    }
+
+    fn fit(
+        params: CounterfactualParams,
+        training: &RowData,
+        models: &JobModels<'_>,
+    ) -> xai_core::Result<Counterfactual> {
+        if let TargetClass::Class(class) = params.target_class {
+            models.require_classes("target_class", [class])?;
+        }
+        match training.training() {
+            Some(rows) => params.fit(rows, training.features.clone()),
+            None => params.build(training.features.clone()),
+        }
+    }
+
+    fn model<'m>(models: &'m JobModels<'_>) -> ModelRef<'m> {
+        models.view()
+    }
+
+    fn figure(explanation: &Explanation<CounterfactualData>, outputs: &OutputNames) -> Figure {
+        let data = &explanation.data;
+        let instance = searches::class(data.orig_class, outputs);
+        let Some(cf) = &data.cf else {
+            let title = format!("{instance}, no counterfactual");
+            return Figure { title, ..data.figure() };
+        };
+        let (class, proba) = (searches::class(cf.class, outputs), cf.proba[cf.class]);
+        let title = format!("{instance} would be {class} with probability {proba:.3}");
+        Figure { title, ..data.figure() }
+    }
+
+    fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
+        let ended = |data: &&CounterfactualData| searches::Ended {
+            status: data.status,
+            distance: data.cf.as_ref().map(|cf| cf.distance),
+            n_changes: data.changes.len(),
+        };
+        Ok(Some(searches::summary(summarised.data.iter().map(ended))))
+    }
+}

@@ -55,7 +55,9 @@ impl AnchorResult {
         format!("Anchor for {}: {conditions}", self.decision_name(names))
     }
 
-    fn decision_name(&self, names: &OutputNames) -> String {
+    /// The decision for the instance by its name.
+    #[must_use]
+    pub fn decision_name(&self, names: &OutputNames) -> String {
         match &self.output {
             Output::Within { tolerance, .. } => format!("{} ± {tolerance}", self.decision),
             Output::Label if self.decision < 0.0 => format!("label {}", self.decision),

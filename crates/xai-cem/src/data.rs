@@ -120,3 +120,9 @@ impl CemData {
         Figure { title: self.title(names), panels }
     }
 }
+
+impl xai_core::ToFigure for CemData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

@@ -111,3 +111,9 @@ impl CfProtoData {
         Figure { title, panels }
     }
 }
+
+impl xai_core::ToFigure for CfProtoData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::check_shape;
-use xai_core::tabular::discretizer::QUARTILES;
 use xai_core::tabular::IntoFeatures;
+use xai_core::tabular::discretizer::QUARTILES;
 use xai_core::{Output, ParamError, Params, PerFeature, Result, Rows, Run, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 

@@ -129,3 +129,9 @@ impl CounterfactualData {
         table_of_changes(self.reason.clone(), "instance", "counterfactual", changes)
     }
 }
+
+impl xai_core::ToFigure for CounterfactualData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

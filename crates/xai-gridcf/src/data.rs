@@ -184,3 +184,9 @@ impl GridCounterfactualData {
         Figure { title: "Grid counterfactuals".to_owned(), panels }
     }
 }
+
+impl xai_core::ToFigure for GridCounterfactualData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

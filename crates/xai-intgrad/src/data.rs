@@ -269,3 +269,9 @@ fn digits(largest: f64, value: f64) -> String {
     let decimals = (4.0 - magnitude).max(0.0) as usize;
     format!("{value:.decimals$}")
 }
+
+impl xai_core::ToFigure for IntegratedGradientsData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

@@ -195,3 +195,9 @@ fn in_digits_of(largest: f64, value: f64) -> String {
         format!("{value:.4e}")
     }
 }
+
+impl xai_core::ToFigure for KernelShapData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

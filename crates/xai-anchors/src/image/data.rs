@@ -206,3 +206,9 @@ impl AnchorImageData {
         Figure { title, panels: vec![Panel::Image(picture), Panel::Table(table)] }
     }
 }
+
+impl xai_core::ToFigure for AnchorImageData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

@@ -151,3 +151,9 @@ impl AnchorTabularData {
         Figure { title, panels: vec![Panel::Table(table)] }
     }
 }
+
+impl xai_core::ToFigure for AnchorTabularData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

@@ -157,3 +157,9 @@ impl AnchorTextData {
         Figure { title, panels: vec![Panel::Text(text), Panel::Table(table)] }
     }
 }
+
+impl xai_core::ToFigure for AnchorTextData {
+    fn figure(&self, names: &xai_core::OutputNames) -> xai_core::Figure {
+        self.figure(names)
+    }
+}

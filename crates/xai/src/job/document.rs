@@ -79,6 +79,9 @@ pub(crate) struct ModelSection {
     /// What the model takes for a pixel, for methods that explain images. Default: bytes or shares of one, as the
     /// method has them.
     pub(crate) pixels: Option<Spanned<Pixels>>,
+    /// Height, width and channels of an image, for methods that explain images. Default: those of the first image, with
+    /// as many channels as the model takes.
+    pub(crate) image_shape: Option<Spanned<(usize, usize, usize)>>,
     /// Where the gradients come from, for methods that search along them. Default: from the outputs of a file, and
     /// from a model in memory where it has any.
     pub(crate) gradients: Option<Spanned<Gradients>>,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use xai_core::{Explanation, Figure, Meta, OutputNames, Result};
+use xai_core::{Explanation, Figure, Meta, OutputNames, Result, ToFigure};
 
 use super::error::with_causes;
 use super::input::InputId;
@@ -55,7 +55,7 @@ impl<M: Method> Render for OfMethod<M> {
     }
 
     fn figure(&self, outputs: &OutputNames) -> Figure {
-        M::figure(&self.0, outputs)
+        self.0.data.figure(outputs)
     }
 
     fn pictures(&self) -> Vec<PictureFile> {

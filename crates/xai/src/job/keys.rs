@@ -48,11 +48,12 @@ impl Job<'_> {
         &self,
         model: &ModelSection,
         data: &DataSection,
-    ) -> [(&'static str, &'static [InputKind], Option<Place>); 13] {
+    ) -> [(&'static str, &'static [InputKind], Option<Place>); 14] {
         [
             ("vectoriser", TEXTS, self.place_in(&model.vectoriser)),
             ("layout", IMAGES, self.place_in(&model.layout)),
             ("pixels", IMAGES, self.place_in(&model.pixels)),
+            ("image_shape", IMAGES, self.place_in(&model.image_shape)),
             ("train", TABLES, self.place_in(&data.train)),
             ("input", TABLES, self.place_in(&data.input)),
             ("images", IMAGES, self.place_in(&data.images)),

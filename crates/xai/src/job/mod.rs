@@ -377,10 +377,26 @@ impl<'j> Job<'j> {
         of_memory || self.data().categories.is_some()
     }
 
-    /// Whether the images to explain are arrays.
+    /// The shape of images that the job gives.
+    ///
+    /// # Errors
+    /// [`ParamError`] for a shape that images cannot have, those of files with one channel or three.
     #[cfg(feature = "image")]
-    fn has_images_in_memory(&self) -> bool {
-        self.data.images.is_some()
+    fn image_shape(&self) -> Result<Option<input::ImageShape>, xai_core::ParamError> {
+        let Some(shape) = self.model().and_then(|section| section.image_shape.as_ref()) else {
+            return Ok(None);
+        };
+        let (height, width, channels) = *shape.get_ref();
+        let is_drawn = matches!(channels, 1 | 3) || self.data.images.is_some();
+        let rule =
+            "height, width and channels of at least 1, with 1 or 3 channels for images from files";
+        xai_core::require(
+            0 < height && 0 < width && 0 < channels && is_drawn,
+            "image_shape",
+            rule,
+            shape.get_ref(),
+        )?;
+        Ok(Some(input::ImageShape { height, width, channels }))
     }
 
     /// The place of a key or value of the document.

@@ -116,8 +116,8 @@ fn layout(job: &Job<'_>, model: &RowModel<'_>, shape: ImageShape) -> Result<Layo
 /// Slope and offset of each channel, from the numbers of the dtype to those of the model.
 fn scales(job: &Job<'_>, channels: usize, dtype: Dtype) -> Result<Vec<Scale>, JobError> {
     let full = match dtype {
-        Dtype::Float => 1.0,
         Dtype::U8 => 255.0,
+        _ => 1.0,
     };
     let between =
         |low: f64, high: f64| vec![Scale { slope: (high - low) / full, offset: low }; channels];

@@ -4,9 +4,9 @@ use xai_anchors::{
     AnchorTabular, AnchorTabularData, AnchorTabularParams, Missing, Pick, Rule, submodular_pick,
 };
 use xai_core::figure::{Figure, Panel, Table};
-use xai_core::{BlackBox, Explanation, OutputNames, ParamError};
+use xai_core::{BlackBox, ParamError};
 
-use super::{Job, Method, Summarised, anchors, searches};
+use super::{Job, Method, Summarised, searches};
 use crate::job::input::{DataRequirements, RowData, RowInput};
 use crate::job::models::JobModels;
 
@@ -48,20 +48,9 @@ impl Method for AnchorTabularMethod {
         models.black_box()
     }
 
-    fn figure(explanation: &Explanation<AnchorTabularData>, outputs: &OutputNames) -> Figure {
-        let data = &explanation.data;
-        let anchor = anchors::Anchor {
-            decision: decision(&data.rule, outputs),
-            conditions: &data.anchor,
-            status: data.status,
-            is_valid: data.raw.success,
-        };
-        Figure { title: anchor.title(), ..data.figure() }
-    }
-
     fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
         let Summarised { data, training, outputs } = summarised;
-        let is_valid = |data: &&&AnchorTabularData| data.raw.success;
+        let is_valid = |data: &&&AnchorTabularData| data.result.valid;
         let valid: Vec<&AnchorTabularData> = data.iter().filter(is_valid).copied().collect();
         let rules: Vec<Rule> = valid.iter().map(|data| data.rule.clone()).collect();
         let picks = submodular_pick(&rules, &training.features, &training.background, N_PICKED)?;
@@ -69,8 +58,8 @@ impl Method for AnchorTabularMethod {
         if !picks.is_empty() {
             let row = |pick: &Pick| {
                 let data = valid[pick.rule];
-                let shares = [precision(data), data.coverage, pick.coverage];
-                [anchors::joined(&data.anchor), decision(&data.rule, outputs)]
+                let shares = [precision(data), data.result.coverage, pick.coverage];
+                [joined(&data.anchor), data.result.decision_name(outputs)]
                     .into_iter()
                     .chain(shares.map(percent))
                     .collect()
@@ -93,23 +82,26 @@ fn ends(data: &[&AnchorTabularData]) -> Table {
         let mean = |share: fn(&AnchorTabularData) -> f64| {
             percent(alike.iter().map(|data| share(data)).sum::<f64>() / alike.len() as f64)
         };
-        vec![status, alike.len().to_string(), mean(precision), mean(|data| data.coverage)]
+        vec![status, alike.len().to_string(), mean(precision), mean(|data| data.result.coverage)]
     };
-    let groups = searches::by_status(data, |data| &data.status);
+    let groups = searches::by_status(data, |data| &data.result.status);
     let columns = ["status", "rows", "mean precision", "mean coverage"];
     searches::table_of_statuses(columns, groups.into_iter().map(row).collect())
 }
 
 /// The precision on fresh samples, or else the one of the search.
 fn precision(data: &AnchorTabularData) -> f64 {
-    data.certificate.as_ref().map_or(data.precision, |certificate| certificate.precision)
+    data.result
+        .certificate
+        .as_ref()
+        .map_or(data.result.precision, |certificate| certificate.precision)
 }
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// What the model decides, with the names of its outputs where there are some.
-fn decision(rule: &Rule, outputs: &OutputNames) -> String {
-    anchors::decision(&rule.output, rule.decision, outputs)
+/// Conditions in words.
+fn joined(conditions: &[String]) -> String {
+    if conditions.is_empty() { "anything".to_owned() } else { conditions.join(" AND ") }
 }

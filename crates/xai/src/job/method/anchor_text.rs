@@ -1,9 +1,9 @@
 //! AnchorText, the crate `xai-anchors`.
 
 use xai_anchors::{AnchorText, AnchorTextData, AnchorTextParams, SamplingStrategy, TextResources};
-use xai_core::{BlackBox, Explanation, Figure, OutputNames, ParamError};
+use xai_core::{BlackBox, ParamError};
 
-use super::{Job, Method, anchors};
+use super::{Job, Method};
 use crate::job::input::{TextData, Texts};
 use crate::job::models::TextModel;
 
@@ -40,17 +40,5 @@ impl Method for AnchorTextMethod {
 
     fn model<'m>(models: &'m TextModel<'_>) -> BlackBox<'m, [String]> {
         models.black_box()
-    }
-
-    fn figure(explanation: &Explanation<AnchorTextData>, outputs: &OutputNames) -> Figure {
-        let data = &explanation.data;
-        let output = anchors::output_of(&explanation.meta);
-        let anchor = anchors::Anchor {
-            decision: anchors::decision(&output, data.raw.prediction[0], outputs),
-            conditions: &data.anchor,
-            status: data.status,
-            is_valid: data.raw.success,
-        };
-        Figure { title: anchor.title(), ..data.figure() }
     }
 }

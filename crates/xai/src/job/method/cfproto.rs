@@ -1,8 +1,7 @@
 //! Counterfactuals guided by prototypes, the crate `xai-cfproto`.
 
 use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams};
-use xai_core::figure::{Figure, Panel};
-use xai_core::{Explanation, OutputNames, ParamError, Run};
+use xai_core::{Figure, ParamError, Run};
 
 use super::{Job, Method, Summarised, searches};
 use crate::job::input::{DataRequirements, RowData, RowInput};
@@ -51,46 +50,12 @@ impl Method for CfProtoMethod {
         }
     }
 
-    fn figure(explanation: &Explanation<CfProtoData>, outputs: &OutputNames) -> Figure {
-        let data = &explanation.data;
-        let instance = searches::class(data.orig_class, outputs);
-        let mut figure = data.figure();
-        figure.title = match &data.cf {
-            Some(cf) => {
-                let (class, proba) = (searches::class(cf.class, outputs), cf.proba[cf.class]);
-                format!("{instance} would be {class} with probability {proba:.3}")
-            }
-            None => format!("{instance}, no counterfactual"),
-        };
-        for panel in &mut figure.panels {
-            if let Panel::Table(table) = panel {
-                if let Some(cf) = &data.cf {
-                    table.title = prototype(data, cf.trust, outputs);
-                } else if let Some((_, reason)) = table.title.split_once(", ") {
-                    table.title = format!("Not found: {reason}.");
-                }
-            }
-        }
-        figure
-    }
-
     fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
         let ended = |data: &&CfProtoData| searches::Ended {
             status: data.status,
-            distance: data.cf.as_ref().map(|cf| cf.distance),
+            distance: data.cf.as_ref().map(|cf| cf.distances.elastic_net),
             n_changes: data.cf.as_ref().map_or(0, |cf| cf.changes.len()),
         };
         Ok(Some(searches::summary(summarised.data.iter().map(ended))))
     }
-}
-
-/// What the prototype has to do with a counterfactual.
-fn prototype(data: &CfProtoData, trust: Option<f64>, outputs: &OutputNames) -> String {
-    let attracted = data
-        .id_proto
-        .map(|class| format!("Drawn to the prototype of {}", searches::class(class, outputs)));
-    let trusted = trust
-        .map(|trust| format!("{trust:.2} times farther from the old class than from the new one"));
-    let parts: Vec<String> = attracted.into_iter().chain(trusted).collect();
-    if parts.is_empty() { "Found.".to_owned() } else { format!("{}.", parts.join("; ")) }
 }

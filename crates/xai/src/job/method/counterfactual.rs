@@ -1,6 +1,6 @@
 //! Counterfactuals by gradient, the crate `xai-counterfactual`.
 
-use xai_core::{Explanation, Figure, ModelRef, OutputNames, ParamError};
+use xai_core::{Figure, ModelRef, ParamError};
 use xai_counterfactual::{
     Counterfactual, CounterfactualData, CounterfactualParams, DistanceFn, TargetClass,
 };
@@ -47,23 +47,11 @@ impl Method for CounterfactualMethod {
         models.view()
     }
 
-    fn figure(explanation: &Explanation<CounterfactualData>, outputs: &OutputNames) -> Figure {
-        let data = &explanation.data;
-        let instance = searches::class(data.orig_class, outputs);
-        let Some(cf) = &data.cf else {
-            let title = format!("{instance}, no counterfactual");
-            return Figure { title, ..data.figure() };
-        };
-        let (class, proba) = (searches::class(cf.class, outputs), cf.proba[cf.class]);
-        let title = format!("{instance} would be {class} with probability {proba:.3}");
-        Figure { title, ..data.figure() }
-    }
-
     fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
         let ended = |data: &&CounterfactualData| searches::Ended {
             status: data.status,
-            distance: data.cf.as_ref().map(|cf| cf.distance),
-            n_changes: data.changes.len(),
+            distance: data.cf.as_ref().map(|cf| cf.distances.elastic_net),
+            n_changes: data.cf.as_ref().map_or(0, |cf| cf.changes.len()),
         };
         Ok(Some(searches::summary(summarised.data.iter().map(ended))))
     }

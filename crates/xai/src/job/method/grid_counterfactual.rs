@@ -1,9 +1,7 @@
 //! Grid-search counterfactuals, the crate `xai-gridcf`.
 
-use xai_core::{BlackBox, Explanation, Figure, OutputNames, ParamError};
-use xai_gridcf::{
-    GridCounterfactual, GridCounterfactualData, GridCounterfactualParams, Prediction,
-};
+use xai_core::{BlackBox, ParamError};
+use xai_gridcf::{GridCounterfactual, GridCounterfactualData, GridCounterfactualParams};
 
 use super::{Job, Method};
 use crate::job::input::{DataRequirements, RowData, RowInput};
@@ -37,19 +35,5 @@ impl Method for GridCounterfactualMethod {
 
     fn model<'m>(models: &'m JobModels<'_>) -> BlackBox<'m> {
         models.black_box()
-    }
-
-    fn figure(explanation: &Explanation<GridCounterfactualData>, outputs: &OutputNames) -> Figure {
-        let rename = |prediction: &mut Prediction| {
-            let Prediction::Class(class) = prediction else { return };
-            let name = usize::try_from(*class).ok().and_then(|class| outputs.as_slice().get(class));
-            if let Some(name) = name {
-                *prediction = Prediction::Name(name.clone());
-            }
-        };
-        let mut data = explanation.data.clone();
-        rename(&mut data.instance_prediction);
-        data.predictions.iter_mut().for_each(rename);
-        data.figure()
     }
 }

@@ -1,12 +1,11 @@
 //! Integrated gradients, the crate `xai-intgrad`.
 
-use xai_core::figure::{Figure, Panel};
-use xai_core::{Explanation, OutputNames, ParamError, Side, WhiteBox};
+use xai_core::{ParamError, Side, WhiteBox};
 use xai_intgrad::{
     InputTensor, IntegratedGradients, IntegratedGradientsData, IntegratedGradientsParams,
 };
 
-use super::{Job, Method, name_output};
+use super::{Job, Method};
 use crate::job::input::{DataRequirements, RowData, RowInput};
 use crate::job::models::JobModels;
 
@@ -53,15 +52,5 @@ impl Method for IntegratedGradientsMethod {
 
     fn model<'m>(models: &'m JobModels<'_>) -> WhiteBox<'m> {
         models.white_box()
-    }
-
-    fn figure(explanation: &Explanation<IntegratedGradientsData>, outputs: &OutputNames) -> Figure {
-        let mut figure = explanation.data.figure();
-        for panel in &mut figure.panels {
-            if let Panel::Table(table) = panel {
-                table.rows.iter_mut().for_each(|row| name_output(&mut row[0], outputs));
-            }
-        }
-        figure
     }
 }

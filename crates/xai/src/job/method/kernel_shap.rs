@@ -1,10 +1,10 @@
 //! KernelSHAP, the crate `xai-shap`.
 
 use xai_core::figure::{Figure, Panel, Table, decimals};
-use xai_core::{BlackBox, Explanation, OutputNames, ParamError};
+use xai_core::{BlackBox, ParamError};
 use xai_shap::{Importance, KernelShap, KernelShapData, KernelShapParams, importances};
 
-use super::{Job, Method, Summarised, name_output};
+use super::{Job, Method, Summarised};
 use crate::job::input::{DataRequirements, RowData, RowInput};
 use crate::job::models::JobModels;
 
@@ -42,34 +42,26 @@ impl Method for KernelShapMethod {
         models.black_box()
     }
 
-    fn figure(explanation: &Explanation<KernelShapData>, outputs: &OutputNames) -> Figure {
-        let mut figure = explanation.data.figure();
-        for panel in &mut figure.panels {
-            match panel {
-                Panel::Bars(bars) => name_output(&mut bars.title, outputs),
-                Panel::Table(table) => {
-                    table.rows.iter_mut().for_each(|row| name_output(&mut row[0], outputs));
-                }
-                _ => {}
-            }
-        }
-        figure
-    }
-
     fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
         let Summarised { data, outputs, .. } = summarised;
-        let data: Vec<KernelShapData> = data.iter().map(|data| (*data).clone()).collect();
-        let ranked = importances(&data)?;
-        let Some(all) = ranked.get("aggregated") else { return Ok(None) };
-        let n_outputs = ranked.len() - 1;
+        let ranked = importances(data.iter().copied())?;
+        let total = &ranked.total;
         // One column for each output, and the sum of several.
-        let importance =
-            |output: usize| (outputs.output(output, n_outputs), &ranked[&output.to_string()]);
+        let n_outputs = ranked.per_output.len();
+        let names = &ranked.output_names;
+        let importance = |output: usize| {
+            (
+                outputs
+                    .given(output, n_outputs)
+                    .map_or_else(|| names[output].clone(), str::to_owned),
+                &ranked.per_output[output],
+            )
+        };
         let mut columns: Vec<(String, &Importance)> = (0..n_outputs).map(importance).collect();
         if 1 < n_outputs {
-            columns.push(("sum".to_owned(), all));
+            columns.push(("sum".to_owned(), total));
         }
-        let decimals = decimals(all.ranked_effect[0]);
+        let decimals = decimals(total.ranked_effect[0]);
         let row = |feature: &String| {
             let cell = |importance: &Importance| {
                 let place = importance.names.iter().position(|name| name == feature);
@@ -84,7 +76,7 @@ impl Method for KernelShapMethod {
             columns: std::iter::once("feature".to_owned())
                 .chain(columns.iter().map(|(name, _)| name.clone()))
                 .collect(),
-            rows: all.names.iter().map(row).collect(),
+            rows: total.names.iter().map(row).collect(),
         };
         let title = "Mean importances".to_owned();
         Ok(Some(Figure { title, panels: vec![Panel::Table(table)] }))

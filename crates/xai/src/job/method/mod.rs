@@ -6,8 +6,6 @@ mod anchor_image;
 mod anchor_tabular;
 #[cfg(feature = "text")]
 mod anchor_text;
-#[cfg(feature = "anchors")]
-mod anchors;
 #[cfg(feature = "cem")]
 mod cem;
 #[cfg(feature = "cfproto")]
@@ -26,7 +24,7 @@ mod searches;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use xai_core::{Explainer, Explanation, Figure, OutputNames, ParamError, Params};
+use xai_core::{Explainer, Figure, OutputNames, ParamError, Params, ToFigure};
 
 use super::Job;
 use super::error::{JobError, Place};
@@ -49,7 +47,7 @@ pub(crate) trait Method: Sync + Sized + 'static {
     /// The settings.
     type Params: Params + Clone + Default + DeserializeOwned + JsonSchema;
     /// What an explanation holds.
-    type Data: Serialize + JsonSchema + Send + 'static;
+    type Data: Serialize + JsonSchema + ToFigure + Send + 'static;
     /// The model as it asks it.
     type Model<'m>: Copy + Sync;
     /// The method, fitted to training data that it may borrow.
@@ -75,9 +73,6 @@ pub(crate) trait Method: Sync + Sized + 'static {
 
     /// The model as the method asks it.
     fn model<'m>(models: &'m <Self::Input as JobInput>::Models<'_>) -> Self::Model<'m>;
-
-    /// What an explanation looks like.
-    fn figure(explanation: &Explanation<Self::Data>, outputs: &OutputNames) -> Figure;
 
     /// Pictures of an explanation. Default: none.
     fn pictures(data: &Self::Data) -> Vec<PictureFile> {
@@ -240,15 +235,4 @@ pub(super) fn find_or_refuse(
 pub(super) fn unknown_method(name: &str) -> String {
     let names: Vec<String> = METHODS.iter().map(|method| format!("`{}`", method.name())).collect();
     format!("there is no method `{name}`, the methods are {}", names.join(", "))
-}
-
-/// Puts the name of an output in the place of `output N`.
-#[cfg(any(feature = "shap", feature = "intgrad"))]
-fn name_output(text: &mut String, outputs: &OutputNames) {
-    let Some(rest) = text.strip_prefix("output ") else { return };
-    let (index, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let names = outputs.as_slice();
-    if let Some(name) = index.parse().ok().and_then(|index: usize| names.get(index)) {
-        *text = format!("{name} {rest}").trim_end().to_owned();
-    }
 }

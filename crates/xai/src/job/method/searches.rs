@@ -3,19 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-#[cfg(any(feature = "cem", feature = "cfproto", feature = "counterfactual"))]
-use xai_core::OutputNames;
 use xai_core::figure::Table;
 #[cfg(any(feature = "cem", feature = "cfproto", feature = "counterfactual"))]
 use xai_core::figure::{Figure, Panel, decimals};
-
-/// The name of a class, where each class has an output with a name.
-#[cfg(any(feature = "cem", feature = "cfproto", feature = "counterfactual"))]
-pub(super) fn class(class: usize, outputs: &OutputNames) -> String {
-    let names = outputs.as_slice();
-    let name = names.get(class).filter(|_| 1 < names.len());
-    name.cloned().unwrap_or_else(|| format!("class {class}"))
-}
 
 /// Searches by how they ended: those that found something first.
 pub(super) fn by_status<'s, S, T: Serialize>(

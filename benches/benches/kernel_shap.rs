@@ -43,12 +43,7 @@ fn adult(criterion: &mut Criterion) {
     let adult =
         Adult::load(Path::new(&folder)).expect("XAI_ADULT names a folder with the Adult files");
     let instances = adult.rows.slice(s![30_000..30_020, ..]).to_owned();
-    let params = KernelShapParams {
-        nsamples: NSamples::Count(4094),
-        estimator: Estimator::Exact,
-        link: Link::Logit,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default().with_nsamples(NSamples::Count(4094)).with_estimator(Estimator::Exact).with_link(Link::Logit);
     let explainer =
         params.fit(&first(&adult.rows, 100), adult.features.clone()).expect("a valid table");
     let recorder = Recorder::new(&adult.network);

@@ -79,18 +79,7 @@ struct Anchor {
 /// The settings of the paper.
 #[must_use]
 pub fn settings() -> AnchorTabularParams {
-    AnchorTabularParams {
-        threshold: 0.95,
-        delta: 0.05,
-        tau: 0.1,
-        batch_size: 50,
-        coverage_samples: 10_000,
-        beam_size: 10,
-        min_samples_start: 1,
-        // The paper has no certificate.
-        final_samples: 0,
-        ..Default::default()
-    }
+    AnchorTabularParams::default().with_threshold(0.95).with_delta(0.05).with_tau(0.1).with_batch_size(50).with_coverage_samples(10_000).with_beam_size(10).with_min_samples_start(1).with_final_samples(0)
 }
 
 /// The experiment with logistic regression.

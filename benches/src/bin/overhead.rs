@@ -30,9 +30,9 @@ fn main() -> Result<()> {
         include_bytes!("../../../crates/xai-onnx/tests/fixtures/adult_pipeline_mlp.onnx"),
         &OnnxOptions::default(),
     )?;
-    let exact = KernelShapParams { estimator: Estimator::Exact, ..Default::default() };
-    let logit = KernelShapParams { link: Link::Logit, ..exact.clone() };
-    let paired = KernelShapParams { estimator: Estimator::Paired, ..Default::default() };
+    let exact = KernelShapParams::default().with_estimator(Estimator::Exact);
+    let logit = exact.clone().with_link(Link::Logit);
+    let paired = KernelShapParams::default().with_estimator(Estimator::Paired);
     let anchors = AnchorTabularParams::default();
     let training = adult.codes.slice(s![..30_000, ..]).to_owned();
     println!(

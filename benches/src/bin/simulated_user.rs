@@ -18,13 +18,13 @@ fn main() -> Result<()> {
         "| search | beam | anchors | model accuracy, % | test precision, % | test coverage, % | predicates | found, % | queries per anchor | ms per anchor |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let reference = AnchorTabularParams { semantics: Semantics::Reference, ..settings() };
-    let conditional = AnchorTabularParams { sampling: Sampling::Conditional, ..settings() };
+    let reference = settings().with_semantics(Semantics::Reference);
+    let conditional = settings().with_sampling(Sampling::Conditional);
     let searches =
         [("native", settings()), ("native, conditional", conditional), ("reference", reference)];
     for ((name, params), beam_size) in searches.into_iter().flat_map(|s| [(s.clone(), 10), (s, 1)])
     {
-        let params = AnchorTabularParams { beam_size, ..params };
+        let params = params.with_beam_size(beam_size);
         let (outcome, seconds) = timed(|| experiment(&adult, params));
         let outcome = outcome?;
         let percent = |one: MeanAndDeviation| {

@@ -117,11 +117,7 @@ fn explain(
 ) -> Result<Vec<RunReport>> {
     let model = case.model.network()?.model(MAX_BATCH)?;
     let model: &dyn Predictor = &model;
-    let explainer = AnchorImageParams {
-        threshold: settings.threshold,
-        image_shape: settings.image_shape,
-        ..Default::default()
-    }
+    let explainer = AnchorImageParams::default().with_threshold(settings.threshold).with_image_shape(settings.image_shape)
     .build(None)?;
     let run = |run: &AnchorImageRunSettings| {
         let runs = RunConfig::seeded(run.seed);

@@ -163,7 +163,7 @@ fn explain(
         )
     };
     let features = settings.feature_names.iter().enumerate().map(feature).collect();
-    let params = AnchorTabularParams { threshold: settings.threshold, ..Default::default() };
+    let params = AnchorTabularParams::default().with_threshold(settings.threshold);
     let explainer = params.fit(&case.data, Features::new(features)?)?;
     let run = |(index, run): (usize, &AnchorRunSettings)| {
         let runs = RunConfig::seeded(run.seed);

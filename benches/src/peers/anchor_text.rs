@@ -119,7 +119,7 @@ impl PeerMethod for AnchorTextSettings {
 /// Those of the explainer.
 fn explain(settings: &AnchorTextSettings, case: &Case, instances: &Rows) -> Result<Vec<RunReport>> {
     let texts = &settings.texts[..instances.nrows()];
-    let params = AnchorTextParams { threshold: settings.threshold, ..Default::default() };
+    let params = AnchorTextParams::default().with_threshold(settings.threshold);
     let explainer = params.build(TextResources::default())?;
     let run = |run: &AnchorTextRunSettings| {
         let runs = RunConfig::seeded(run.seed);

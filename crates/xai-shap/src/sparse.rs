@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use sprs::CsMatView;
-use xai_core::tabular::{Features, IntoFeatures};
+use xai_core::tabular::IntoFeatures;
 use xai_core::{Explainer, Explanation, Params, Predictor, Result, RunConfig};
 
 use crate::background_rows::{BackgroundRows, SparseRows};

@@ -156,13 +156,7 @@ fn explainer<'e>(
     let feature_range = (PerFeature::Each(least), PerFeature::Each(most));
     Ok(match &settings.search {
         Search::Cem { mode, no_info_val, crossing } => {
-            let params = CemParams {
-                mode: *mode,
-                no_info_val: Some(PerFeature::All(*no_info_val)),
-                crossing: *crossing,
-                feature_range,
-                ..Default::default()
-            };
+            let params = CemParams::default().with_mode(*mode).with_no_info_val(Some(PerFeature::All(*no_info_val))).with_crossing(*crossing).with_feature_range(feature_range);
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let model = CemModel { model, autoencoder: None };
@@ -171,12 +165,7 @@ fn explainer<'e>(
             })
         }
         Search::Cfproto { theta, .. } => {
-            let params = CfProtoParams {
-                theta: *theta,
-                use_kdtree: encoder.is_none(),
-                feature_range: Some(feature_range),
-                ..Default::default()
-            };
+            let params = CfProtoParams::default().with_theta(*theta).with_use_kdtree(encoder.is_none()).with_feature_range(Some(feature_range));
             let model = CfProtoModel { model: access, encoder, autoencoder: None };
             let explainer = params.fit(model, &case.data, features, &mut Run::seeded(0))?;
             Box::new(move |model, rows| {
@@ -186,7 +175,7 @@ fn explainer<'e>(
             })
         }
         Search::Counterfactual => {
-            let params = CounterfactualParams { feature_range, ..Default::default() };
+            let params = CounterfactualParams::default().with_feature_range(feature_range);
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let explained = explainer.explain_many(model, rows, &runs);

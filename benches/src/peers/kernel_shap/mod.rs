@@ -65,12 +65,7 @@ struct Answer {
 impl KernelShapSettings {
     /// The parameters of ours, but for the number of coalitions.
     fn params(&self) -> KernelShapParams {
-        KernelShapParams {
-            estimator: self.estimator,
-            link: self.link,
-            groups: self.groups.clone(),
-            ..Default::default()
-        }
+        KernelShapParams::default().with_estimator(self.estimator).with_link(self.link).with_groups(self.groups.clone())
     }
 }
 
@@ -92,7 +87,7 @@ fn explain(settings: &KernelShapSettings, case: &Case, instances: &Rows) -> Resu
     let model = case.model.predictor()?;
     let run = |(index, run): (usize, &RunSettings)| {
         let nsamples = run.nsamples.map_or(NSamples::Auto, NSamples::Count);
-        let params = KernelShapParams { nsamples, ..settings.params() };
+        let params = settings.params().with_nsamples(nsamples);
         let explainer = params.fit(&case.data, Features::unnamed(case.data.ncols())?)?;
         let runs = RunConfig::seeded(run.seed);
         if index == 0 {

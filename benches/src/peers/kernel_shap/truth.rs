@@ -110,7 +110,7 @@ pub(super) fn of_unanimity(model: &Unanimity, instances: &Rows) -> Truth {
 /// # Errors
 /// Those of the explainer.
 pub(super) fn enumerated(settings: &KernelShapSettings, table: &Table) -> Result<Truth> {
-    let params = KernelShapParams { estimator: Estimator::Exact, ..settings.params() };
+    let params = settings.params().with_estimator(Estimator::Exact);
     let (values, _) = explained(params, table)?;
     Ok(Truth { values, source: "all coalitions".into(), relative_squared_error: 0.0 })
 }
@@ -124,11 +124,7 @@ pub(super) fn sampled(
     table: &Table,
     n_coalitions: usize,
 ) -> Result<Truth> {
-    let params = KernelShapParams {
-        estimator: Estimator::Paired,
-        nsamples: NSamples::Count(n_coalitions),
-        ..settings.params()
-    };
+    let params = settings.params().with_estimator(Estimator::Paired).with_nsamples(NSamples::Count(n_coalitions));
     let (values, errors) = explained(params, table)?;
     let relative =
         |(values, errors): (ndarray::ArrayView2<'_, f64>, ndarray::ArrayView2<'_, f64>)| {

@@ -44,7 +44,7 @@ fn conforms(params: AnchorTabularParams) {
         [3.5, 2.5, 2.0, 0.0, 1.0],
         [-4.0, 9.5, 2.0, 1.0, 0.0],
     ];
-    Suite { explainer: &explainer, view: black_box, model: &model, rows }.run();
+    Suite { explainer: &explainer, view: black_box, model: &model, inputs: rows }.run();
 }
 
 fn quick() -> AnchorTabularParams {

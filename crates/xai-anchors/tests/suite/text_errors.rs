@@ -1,6 +1,5 @@
 //! What is refused, by name and before the model is asked; budgets and stops.
 
-#![cfg(feature = "text")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;

@@ -1,6 +1,5 @@
 //! Anchors of texts against what follows from the model and the masks.
 
-#![cfg(feature = "text")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::float_cmp, reason = "shares of 0 and 1 are exact")]
 

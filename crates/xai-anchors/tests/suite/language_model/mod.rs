@@ -1,6 +1,5 @@
 //! Perturbations by masked language models: the sampler with a model of fixed scores, and the loader with small models.
 
-#![cfg(feature = "language-model")]
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,

@@ -1,6 +1,5 @@
 //! The same bytes for a text at any number of threads, in any order and beside any other texts.
 
-#![cfg(feature = "text")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::{Array2, array};

@@ -1,6 +1,5 @@
 //! Pictures of anchors, and images from files.
 
-#![cfg(feature = "image")]
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -88,12 +87,12 @@ fn masks_of_images_are_spread() {
 
 #[test]
 fn files_become_images() {
-    let jpeg = include_bytes!("reference/grey.jpg");
+    let jpeg = include_bytes!("../reference/grey.jpg");
     let image = decode(jpeg, 3, Dtype::U8).unwrap();
     assert_eq!(image, Array3::from_elem((4, 8, 3), 128.0));
     let image = decode(jpeg, 1, Dtype::Float).unwrap();
     assert_eq!(image, Array3::from_elem((4, 8, 1), 128.0 / 255.0));
-    let deep = include_bytes!("reference/deep.png");
+    let deep = include_bytes!("../reference/deep.png");
     let image = decode(deep, 1, Dtype::Float).unwrap();
     let expected = [[0.0, 1.0, 256.0], [65_534.0, 65_535.0, 32_768.0]];
     assert_eq!(image, Array3::from_shape_fn((2, 3, 1), |(y, x, _)| expected[y][x] / 65_535.0));
@@ -101,7 +100,7 @@ fn files_become_images() {
 
 #[test]
 fn damaged_files_are_refused() {
-    let whole = include_bytes!("reference/grey.jpg").as_slice();
+    let whole = include_bytes!("../reference/grey.jpg").as_slice();
     let png = explained(1).mask_png();
     for bytes in [&[], b"GIF89a".as_slice(), &whole[..20], &png[..png.len() / 2]] {
         let error = decode(bytes, 3, Dtype::U8).unwrap_err();

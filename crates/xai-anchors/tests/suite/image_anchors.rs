@@ -1,6 +1,5 @@
 //! Anchors of small images against what is known of them exactly.
 
-#![cfg(feature = "image")]
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,

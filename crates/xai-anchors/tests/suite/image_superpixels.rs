@@ -1,6 +1,5 @@
 //! Superpixels against scikit-image, and against what can be said of them by hand.
 
-#![cfg(feature = "image")]
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -25,7 +24,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("reference/superpixels.json");
+    let text = include_str!("../reference/superpixels.json");
     let document: Value = serde_json::from_str(text).unwrap();
     let case = |case: &Value| {
         let shape: Vec<usize> = serde_json::from_value(case["shape"].clone()).unwrap();

@@ -1,6 +1,5 @@
 //! The rules every explainer keeps to, and what is refused.
 
-#![cfg(feature = "image")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::{Array1, Array2, Array3, Axis};
@@ -40,7 +39,7 @@ fn conforms(params: P, background: Option<&Array2<f64>>) {
     let weights: Vec<f64> = (0..WIDTH).map(|_| 6.0 * (stream.uniform() - 0.5)).collect();
     let intercept = -0.5 * weights.iter().sum::<f64>();
     let model = Logistic::new(&weights, intercept);
-    Suite { explainer: &explainer, view: black_box, model: &model, rows: images(3, 2) }.run();
+    Suite { explainer: &explainer, view: black_box, model: &model, inputs: images(3, 2) }.run();
 }
 
 #[test]

@@ -295,8 +295,8 @@ fn read_all(
         (false, _) => "not-found",
     };
     let mut examples = Vec::new();
-    for place in 0..raw.list_or_empty("examples")?.len() {
-        let example = &raw.objects("examples")?[place];
+    let recorded = raw.optional("examples").map_or(Ok(Vec::new()), |_| raw.objects("examples"));
+    for example in recorded? {
         // Alibi leaves empty lists out for one-hot rows.
         let rows = |key: &str| example.list_or_empty(key).map(|rows| json!(rows));
         examples.push(json!({

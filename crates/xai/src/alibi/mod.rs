@@ -272,7 +272,8 @@ fn read_meta(layout: &Layout, document: &Document<'_>) -> Result<Meta> {
         task: task.filter(|_| layout.has_task),
         scope: layout.scope.iter().map(|&word| word.to_owned()).collect(),
         params: here.into(),
-        version: meta.text("version")?.to_owned(),
+        // Old versions of alibi do not write theirs.
+        version: meta.optional("version").and_then(Value::as_str).unwrap_or("unknown").to_owned(),
         seed: seed.map_or_else(|| "unknown".to_owned(), |seed| seed.to_string()),
         queries: queries.unwrap_or(0),
         output: None,

@@ -1,5 +1,7 @@
 //! Native documents written in alibi's layout, and documents of alibi read.
 
+#![allow(clippy::needless_pass_by_value, reason = "documents are written where they are passed")]
+
 use serde_json::{Value, json};
 use xai::Explanation;
 
@@ -25,7 +27,7 @@ fn native(name: &str, kind: &str, params: Value, data: Value) -> Explanation<Val
         },
         "data": data,
     });
-    serde_json::from_value(document).unwrap()
+    serde_json::from_value(document).expect("a native document")
 }
 
 /// Two objects in one.

@@ -274,11 +274,11 @@ fn anchors_of_images_are_bytes_inside_and_black_outside() {
         },
     });
     assert_eq!(document["data"], expected);
-    let own = json!({
+    let settings = json!({
         "custom_segmentation": false, "segmentation_fn": "slic", "segmentation_kwargs": slic, "p_sample": 0.5,
         "image_shape": [2, 2, 1], "images_background": null,
     });
-    assert_eq!(document["meta"]["params"], merged(alibi_search_params(), own));
+    assert_eq!(document["meta"]["params"], merged(alibi_search_params(), settings));
     let read = Explanation::from_alibi_json(&document.to_string()).unwrap();
     assert_eq!(read.meta.params["segmentation_fn"], image.meta.params["segmentation_fn"]);
     assert_eq!(read.data["segments"], image.data["segments"]);

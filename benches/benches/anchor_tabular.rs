@@ -29,7 +29,9 @@ fn free(criterion: &mut Criterion) {
     for n_features in [4, 12, 30, 100] {
         let features = Features::unnamed(n_features).expect("at least one feature");
         // No quartile is near 0.6, so that the search goes through many sets of predicates.
-        let params = AnchorTabularParams::default().with_output(Output::Bins { edges: vec![0.6], target: 0 }).with_max_anchor_size(Some(3));
+        let params = AnchorTabularParams::default()
+            .with_output(Output::Bins { edges: vec![0.6], target: 0 })
+            .with_max_anchor_size(Some(3));
         let explainer =
             params.fit(&spread(1000, n_features, 0.0), features).expect("a valid table");
         let x = spread(1, n_features, 0.55);

@@ -27,7 +27,9 @@ fn grid(criterion: &mut Criterion) {
         [(8, 2, 2.0, 865), (8, 2, 1e6, 2881), (8, 3, 1e6, 58_881)]
     {
         let between = FeatureRange::between(0.0, 9.0);
-        let params = GridCounterfactualParams::default().with_feature_ranges((0..n_features).map(|f| (f.into(), between.clone())).collect()).with_max_counterfactual_length(length);
+        let params = GridCounterfactualParams::default()
+            .with_feature_ranges((0..n_features).map(|f| (f.into(), between.clone())).collect())
+            .with_max_counterfactual_length(length);
         let features = Features::unnamed(n_features).expect("at least one feature");
         let explainer = params.build(features).expect("valid settings");
         let (model, x) = (plane(n_features, threshold), Array1::from_elem(n_features, -0.5));

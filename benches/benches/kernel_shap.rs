@@ -43,7 +43,10 @@ fn adult(criterion: &mut Criterion) {
     let adult =
         Adult::load(Path::new(&folder)).expect("XAI_ADULT names a folder with the Adult files");
     let instances = adult.rows.slice(s![30_000..30_020, ..]).to_owned();
-    let params = KernelShapParams::default().with_nsamples(NSamples::Count(4094)).with_estimator(Estimator::Exact).with_link(Link::Logit);
+    let params = KernelShapParams::default()
+        .with_nsamples(NSamples::Count(4094))
+        .with_estimator(Estimator::Exact)
+        .with_link(Link::Logit);
     let explainer =
         params.fit(&first(&adult.rows, 100), adult.features.clone()).expect("a valid table");
     let recorder = Recorder::new(&adult.network);

@@ -79,7 +79,15 @@ struct Anchor {
 /// The settings of the paper.
 #[must_use]
 pub fn settings() -> AnchorTabularParams {
-    AnchorTabularParams::default().with_threshold(0.95).with_delta(0.05).with_tau(0.1).with_batch_size(50).with_coverage_samples(10_000).with_beam_size(10).with_min_samples_start(1).with_final_samples(0)
+    AnchorTabularParams::default()
+        .with_threshold(0.95)
+        .with_delta(0.05)
+        .with_tau(0.1)
+        .with_batch_size(50)
+        .with_coverage_samples(10_000)
+        .with_beam_size(10)
+        .with_min_samples_start(1)
+        .with_final_samples(0)
 }
 
 /// The experiment with logistic regression.
@@ -127,7 +135,7 @@ fn anchors(
         let code = |condition: &RuleCondition| Some((condition.feature, condition.code? as f64));
         Ok(Anchor {
             predicates: data.rule.conditions.iter().filter_map(code).collect(),
-            is_found: data.raw.success,
+            is_found: data.result.valid,
             queries: meta.queries,
         })
     };

@@ -117,8 +117,9 @@ fn explain(
 ) -> Result<Vec<RunReport>> {
     let model = case.model.network()?.model(MAX_BATCH)?;
     let model: &dyn Predictor = &model;
-    let explainer = AnchorImageParams::default().with_threshold(settings.threshold).with_image_shape(settings.image_shape)
-    .build(None)?;
+    let explainer = AnchorImageParams::default()
+        .with_threshold(settings.threshold)
+        .build(settings.image_shape, None)?;
     let run = |run: &AnchorImageRunSettings| {
         let runs = RunConfig::seeded(run.seed);
         explainer.explain(model, &instances.row(0), runs.run(0))?;
@@ -130,11 +131,11 @@ fn explain(
 
 fn answer(data: &AnchorImageData) -> Answer {
     Answer {
-        mask: data.mask.clone(),
+        mask: data.mask().outer_iter().map(|row| row.to_vec()).collect(),
         segments: data.segments.clone(),
-        precision: data.precision,
-        coverage: data.coverage,
-        success: data.raw.success,
+        precision: data.result.precision,
+        coverage: data.result.coverage,
+        success: data.result.valid,
     }
 }
 

@@ -185,9 +185,9 @@ fn answer(data: &AnchorTabularData) -> Answer {
     };
     Answer {
         predicates: data.rule.conditions.iter().map(predicate).collect(),
-        precision: data.precision,
-        coverage: data.coverage,
-        success: data.raw.success,
+        precision: data.result.precision,
+        coverage: data.result.coverage,
+        success: data.result.valid,
     }
 }
 

@@ -133,10 +133,10 @@ fn explain(settings: &AnchorTextSettings, case: &Case, instances: &Rows) -> Resu
 
 fn answer(data: &AnchorTextData) -> Answer {
     Answer {
-        starts: data.raw.positions.clone(),
-        precision: data.precision,
-        coverage: data.coverage,
-        success: data.raw.success,
+        starts: data.spans().iter().map(|span| span[0]).collect(),
+        precision: data.result.precision,
+        coverage: data.result.coverage,
+        success: data.result.valid,
     }
 }
 

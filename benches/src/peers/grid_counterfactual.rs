@@ -162,7 +162,13 @@ fn explain(
     let model = case.model.predictor()?;
     let keys = |columns: &[usize]| columns.iter().map(|&column| FeatureKey::from(column)).collect();
     let has_categories = !settings.categorical.is_empty();
-    let params = GridCounterfactualParams::default().with_counterfactual_feature_indices(Some(keys(&settings.changing))).with_categorical_indices(has_categories.then(|| keys(&settings.categorical))).with_default_numerical_step_size(settings.step).with_max_counterfactual_length(settings.length).with_answers(if settings.closest { AnswerScope::Closest } else { AnswerScope::EachSet }).with_semantics(Semantics::Reference);
+    let params = GridCounterfactualParams::default()
+        .with_counterfactual_feature_indices(Some(keys(&settings.changing)))
+        .with_categorical_indices(has_categories.then(|| keys(&settings.categorical)))
+        .with_default_numerical_step_size(settings.step)
+        .with_max_counterfactual_length(settings.length)
+        .with_answers(if settings.closest { AnswerScope::Closest } else { AnswerScope::EachSet })
+        .with_semantics(Semantics::Reference);
     let explainer = params.fit(&case.data, Features::unnamed(case.data.ncols())?)?;
     let runs = RunConfig::seeded(0);
     explainer.explain(model, &instances.row(0), runs.run(0))?;

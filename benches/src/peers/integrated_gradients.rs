@@ -114,8 +114,12 @@ fn explain(
     instances: &Rows,
 ) -> Result<Vec<RunReport>> {
     let model = case.model.network()?.model(settings.internal_batch_size)?;
-    let explainer = IntegratedGradientsParams::default().with_n_steps(settings.n_steps).with_internal_batch_size(Some(settings.internal_batch_size)).with_target(Some(Target::Index(settings.target))).with_inputs(vec![InputTensor::new("input", &case.model.network()?.shape)])
-    .build_inputs()?;
+    let explainer = IntegratedGradientsParams::default()
+        .with_n_steps(settings.n_steps)
+        .with_internal_batch_size(Some(settings.internal_batch_size))
+        .with_target(Some(Target::Index(settings.target)))
+        .with_inputs(vec![InputTensor::new("input", &case.model.network()?.shape)])
+        .build_inputs()?;
     let points = points(instances, settings.n_steps);
     let n_outputs = Run::seeded(0).predict(&model, &points.slice(ndarray::s![..1, ..]))?.ncols();
     let mut cotangent = Array2::zeros((points.nrows(), n_outputs));

@@ -109,17 +109,17 @@ fn write_values(
     if let Some(first) = explanations.first()
         && let Some(Explanation { data, .. }) = first.typed::<KernelShapData>()
     {
-        let predicted = data.raw.prediction.unwrap_or(0);
         let mut figure = first.figure(job.outputs());
-        // Of the outputs' bars only the predicted one's: with two classes the others mirror them.
+        // Of the outputs' bars only those of the predicted one, which come first: with two classes the others mirror them.
         let mut bars = 0..;
         figure.panels.retain(|panel| match panel {
-            Panel::Bars(_) => bars.next() == Some(predicted),
+            Panel::Bars(_) => bars.next() == Some(0),
             _ => true,
         });
         figure.title = "The first biopsy".to_owned();
         write!(out, "{figure:.TOP$}")?;
-        let name = job.outputs().as_slice().get(predicted).map_or("", String::as_str);
+        let predicted = data.prediction.and_then(|class| usize::try_from(class).ok()).unwrap_or(0);
+        let name = job.outputs().output(predicted, data.output_names.len());
         writeln!(
             out,
             "\nBars to the right speak for `{name}`, bars to the left against it. The two probabilities add\n\

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "alibi")]
+pub mod alibi;
 #[cfg(feature = "job")]
 pub mod job;
 pub mod prelude;
@@ -9,6 +11,8 @@ pub mod prelude;
 pub use ndarray;
 /// Models, runs, explanations, features and figures.
 pub use xai_core as core;
+/// What every method returns.
+pub use xai_core::Explanation;
 
 /// Anchors of rows, texts and images.
 #[cfg(feature = "anchors")]

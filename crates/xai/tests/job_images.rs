@@ -33,7 +33,7 @@ fn arrays_of_images_are_explained() {
     let first = explained[0].as_ref().unwrap();
     let data = &first.typed::<AnchorImageData>().unwrap().data;
     // The pixel that decides is in the anchor.
-    assert!(data.mask[0][0], "{:?}", data.mask);
+    assert!(data.mask()[[0, 0]], "{:?}", data.mask());
     let pictures = first.pictures();
     let suffixes: Vec<&str> = pictures.iter().map(|picture| picture.suffix).collect();
     assert_eq!(suffixes, ["overlay.png", "mask.png"]);
@@ -41,10 +41,15 @@ fn arrays_of_images_are_explained() {
 }
 
 #[test]
-fn a_shape_of_the_params_is_that_of_the_images() {
+fn a_shape_of_the_job_is_that_of_the_images() {
     let model = per_row(|row| [row[0], 1.0 - row[0]]);
-    let job = Job::new("anchor-image").with_model(&model).with_images(images());
-    let job = job.with_params(&serde_json::json!({ "image_shape": [4, 4, 1] })).unwrap();
-    let error = job.load().err().unwrap().to_string();
+    let refused = |shape: &str| {
+        let text = format!("method = \"anchor-image\"\n[model]\nimage_shape = {shape}\n");
+        let job = Job::from_toml(&text, ".").unwrap().with_model(&model).with_images(images());
+        job.load().err().unwrap().to_string()
+    };
+    let error = refused("[4, 4, 1]");
     assert!(error.contains("images in memory must have the shape"), "{error}");
+    let error = refused("[8, 0, 1]");
+    assert!(error.contains("`image_shape` must be height, width and channels"), "{error}");
 }

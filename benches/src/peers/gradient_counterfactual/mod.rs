@@ -156,22 +156,32 @@ fn explainer<'e>(
     let feature_range = (PerFeature::Each(least), PerFeature::Each(most));
     Ok(match &settings.search {
         Search::Cem { mode, no_info_val, crossing } => {
-            let params = CemParams::default().with_mode(*mode).with_no_info_val(Some(PerFeature::All(*no_info_val))).with_crossing(*crossing).with_feature_range(feature_range);
+            let params = CemParams::default()
+                .with_mode(*mode)
+                .with_no_info_val(Some(PerFeature::All(*no_info_val)))
+                .with_crossing(*crossing)
+                .with_feature_range(feature_range);
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let model = CemModel { model, autoencoder: None };
                 let explained = explainer.explain_many(model, rows, &runs);
-                explained.into_iter().map(|one| Ok(one?.data.result().cloned())).collect()
+                explained
+                    .into_iter()
+                    .map(|one| Ok(one?.data.result.map(|result| result.row)))
+                    .collect()
             })
         }
         Search::Cfproto { theta, .. } => {
-            let params = CfProtoParams::default().with_theta(*theta).with_use_kdtree(encoder.is_none()).with_feature_range(Some(feature_range));
+            let params = CfProtoParams::default()
+                .with_theta(*theta)
+                .with_use_kdtree(encoder.is_none())
+                .with_feature_range(Some(feature_range));
             let model = CfProtoModel { model: access, encoder, autoencoder: None };
             let explainer = params.fit(model, &case.data, features, &mut Run::seeded(0))?;
             Box::new(move |model, rows| {
                 let model = CfProtoModel { model, encoder, autoencoder: None };
                 let explained = explainer.explain_many(model, rows, &runs);
-                explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.x))).collect()
+                explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.row))).collect()
             })
         }
         Search::Counterfactual => {
@@ -179,7 +189,7 @@ fn explainer<'e>(
             let explainer = params.build(features)?;
             Box::new(move |model, rows| {
                 let explained = explainer.explain_many(model, rows, &runs);
-                explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.x))).collect()
+                explained.into_iter().map(|one| Ok(one?.data.cf.map(|cf| cf.row))).collect()
             })
         }
     })

@@ -65,7 +65,10 @@ struct Answer {
 impl KernelShapSettings {
     /// The parameters of ours, but for the number of coalitions.
     fn params(&self) -> KernelShapParams {
-        KernelShapParams::default().with_estimator(self.estimator).with_link(self.link).with_groups(self.groups.clone())
+        KernelShapParams::default()
+            .with_estimator(self.estimator)
+            .with_link(self.link)
+            .with_groups(self.groups.clone())
     }
 }
 

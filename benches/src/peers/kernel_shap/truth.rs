@@ -124,7 +124,10 @@ pub(super) fn sampled(
     table: &Table,
     n_coalitions: usize,
 ) -> Result<Truth> {
-    let params = settings.params().with_estimator(Estimator::Paired).with_nsamples(NSamples::Count(n_coalitions));
+    let params = settings
+        .params()
+        .with_estimator(Estimator::Paired)
+        .with_nsamples(NSamples::Count(n_coalitions));
     let (values, errors) = explained(params, table)?;
     let relative =
         |(values, errors): (ndarray::ArrayView2<'_, f64>, ndarray::ArrayView2<'_, f64>)| {

@@ -215,13 +215,13 @@ fn one_bad_row_leaves_the_others_alone() {
 fn a_model_that_fails_is_named_with_its_cause() {
     let linear = Linear::new(&[0.0; 4], 1.0);
     let broken = Probe::failing(&linear, Fault::Always);
-    let words = ["the model failed on a batch of 1 rows", "the probe was told to fail"];
+    let words = ["the model failed on a batch of 1 rows", "the probe fails here"];
     let (error, asked) = unreadable(P::default(), &broken, &words);
     assert!(matches!(error, Error::Predictor { rows: 1, .. }) && asked == 1);
     // Later: on a perturbation.
     let row = training().row(40).to_owned();
     let broken = Probe::failing(&linear, Fault::OnRow(row));
-    let (error, asked) = unreadable(P::default(), &broken, &["told to fail"]);
+    let (error, asked) = unreadable(P::default(), &broken, &["fails here"]);
     assert!(matches!(error, Error::Predictor { rows: 100, .. }) && asked == 101);
 }
 

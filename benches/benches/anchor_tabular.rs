@@ -9,12 +9,12 @@ use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array2, s};
-use xai_anchors::{AnchorTabular, AnchorTabularParams, Output};
+use xai_anchors::{AnchorTabular, AnchorTabularParams};
 use xai_benches::adult::Adult;
 use xai_benches::{Free, Recorder, first, spread};
 use xai_core::tabular::Features;
 use xai_core::tabular::discretizer::{DECILES, Edges};
-use xai_core::{Explainer, Predictor, Run, RunConfig};
+use xai_core::{Explainer, Output, Predictor, Run, RunConfig};
 use xai_onnx::{OnnxModel, OnnxOptions};
 
 /// A forest of 20 trees, and the flowers it was trained on.

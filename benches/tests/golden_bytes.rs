@@ -20,7 +20,7 @@ use xai_core::tabular::Features;
 use xai_core::{BoxError, Differentiable, Explainer, PerFeature, Predictor, Row, Rows, Run};
 use xai_counterfactual::CounterfactualParams;
 use xai_gridcf::GridCounterfactualParams;
-use xai_intgrad::{IntegratedGradientsParams, TargetFunction};
+use xai_intgrad::{IntegratedGradientsParams, Target};
 use xai_shap::KernelShapParams;
 
 /// Two classes; the second has the probability `(1 + s / (1 + |s|)) / 2` of a score `s` that is linear but for one
@@ -119,7 +119,7 @@ fn explanations() -> Vec<Document> {
         grid.default_numerical_step_size = 0.25;
         explain!(NONE, grid.fit(&table(), features()).unwrap());
         let mut integrated = IntegratedGradientsParams::default();
-        integrated.target_fn = Some(TargetFunction::Argmax);
+        integrated.target = Some(Target::Predicted);
         explain!(QUADRATURE, integrated.build(features()).unwrap());
         let mut counterfactual = CounterfactualParams::default();
         counterfactual.feature_range = (PerFeature::All(-2.0), PerFeature::All(2.0));

@@ -4,7 +4,8 @@ use anyhow::Result;
 
 /// The optional features that need no library of the system: their tests run with the others.
 pub const FEATURES: &str = "xai-anchors/image,xai-anchors/language-model,xai-anchors/text,xai-cli/gradients,\
-                            xai-onnx/gradients,xai-shap/sparse";
+                            xai-onnx/gradients,xai-shap/sparse,xai/alibi,xai/candle,xai/display,xai/image,xai/job,\
+                            xai/language-model,xai/onnx,xai/text";
 
 /// One check: a call of cargo.
 pub struct Check {

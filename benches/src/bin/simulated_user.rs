@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use xai_anchors::{AnchorTabularParams, Sampling};
+use xai_anchors::Sampling;
 use xai_benches::adult::Adult;
 use xai_benches::simulated_user::{MeanAndDeviation, experiment, settings};
 use xai_benches::timed;

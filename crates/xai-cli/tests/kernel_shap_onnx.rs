@@ -18,14 +18,12 @@ fn every_case_without_an_l1_rule_agrees_through_onnx() {
 
 fn check(case: KernelShapCase) {
     let model = OnnxModel::from_bytes(&case.fixture.onnx, &OnnxOptions::default()).unwrap();
-    let params = KernelShapParams {
-        nsamples: case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count),
-        link: if case.logit { Link::Logit } else { Link::Identity },
-        groups: case.fit.groups,
-        group_names: case.fit.group_names,
-        weights: case.fit.weights,
-        ..Default::default()
-    };
+    let params = KernelShapParams::default()
+        .with_nsamples(case.explain.nsamples.map_or(NSamples::Auto, NSamples::Count))
+        .with_link(if case.logit { Link::Logit } else { Link::Identity })
+        .with_groups(case.fit.groups)
+        .with_group_names(case.fit.group_names)
+        .with_weights(case.fit.weights);
     let features = Features::numeric(case.fixture.feature_names).unwrap();
     let explainer = params.fit(&case.background, features).unwrap();
     // A probability p in float32 is off by up to 2^-24, and its log-odds r by that over p (1 - p), about exp(-|r|):

@@ -3,8 +3,9 @@
 #![allow(clippy::float_cmp, reason = "codes, shares of counted rows and edges are exact")]
 
 use serde_json::Value;
-use xai::anchors::{AnchorTabularData, Status};
+use xai::anchors::AnchorTabularData;
 use xai::core::Explanation;
+use xai::core::Status;
 
 use crate::folder::{Folder, Ran};
 
@@ -76,7 +77,8 @@ fn cells(table: &str) -> Vec<Vec<f64>> {
 fn check(explanation: &Explanation<AnchorTabularData>, training: &[Vec<f64>]) {
     let data = &explanation.data;
     assert_eq!(explanation.meta.name, "anchor-tabular");
-    let asked = data.queries.instance + data.queries.search + data.queries.certificate;
+    let asked =
+        data.result.queries.instance + data.result.queries.search + data.result.queries.certificate;
     assert_eq!(explanation.meta.queries, asked);
     assert_eq!(data.anchor.len(), data.rule.conditions.len());
     // The coverage is counted here once more.
@@ -93,11 +95,11 @@ fn check(explanation: &Explanation<AnchorTabularData>, training: &[Vec<f64>]) {
         })
     };
     let n_covered = training.iter().filter(holds).count();
-    assert_eq!(data.coverage_of.n_covered, n_covered, "{:?}", data.anchor);
-    assert_eq!(data.coverage, n_covered as f64 / training.len() as f64);
-    assert!(holds(&&data.raw.instance.to_vec()), "{:?} is not about its row", data.anchor);
-    if data.status == Status::Found {
-        let certificate = data.certificate.as_ref().unwrap();
+    assert_eq!(data.result.coverage_of.n_covered, n_covered, "{:?}", data.anchor);
+    assert_eq!(data.result.coverage, n_covered as f64 / training.len() as f64);
+    assert!(holds(&&data.instance.to_vec()), "{:?} is not about its row", data.anchor);
+    if data.result.status == Status::Found {
+        let certificate = data.result.certificate.as_ref().unwrap();
         // Accepted for at least 95 of 100 samples, which has probability 2e-5 at a precision of 0.8.
         assert!(0.8 < certificate.precision, "{:?}: {certificate:?}", data.anchor);
     }
@@ -111,7 +113,7 @@ fn a_forest_is_explained_by_the_petals() {
     explanations.iter().for_each(|explanation| check(explanation, &training));
     // A flower of the smallest species, told by the petals that no other species has.
     let setosa = &explanations[1].data;
-    assert_eq!((setosa.rule.decision, setosa.status), (0.0, Status::Found));
+    assert_eq!((setosa.rule.decision, setosa.result.status), (0.0, Status::Found));
     assert!(setosa.anchor.iter().all(|condition| condition.starts_with("petal")), "{setosa:?}");
 }
 
@@ -146,7 +148,6 @@ fn explanations_satisfy_the_schema_and_read_back() {
         // Every key of the document is in its schema, and all that the schema requires is there.
         for (part, definition) in [
             (&document["data"], "AnchorTabularData"),
-            (&document["data"]["raw"], "Raw"),
             (&document["data"]["rule"], "Rule"),
             (&document["data"]["queries"], "Queries"),
             (&document["data"]["coverage_of"], "Coverage"),
@@ -218,7 +219,7 @@ fn the_trees_of_the_model_give_the_bins() {
             assert_eq!(&edges, expected, "{name}");
         }
         // Within its bins the forest is constant, so that enough of them leave nothing open.
-        assert_eq!(explanation.data.status, Status::Found);
+        assert_eq!(explanation.data.result.status, Status::Found);
         for predicate in &explanation.data.predicates {
             assert!(thresholds[predicate.feature].contains(&predicate.value.unwrap()));
         }
@@ -252,7 +253,7 @@ fn missing_values_get_a_bin_where_the_params_say_so() {
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error: input.csv:2: "), "{stderr}");
     let explanation = explain(&folder, IRIS, "[params]\nmissing = \"own-bin\"\n").remove(0);
-    assert!(explanation.data.raw.instance[2].is_nan());
+    assert!(explanation.data.instance[2].is_nan());
 }
 
 #[test]

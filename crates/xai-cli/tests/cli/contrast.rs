@@ -1,7 +1,7 @@
 //! `xai explain` with the methods that look for other rows along gradients: `cem`, `counterfactual` and `cfproto`.
 
 use serde_json::Value;
-use xai::cem::{CemData, Prediction};
+use xai::cem::CemData;
 use xai::cfproto::CfProtoData;
 use xai::core::{Explanation, Stop};
 use xai::counterfactual::CounterfactualData;
@@ -12,9 +12,9 @@ use crate::folder::{Folder, IRIS_JOB, IRIS_MODEL, IRIS_TRAIN, Ran};
 
 /// Each method, params with which it looks for another class of irises, and where its JSON has the row it found.
 const METHODS: [(&str, &str, &str); 3] = [
-    ("cem", "", "/data/PN"),
-    ("counterfactual", "target_proba = 0.9\n", "/data/cf/X"),
-    ("cfproto", "use_kdtree = true\ntheta = 0.5\n", "/data/cf/X"),
+    ("cem", "", "/data/result/row"),
+    ("counterfactual", "target_proba = 0.9\n", "/data/cf/row"),
+    ("cfproto", "use_kdtree = true\ntheta = 0.5\n", "/data/cf/row"),
 ];
 
 /// The iris job with another method, more keys of `[model]`, and params.
@@ -98,7 +98,7 @@ fn the_data_are_those_of_the_methods() {
     };
     let cem: Explanation<CemData> = Explanation::from_json(&read("cem", "")).unwrap();
     assert_eq!(cem.meta.name, "cem");
-    assert_eq!(cem.data.x_pred, Prediction::Class(1));
+    assert_eq!(cem.data.class, 1);
     // The medians of the training rows.
     let column = |index: usize| {
         let cell = |line: &str| line.split(',').nth(index).unwrap().parse::<f64>().unwrap();
@@ -350,7 +350,7 @@ fn categories_stay_categories() {
     let lines = explain(&folder);
     let mut n_found = 0;
     for line in &lines {
-        let Some(other) = row(line, "/data/cf/X") else { continue };
+        let Some(other) = row(line, "/data/cf/row") else { continue };
         n_found += 1;
         assert_ne!(class(forest, &instance(line)), class(forest, &other));
         for (feature, cell) in other.iter().enumerate() {

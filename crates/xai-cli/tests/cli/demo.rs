@@ -32,7 +32,7 @@ fn the_demo_explains_its_rows_and_leaves_its_files() {
         let data = &explanation.data;
         assert_eq!(data.shap_values.dim(), (2, 30));
         let sums = &data.expected_value + &data.shap_values.sum_axis(xai::ndarray::Axis(1));
-        for (sum, prediction) in sums.iter().zip(&data.raw.raw_prediction) {
+        for (sum, prediction) in sums.iter().zip(&data.raw_prediction) {
             assert!((sum - prediction).abs() < 1e-9, "{sum} is not {prediction}");
         }
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use xai::core::Explanation;
-use xai::intgrad::{IntegratedGradientsData, Status, Target};
+use xai::core::Status;
+use xai::intgrad::{IntegratedGradientsData, Target};
 use xai::ndarray::{Array2, array};
 
 use crate::folder::{Folder, IRIS_JOB, Ran};
@@ -25,11 +26,11 @@ fn explain(folder: &Folder) -> Vec<Explanation<IntegratedGradientsData>> {
 
 #[test]
 fn attributions_add_up_to_the_change_of_the_output() {
-    let folder = iris("target_fn = \"argmax\"\n");
+    let folder = iris("target = \"predicted\"\n");
     let explanations = explain(&folder);
     assert_eq!(explanations.len(), 40);
     for Explanation { meta, data, .. } in &explanations {
-        assert_eq!((meta.name.as_str(), data.status), ("integrated-gradients", Status::Fixed));
+        assert_eq!((meta.name.as_str(), data.status), ("integrated-gradients", Status::Complete));
         let Some(Target::Index(target)) = data.target else { panic!("{:?}", data.target) };
         let largest = data.predictions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(data.predictions[[target]], largest);
@@ -91,7 +92,7 @@ fn digits(params: &str) -> Folder {
 }
 
 const IMAGE: &str =
-    "target_fn = \"argmax\"\n[[params.inputs]]\nname = \"image\"\nshape = [8, 8, 1]\n";
+    "target = \"predicted\"\n[[params.inputs]]\nname = \"image\"\nshape = [8, 8, 1]\n";
 
 #[test]
 fn rows_may_be_images() {
@@ -103,7 +104,7 @@ fn rows_may_be_images() {
         let attributions = &data.attributions[0];
         assert_eq!(attributions.shape(), [8, 8, 1]);
         // Where there is no ink the image is its baseline, so that nothing is attributed.
-        for (value, ink) in attributions.iter().zip(&data.x[0]) {
+        for (value, ink) in attributions.iter().zip(&data.instance[0]) {
             assert!(*ink != 0.0 || *value == 0.0, "{ink}: {value}");
         }
     }
@@ -116,7 +117,7 @@ fn layers_have_the_shapes_of_the_network() {
     let folder = digits("target = 0\nlayer = \"a0\"\n");
     for Explanation { data, .. } in explain(&folder) {
         assert_eq!(data.attributions[0].shape(), [8, 8, 8]);
-        assert_eq!(data.names, ["a0"]);
+        assert_eq!(data.tensor_names, ["a0"]);
     }
 }
 

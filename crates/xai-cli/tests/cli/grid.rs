@@ -1,7 +1,8 @@
 //! `xai explain` with the method `grid-counterfactual`.
 
 use xai::core::Explanation;
-use xai::gridcf::{GridCounterfactualData, Outcome, Prediction};
+use xai::core::Status;
+use xai::gridcf::{GridCounterfactualData, Prediction};
 
 use crate::folder::{Folder, IRIS_JOB, Ran};
 
@@ -28,11 +29,10 @@ fn rows_have_their_counterfactuals() {
             Explanation::from_json(line).unwrap();
         let data = explanation.data;
         assert_eq!(explanation.meta.name, "grid-counterfactual");
-        assert_eq!(explanation.meta.queries, data.n_predictions);
-        assert_eq!(data.outcome, Outcome::Found);
+        assert_eq!(data.status, Status::Found);
         for answer in 0..data.distances.len() {
             assert_ne!(data.predictions[answer], data.instance_prediction);
-            let (row, changes) = (data.counterfactuals.row(answer), &data.changed_features[answer]);
+            let (row, changes) = (data.counterfactuals.row(answer), data.changed_features(answer));
             // One feature changed, by the distance, and the petal's length not upwards.
             let moved = &row - &data.instance;
             assert_eq!(changes.len(), 1);

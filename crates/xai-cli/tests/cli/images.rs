@@ -1,9 +1,9 @@
 //! `xai explain` with anchors of images.
 
 use serde_json::Value;
-use xai::anchors::Status;
 use xai::anchors::image::{AnchorImageData, Dtype, decode};
 use xai::core::Explanation;
+use xai::core::Status;
 
 use crate::folder::{Folder, Ran};
 
@@ -60,15 +60,19 @@ fn the_images_of_a_folder_are_explained_in_the_order_of_their_names() {
     for ((file, explanation), (name, bytes)) in explanations.iter().zip(FILES) {
         assert_eq!(file, &format!("digits/{name}"));
         let data = &explanation.data;
-        assert_eq!(data.raw.instance, decode(bytes, 1, Dtype::Float).unwrap());
+        assert_eq!(data.instance, decode(bytes, 1, Dtype::Float).unwrap());
         // The network knows the digits that the names have, all but one: TensorFlow says so, too.
         let digit = if name == "1_is_8.png" { 1 } else { name.as_bytes()[5] - b'0' };
-        assert_eq!(data.raw.prediction, [f64::from(digit)], "{name}");
-        if data.status == Status::Found {
-            assert!(data.raw.success && 0.9 <= data.precision, "{name}: {}", data.precision);
+        assert_eq!(data.result.decision, f64::from(digit), "{name}");
+        if data.result.status == Status::Found {
+            assert!(
+                data.result.valid && 0.9 <= data.result.precision,
+                "{name}: {}",
+                data.result.precision
+            );
         }
     }
-    assert!(explanations.iter().any(|(_, own)| own.data.status == Status::Found));
+    assert!(explanations.iter().any(|(_, one)| one.data.result.status == Status::Found));
     let some = explain(&folder, &["--rows", "2..4"]);
     assert_eq!(some, explanations[2..4]);
     let one = explain(&folder, &["--input", "digits/4_is_0.png"]);
@@ -129,7 +133,7 @@ fn pixels_are_what_the_model_takes() {
     let decision = |pixels: &str, dtype: &str| {
         let job = job.replace("[data]", &format!("pixels = {pixels}\n[data]"));
         folder.write("job.toml", format!("{job}dtype = \"{dtype}\"\n"));
-        explain(&folder, &[]).remove(0).1.data.raw.prediction[0]
+        explain(&folder, &[]).remove(0).1.data.result.decision
     };
     let image = decode(include_bytes!("../fixtures/colors.png"), 3, Dtype::Float).unwrap();
     // The score of the first class, less that of the other, for pixels `low + (high - low) p`.
@@ -180,7 +184,7 @@ fn pictures_are_drawn() {
     assert_eq!(read("4_is_0.overlay.png"), explanation.data.overlay_png());
     let mask = decode(&read("4_is_0.mask.png"), 1, Dtype::Float).unwrap();
     for ((row, column, _), &value) in mask.indexed_iter() {
-        assert_eq!(value == 1.0, explanation.data.mask[row][column]);
+        assert_eq!(value == 1.0, explanation.data.mask()[[row, column]]);
     }
     assert_eq!(std::fs::read_dir(folder.path("pictures/of")).unwrap().count(), 2);
     // Two images of one name would share a picture.

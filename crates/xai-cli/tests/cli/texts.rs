@@ -1,7 +1,8 @@
 //! `xai explain` with anchors of texts.
 
-use xai::anchors::{AnchorTextData, Status};
+use xai::anchors::AnchorTextData;
 use xai::core::Explanation;
+use xai::core::Status;
 
 use crate::folder::Folder;
 
@@ -37,18 +38,15 @@ fn each_line_is_explained() {
     assert_eq!(explanations.len(), 16);
     for (text, (place, explanation)) in texts.lines().zip(explanations.iter().enumerate()) {
         let data = &explanation.data;
-        assert_eq!(
-            (explanation.meta.name.as_str(), data.raw.instance.as_str()),
-            ("anchor-text", text)
-        );
+        assert_eq!((explanation.meta.name.as_str(), data.instance.as_str()), ("anchor-text", text));
         // The model knows the reviews that it was trained on.
-        assert_eq!(data.raw.prediction, [f64::from(place < 8)]);
-        for (word, [start, end]) in data.anchor.iter().zip(&data.byte_spans) {
+        assert_eq!(data.result.decision, f64::from(place < 8));
+        for (word, [start, end]) in data.anchor.iter().zip(data.byte_spans()) {
             assert_eq!(&text[*start..*end], word);
         }
         assert!(data.corpus_coverage.is_none());
     }
-    assert!(explanations.iter().any(|own| own.data.status == Status::Found));
+    assert!(explanations.iter().any(|one| one.data.result.status == Status::Found));
 }
 
 /// The texts of a column are those of a file of lines, and the training texts are a corpus.

@@ -10,9 +10,9 @@ const WHITE: &str = "gradients = \"model\"\n";
 #[test]
 fn both_ways_to_the_gradient_lead_to_the_same_class() {
     let cases = [
-        ("cem", "", "/data/PN"),
-        ("counterfactual", "target_proba = 0.9\n", "/data/cf/X"),
-        ("cfproto", "use_kdtree = true\ntheta = 0.5\n", "/data/cf/X"),
+        ("cem", "", "/data/result/row"),
+        ("counterfactual", "target_proba = 0.9\n", "/data/cf/row"),
+        ("cfproto", "use_kdtree = true\ntheta = 0.5\n", "/data/cf/row"),
     ];
     for (method, params, found) in cases {
         let black = explain(&iris(method, "", params));
@@ -119,7 +119,8 @@ fn an_autoencoder_draws_to_its_rows() {
     // Its reconstruction error is half the squared difference of the last two columns.
     let error = |row: &[f64]| (row[2] - row[3]).powi(2) / 2.0;
     // Below the data, so that every feature of a pertinent negative may go up.
-    let cases = [("cem", "/data/PN", "no_info_val = -5.0\n"), ("cfproto", "/data/cf/X", "")];
+    let cases =
+        [("cem", "/data/result/row", "no_info_val = -5.0\n"), ("cfproto", "/data/cf/row", "")];
     for (method, found, params) in cases {
         let mean = |gamma: f64| {
             let folder = iris(
@@ -148,7 +149,7 @@ fn an_encoder_gives_the_prototypes() {
     let lines = explain(&folder);
     for line in &lines {
         assert_eq!(line["data"]["status"], "found");
-        let found = row(line, "/data/cf/X").unwrap();
+        let found = row(line, "/data/cf/row").unwrap();
         let own = row(line, "/data/instance").unwrap();
         assert_ne!(class(IRIS_MODEL, &found), class(IRIS_MODEL, &own));
         assert!(line["data"]["id_proto"].is_u64() && line["data"]["cf"]["trust"].is_number());

@@ -42,7 +42,7 @@ fn each_line_is_explained() {
         // The model knows the reviews that it was trained on.
         assert_eq!(data.result.decision, f64::from(place < 8));
         for (word, [start, end]) in data.anchor.iter().zip(data.byte_spans()) {
-            assert_eq!(&text[*start..*end], word);
+            assert_eq!(&text[start..end], word);
         }
         assert!(data.corpus_coverage.is_none());
     }

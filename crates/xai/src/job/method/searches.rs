@@ -18,10 +18,10 @@ pub(super) fn class(class: usize, outputs: &OutputNames) -> String {
 }
 
 /// Searches by how they ended: those that found something first.
-pub(super) fn by_status<'s, S, T: Serialize>(
-    searches: &'s [S],
+pub(super) fn by_status<S, T: Serialize>(
+    searches: &[S],
     status: impl Fn(&S) -> &T,
-) -> Vec<(String, Vec<&'s S>)> {
+) -> Vec<(String, Vec<&S>)> {
     let mut groups: BTreeMap<String, Vec<&S>> = BTreeMap::new();
     for search in searches {
         let word = serde_json::to_value(status(search)).ok();

@@ -18,7 +18,7 @@
 //!     .with_training_rows(array![[0.0, 0.0], [1.0, 1.0]])
 //!     .with_rows(array![[1.0, 0.0]]);
 //! job.explain(&mut |id, result| {
-//!     assert_eq!((id.row, result.unwrap().meta().queries), (0, 7));
+//!     assert_eq!((id.row, result.unwrap().meta().name.as_str()), (0, "kernel-shap"));
 //!     ControlFlow::Continue(())
 //! })
 //! # }

@@ -8,10 +8,10 @@ use xai_core::figure::Table;
 use xai_core::figure::{Figure, Panel, decimals};
 
 /// Searches by how they ended: those that found something first.
-pub(super) fn by_status<'s, S, T: Serialize>(
-    searches: &'s [S],
+pub(super) fn by_status<S, T: Serialize>(
+    searches: &[S],
     status: impl Fn(&S) -> &T,
-) -> Vec<(String, Vec<&'s S>)> {
+) -> Vec<(String, Vec<&S>)> {
     let mut groups: BTreeMap<String, Vec<&S>> = BTreeMap::new();
     for search in searches {
         let word = serde_json::to_value(status(search)).ok();

@@ -12,7 +12,7 @@ use xai::shap::KernelShapData;
 
 use crate::explain::{Outcome, run};
 use crate::failure::Failure;
-use crate::output::{Array, Sink};
+use crate::output::{Array, Format, Sink};
 use crate::progress::ProgressMode;
 
 /// The job file.
@@ -76,7 +76,7 @@ pub fn demo(folder: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let job = Job::read(folder.join(JOB))?.with_selection(Selection::first(N_ROWS));
     let loaded = job.load()?;
     let fitted = loaded.fit()?;
-    let array = Array::create(&folder.join(RESULT.0))?;
+    let array = Array::create(&folder.join(RESULT.0), Format::Native)?;
     let mut collected = Collected { array: Some(array), explanations: Vec::new() };
     let outcome = run(&fitted, ProgressMode::default(), &mut collected)?;
     write_values(out, &collected.explanations, &fitted).map_err(Failure::run)?;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use xai::job::{FittedJob, Job, RowError, Selection, find};
 
 use crate::failure::Failure;
-use crate::output::{Destination, Sink, sink};
+use crate::output::{Destination, Format, Sink, sink};
 use crate::pictures::Pictures;
 use crate::progress::{Progress, ProgressMode};
 
@@ -21,6 +21,8 @@ pub struct Request {
     pub rows: Selection,
     /// Where the explanations go.
     pub output: Destination,
+    /// The layout of JSON.
+    pub format: Format,
     /// A seed in the place of the job's.
     pub seed: Option<u64>,
     /// A folder for pictures, for a method that draws some.
@@ -49,6 +51,11 @@ pub enum Outcome {
 /// [`Failure::Input`] for a wrong job, table, parameter or model file, before any model call; [`Failure::Run`] when
 /// the output cannot be written. A row that fails is not an error but [`Outcome::Partial`].
 pub fn explain(job: &Path, request: &Request) -> Result<Outcome, Failure> {
+    if request.format != Format::Native && request.output == Destination::Tables {
+        return Err(Failure::refuse(
+            "--format: tables have no layout; name a file with --output, or -",
+        ));
+    }
     let mut job = Job::read(job)?.with_selection(request.rows);
     if let Some(input) = &request.input {
         job = job.with_input_file(input);
@@ -63,7 +70,7 @@ pub fn explain(job: &Path, request: &Request) -> Result<Outcome, Failure> {
     }
     let loaded = job.load()?;
     let fitted = loaded.fit()?;
-    let output = || sink(&request.output, &fitted);
+    let output = || sink(&request.output, request.format, &fitted);
     let mut sink = match &request.pictures {
         Some(folder) => Box::new(Pictures::create(folder, &fitted, output)?),
         None => output()?,

@@ -10,7 +10,7 @@ use xai::job::Selection;
 use xai_cli::demo;
 use xai_cli::explain::{Outcome, Request, explain};
 use xai_cli::failure::Failure;
-use xai_cli::output::Destination;
+use xai_cli::output::{Destination, Format};
 use xai_cli::progress::ProgressMode;
 use xai_cli::schema::write_schema;
 
@@ -58,6 +58,9 @@ struct ExplainArguments {
     /// A JSON array (.json), JSON lines (.jsonl) or lines on the standard output (-); human-readable tables without it
     #[arg(long, value_name = "FILE")]
     output: Option<Destination>,
+    /// The layout of the JSON: that of this workspace, or that of alibi
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
     /// A folder for pictures of the explanations, for methods of images
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
@@ -95,7 +98,7 @@ fn main() -> ExitCode {
 }
 
 fn run_explain(arguments: ExplainArguments) -> Result<Outcome, Failure> {
-    let ExplainArguments { job, input, rows, output, pictures, seed, threads, progress } =
+    let ExplainArguments { job, input, rows, output, format, pictures, seed, threads, progress } =
         arguments;
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()
@@ -104,7 +107,7 @@ fn run_explain(arguments: ExplainArguments) -> Result<Outcome, Failure> {
             .map_err(Failure::run)?;
     }
     let output = output.unwrap_or_default();
-    explain(&job, &Request { input, rows, output, seed, pictures, progress })
+    explain(&job, &Request { input, rows, output, format, seed, pictures, progress })
 }
 
 fn complain(message: &dyn std::fmt::Display) {

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
+use serde_json::Value;
 use tempfile::NamedTempFile;
+use xai::Explanation;
+use xai::alibi::to_alibi;
 use xai::job::{FittedJob, InputId, JobExplanation, RowError};
 
 use crate::failure::Failure;
@@ -39,6 +42,30 @@ impl FromStr for Destination {
     }
 }
 
+/// The layout of explanations in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// The documents of this workspace, each behind the number of its row
+    #[default]
+    Native,
+    /// The documents of alibi's `Explanation.to_json`, one for each row
+    Alibi,
+}
+
+impl Format {
+    /// An explanation as one line of JSON.
+    fn line(self, id: InputId<'_>, explanation: &JobExplanation) -> io::Result<String> {
+        match self {
+            Format::Native => explanation.to_line(id).map_err(io::Error::other),
+            Format::Alibi => {
+                let json = explanation.to_json().map_err(io::Error::other)?;
+                let document = Explanation::<Value>::from_json(&json).map_err(io::Error::other)?;
+                Ok(to_alibi(&document).map_err(io::Error::other)?.to_string())
+            }
+        }
+    }
+}
+
 /// Takes the results of the rows, in their order.
 pub trait Sink {
     /// Takes an explanation.
@@ -66,25 +93,28 @@ pub trait Sink {
 /// [`Failure::Run`] when the file cannot be written.
 pub fn sink<'a>(
     destination: &Destination,
+    format: Format,
     job: &'a FittedJob<'_>,
 ) -> Result<Box<dyn Sink + 'a>, Failure> {
     Ok(match destination {
         Destination::Tables => {
             Box::new(Tables { out: io::stdout(), job, explanations: Vec::new() })
         }
-        Destination::Stdout => Box::new(Lines { out: io::stdout() }),
+        Destination::Stdout => Box::new(Lines { out: io::stdout(), format }),
         Destination::Lines(path) => Box::new(Lines {
             out: File::create(path)
                 .with_context(|| format!("cannot write `{}`", path.display()))
                 .map_err(Failure::Run)?,
+            format,
         }),
-        Destination::Array(path) => Box::new(Array::create(path)?),
+        Destination::Array(path) => Box::new(Array::create(path, format)?),
     })
 }
 
 /// JSON lines, each written at once, so that an interrupted run keeps the rows it had finished.
 struct Lines<W> {
     out: W,
+    format: Format,
 }
 
 impl<W: Write> Lines<W> {
@@ -97,7 +127,7 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> Sink for Lines<W> {
     fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
-        self.write(explanation.to_line(id).map_err(io::Error::other)?)
+        self.write(self.format.line(id, &explanation)?)
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -114,6 +144,7 @@ pub struct Array {
     path: PathBuf,
     /// `None` once the file is in its place.
     file: Option<NamedTempFile>,
+    format: Format,
     n_rows: usize,
 }
 
@@ -122,7 +153,7 @@ impl Array {
     ///
     /// # Errors
     /// [`Failure::Run`] when the folder cannot be written to.
-    pub fn create(path: &Path) -> Result<Self, Failure> {
+    pub fn create(path: &Path, format: Format) -> Result<Self, Failure> {
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -140,7 +171,7 @@ impl Array {
             .tempfile_in(folder)
             .with_context(|| format!("cannot write `{}`", path.display()))
             .map_err(Failure::Run)?;
-        Ok(Array { path: path.to_owned(), file: Some(file), n_rows: 0 })
+        Ok(Array { path: path.to_owned(), file: Some(file), format, n_rows: 0 })
     }
 
     /// Writes an explanation.
@@ -148,7 +179,7 @@ impl Array {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&mut self, id: InputId<'_>, explanation: &JobExplanation) -> io::Result<()> {
-        self.item(&explanation.to_line(id).map_err(io::Error::other)?)
+        self.item(&self.format.line(id, explanation)?)
     }
 
     fn item(&mut self, line: &str) -> io::Result<()> {

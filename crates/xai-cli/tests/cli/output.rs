@@ -204,3 +204,26 @@ fn progress_is_for_terminals() {
         folder.succeed(&["explain", "job.toml", "--output", "-", "--progress", progress]);
     }
 }
+
+#[test]
+fn documents_have_the_layout_of_alibi_on_request() {
+    let folder = Folder::iris();
+    let written = folder
+        .succeed(&["explain", "job.toml", "--rows", "..2", "--format", "alibi", "--output", "-"]);
+    let native = folder.succeed(&["explain", "job.toml", "--rows", "..2", "--output", "-"]);
+    assert_eq!(written.lines().count(), 2);
+    for (alibi, native) in written.lines().zip(native.lines()) {
+        let (alibi, native): (Value, Value) =
+            (serde_json::from_str(alibi).unwrap(), serde_json::from_str(native).unwrap());
+        assert_eq!(alibi["meta"]["name"], "KernelShap");
+        assert_eq!(alibi["meta"]["type"], serde_json::json!(["blackbox"]));
+        // alibi has an axis of instances behind that of the outputs.
+        for (output, values) in native["data"]["shap_values"].as_array().unwrap().iter().enumerate()
+        {
+            assert_eq!(alibi["data"]["shap_values"][output][0], *values);
+        }
+    }
+    let refused = folder.xai(&["explain", "job.toml", "--format", "alibi"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--format: tables have no layout"), "{}", refused.stderr);
+}

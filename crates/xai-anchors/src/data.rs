@@ -49,24 +49,44 @@ pub struct AnchorResult {
 }
 
 impl AnchorResult {
-    /// The title of a figure: the decision by name, and the conditions of its anchor.
+    /// The title of a figure: the decision by name, and the conditions of its anchor, or of the most precise candidate
+    /// where none is an anchor.
     pub(crate) fn title(&self, names: &OutputNames, conditions: &str) -> String {
-        let conditions = if conditions.is_empty() { "no condition needed" } else { conditions };
-        format!("Anchor for {}: {conditions}", self.decision_name(names))
+        let decision = self.decision_name(names);
+        match (self.valid, conditions) {
+            (true, "") => format!("Anchor for {decision}: no condition needed"),
+            (true, _) => format!("Anchor for {decision}: {conditions}"),
+            (false, "") => format!("No anchor for {decision}"),
+            (false, _) => {
+                format!("No anchor for {decision}; the most precise candidate: {conditions}")
+            }
+        }
     }
 
-    /// The decision for the instance by its name.
+    /// The decision for the instance by its name; that of a score in bins is its range.
     #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "classes and bins are whole numbers of at least 0"
+    )]
     pub fn decision_name(&self, names: &OutputNames) -> String {
+        let index = self.decision as usize;
         match &self.output {
             Output::Within { tolerance, .. } => format!("{} ± {tolerance}", self.decision),
             Output::Label if self.decision < 0.0 => format!("label {}", self.decision),
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the other decisions are whole numbers of at least 0"
-            )]
-            output => names.class_of(self.decision as usize, output),
+            Output::Bins { edges, target } => {
+                let name = names.as_slice().get(*target).cloned();
+                let name = name.unwrap_or_else(|| format!("output {target}"));
+                let lower = index.checked_sub(1).and_then(|below| edges.get(below));
+                match (lower, edges.get(index)) {
+                    (Some(lower), Some(upper)) => format!("{lower} <= {name} < {upper}"),
+                    (Some(lower), None) => format!("{name} >= {lower}"),
+                    (None, Some(upper)) => format!("{name} < {upper}"),
+                    (None, None) => format!("any {name}"),
+                }
+            }
+            output => names.class_of(index, output),
         }
     }
 }

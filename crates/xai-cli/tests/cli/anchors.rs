@@ -261,8 +261,8 @@ fn tables_say_what_is_decided_and_what_covers_the_training_rows() {
     let folder = iris();
     let stdout = folder.succeed(&["explain", "job.toml"]);
     for said in [
-        "Row 1: setosa if petal",
-        "held so far",
+        "Row 1: Anchor for setosa: petal",
+        "conditions so far",
         "on fresh samples",
         "Anchors of 40 rows\n",
         "How the searches ended\n",
@@ -275,7 +275,7 @@ fn tables_say_what_is_decided_and_what_covers_the_training_rows() {
     let bins = "[params]\noutput = { bins = { edges = [0.5], target = 0 } }\n";
     folder.write("job.toml", format!("{IRIS}{bins}"));
     let stdout = folder.succeed(&["explain", "job.toml", "--rows", "1"]);
-    assert!(stdout.contains("Row 1: setosa >= 0.5 if petal"), "{stdout}");
+    assert!(stdout.contains("Row 1: Anchor for setosa >= 0.5: "), "{stdout}");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_is_wrong_is_refused_with_its_place() {
     refuse(
         &folder,
         format!("{IRIS}[params]\ntreshold = 0.9\n"),
-        "error: job.toml:10: unknown field `treshold`, expected one of `threshold`, ",
+        "error: job.toml:10: unknown field `treshold`, expected one of `disc_perc`, ",
     );
     refuse(
         &folder,

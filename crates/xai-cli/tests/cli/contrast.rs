@@ -78,7 +78,7 @@ fn what_is_found_has_another_class() {
 #[test]
 fn what_is_enough_keeps_the_class() {
     for line in explain(&iris("cem", "", "mode = \"PP\"\n")) {
-        let (own, enough) = (instance(&line), row(&line, "/data/PP").unwrap());
+        let (own, enough) = (instance(&line), row(&line, "/data/result/row").unwrap());
         let nothing = row(&line, "/data/no_info_val").unwrap();
         assert_eq!(class(IRIS_MODEL, &own), class(IRIS_MODEL, &enough));
         for ((own, enough), nothing) in own.iter().zip(&enough).zip(&nothing) {
@@ -253,8 +253,8 @@ fn wrong_params_are_refused_before_any_model_call() {
     );
     check(
         "cem",
-        "target_interval = { output = 3, min = 0.5 }\n",
-        "9: parameter `target_interval` must be an interval of one of the model's 3 outputs, got 3",
+        "output = { interval = { min = 0.5, target = 3 } }\n",
+        "9: parameter `output` must be an interval of one of the model's 3 outputs, got 3",
     );
     check("cem", "beta = -1.0\n", "9: parameter `beta` must be finite and at least 0, got -1");
     check("counterfactual", "target_class = 7\n", "9: parameter `target_class` must be below");

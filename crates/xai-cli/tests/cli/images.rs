@@ -207,7 +207,7 @@ fn pictures_are_drawn() {
 #[test]
 fn tables_name_the_file_and_the_class() {
     let text = digits().succeed(&["explain", "job.toml", "--rows", "4"]);
-    assert!(text.starts_with("digits/4_is_0.png: zero"), "{text}");
+    assert!(text.starts_with("digits/4_is_0.png: Anchor for zero: superpixel"), "{text}");
     assert!(text.contains("[picture of 256 by 256 pixels"), "{text}");
     assert!(text.contains("on fresh samples"), "{text}");
 }
@@ -232,7 +232,7 @@ fn wrong_jobs_are_refused_with_their_place() {
     refused(&with("\"digits\"", "\"none.png\""), "cannot read the image `none.png`: ");
     refused(
         &with("\"digits\"", "\"digits/notes.txt\""),
-        "the image `digits/notes.txt` cannot be used: the bytes are no readable PNG or JPEG",
+        "the image `digits/notes.txt` cannot be used: the bytes are not a readable PNG or JPEG",
     );
     refused(
         &with("[params]", "input = \"a.csv\"\n[params]"),
@@ -253,11 +253,11 @@ fn wrong_jobs_are_refused_with_their_place() {
         &model("layout = \"channels-last\""),
         "job.toml:5: the model `digits.onnx` takes images of the shape [1, 8, 8]",
     );
-    refused(&params("image_shape = [8, 8, 2]"), "job.toml:9: parameter `image_shape` must be");
-    refused(&params("image_shape = [8, 0, 1]"), "job.toml:9: parameter `image_shape` must be");
+    refused(&model("image_shape = [8, 8, 2]"), "job.toml:5: `image_shape` must be");
+    refused(&model("image_shape = [8, 0, 1]"), "job.toml:5: `image_shape` must be");
     refused(&params("p_sample = 2.0"), "job.toml:9: parameter `p_sample` must be");
     refused(
-        &params("image_shape = [8, 8, 3]"),
+        &model("image_shape = [8, 8, 3]"),
         "the model `digits.onnx` takes 64 features, the image `digits/0_is_9.png` has 192",
     );
     // Another shape than the first image's, and than that of the params.

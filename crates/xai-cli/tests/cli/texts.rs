@@ -105,7 +105,7 @@ fn tables_show_the_text() {
     let folder = reviews();
     let table = folder.succeed(&["explain", "job.toml", "--rows", "10"]);
     let mut lines = table.lines();
-    assert!(lines.next().unwrap().starts_with("Row 10: bad if "), "{table}");
+    assert!(lines.next().unwrap().starts_with("Row 10: Anchor for bad: "), "{table}");
     assert!(table.contains("[Dull](1)") || table.contains("[dull](1)"), "{table}");
     assert!(table.contains("on fresh samples"), "{table}");
 }

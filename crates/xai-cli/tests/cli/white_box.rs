@@ -152,7 +152,7 @@ fn an_encoder_gives_the_prototypes() {
         let found = row(line, "/data/cf/row").unwrap();
         let own = row(line, "/data/instance").unwrap();
         assert_ne!(class(IRIS_MODEL, &found), class(IRIS_MODEL, &own));
-        assert!(line["data"]["id_proto"].is_u64() && line["data"]["cf"]["trust"].is_number());
+        assert!(line["data"]["id_proto"].is_u64() && line["data"]["trust"].is_number());
     }
     // Prototypes by encodings are of training rows.
     let job = folder.read("job.toml");

@@ -123,7 +123,7 @@ fn an_explanation_displays_its_figure_and_its_warnings() {
     }
 
     let meta = json!({
-        "name": "none", "type": "blackbox", "explanations": ["local"], "params": {}, "version": "0",
+        "name": "none", "type": "blackbox", "scope": ["local"], "params": {}, "version": "0",
         "seed": "0", "queries": 0, "warnings": [{ "code": "none.few", "message": "few rows" }],
     });
     let meta = serde_json::from_value(meta).unwrap();

@@ -378,25 +378,30 @@ impl<'j> Job<'j> {
     }
 
     /// The shape of images that the job gives.
-    ///
-    /// # Errors
-    /// [`ParamError`] for a shape that images cannot have, those of files with one channel or three.
     #[cfg(feature = "image")]
-    fn image_shape(&self) -> Result<Option<input::ImageShape>, xai_core::ParamError> {
+    fn image_shape(&self) -> Option<input::ImageShape> {
+        let shape = self.model()?.image_shape.as_ref()?;
+        let (height, width, channels) = *shape.get_ref();
+        Some(input::ImageShape { height, width, channels })
+    }
+
+    /// Requires a shape that images can have, those of files with one channel or three.
+    #[cfg(feature = "image")]
+    fn check_image_shape(&self) -> Result<(), JobError> {
         let Some(shape) = self.model().and_then(|section| section.image_shape.as_ref()) else {
-            return Ok(None);
+            return Ok(());
         };
         let (height, width, channels) = *shape.get_ref();
         let is_drawn = matches!(channels, 1 | 3) || self.data.images.is_some();
-        let rule =
-            "height, width and channels of at least 1, with 1 or 3 channels for images from files";
-        xai_core::require(
-            0 < height && 0 < width && 0 < channels && is_drawn,
-            "image_shape",
-            rule,
-            shape.get_ref(),
-        )?;
-        Ok(Some(input::ImageShape { height, width, channels }))
+        if 0 < height && 0 < width && 0 < channels && is_drawn {
+            return Ok(());
+        }
+        let message = format!(
+            "`image_shape` must be height, width and channels, each at least 1, with 1 or 3 channels for images from \
+             files, got {:?}",
+            shape.get_ref()
+        );
+        Err(JobError::invalid(self.place_of(shape), message))
     }
 
     /// The place of a key or value of the document.

@@ -68,6 +68,7 @@ impl JobInput for Images {
         model: &ModelRequirements,
     ) -> Result<Loaded<'j, Self>, JobError> {
         job.check_keys(InputKind::Images, model.keys)?;
+        job.check_image_shape()?;
         let dtype = requirements.dtype;
         if let Some(images) = &job.data.images {
             return load_arrays(job, images, requirements);

@@ -22,7 +22,7 @@ impl Method for AnchorImageMethod {
         params: &AnchorImageParams,
         job: &Job<'_>,
     ) -> Result<ImageRequirements, ParamError> {
-        Ok(ImageRequirements { shape: job.image_shape()?, dtype: params.dtype })
+        Ok(ImageRequirements { shape: job.image_shape(), dtype: params.dtype })
     }
 
     fn fit(

@@ -1,7 +1,7 @@
 //! Contrastive explanations, the crate `xai-cem`.
 
 use xai_cem::{Cem, CemData, CemModel, CemParams};
-use xai_core::{Figure, ParamError};
+use xai_core::{Figure, Output, ParamError, require};
 
 use super::{Job, Method, Summarised, searches};
 use crate::job::input::{DataRequirements, RowData, RowInput};
@@ -28,6 +28,12 @@ impl Method for CemMethod {
     fn fit(params: CemParams, training: &RowData, models: &JobModels<'_>) -> xai_core::Result<Cem> {
         models.require_autoencoder(params.gamma)?;
         models.require_classes("target_class", params.target_class.iter().flatten().copied())?;
+        if let (Output::Interval { target, .. }, Some(n_outputs)) =
+            (&params.search.output, models.n_outputs())
+        {
+            let rule = format!("an interval of one of the model's {n_outputs} outputs");
+            require(*target < n_outputs, "output", rule, target)?;
+        }
         let features = training.features.clone();
         match training.training().filter(|_| params.no_info_val.is_none()) {
             Some(rows) => params.fit(rows, features),

@@ -76,7 +76,9 @@ impl AnchorResult {
             Output::Within { tolerance, .. } => format!("{} ± {tolerance}", self.decision),
             Output::Label if self.decision < 0.0 => format!("label {}", self.decision),
             Output::Bins { edges, target } => {
-                let name = names.as_slice().get(*target).cloned();
+                // As many names as bins may be those of outputs or of bins: the range is true of either.
+                let is_clear = names.as_slice().len() != edges.len() + 1;
+                let name = names.as_slice().get(*target).filter(|_| is_clear).cloned();
                 let name = name.unwrap_or_else(|| format!("output {target}"));
                 let lower = index.checked_sub(1).and_then(|below| edges.get(below));
                 match (lower, edges.get(index)) {

@@ -5,6 +5,7 @@ mod budget;
 mod conformance;
 mod determinism;
 mod errors;
+mod few_rows;
 #[cfg(feature = "image")]
 mod image_anchors;
 #[cfg(feature = "image")]

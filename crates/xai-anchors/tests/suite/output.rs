@@ -146,8 +146,8 @@ fn figures_name_the_decision() {
         explain(output, &score, 60.0).figure(&names).title
     };
     let bins = Output::Bins { edges: vec![1.98], target: 0 };
-    assert_eq!(title(bins.clone(), &["low", "high"]), "Anchor for high: v > 49.50");
-    assert_eq!(title(bins, &[]), "Anchor for class 1: v > 49.50");
+    assert_eq!(title(bins.clone(), &["low", "high"]), "Anchor for output 0 >= 1.98: v > 49.50");
+    assert_eq!(title(bins, &[]), "Anchor for output 0 >= 1.98: v > 49.50");
     let interval = Output::Interval { min: None, max: Some(9.0), target: 0 };
     assert_eq!(title(interval, &[]), "Anchor for inside: no condition needed");
     let within = Output::Within { tolerance: 5.0, target: 0 };

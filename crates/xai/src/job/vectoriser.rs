@@ -205,6 +205,7 @@ impl Predictor<[String]> for Vectorised<'_> {
 }
 
 #[cfg(all(test, feature = "onnx"))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use ndarray::{Array1, Array2};
     use serde_json::Value;

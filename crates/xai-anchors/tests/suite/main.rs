@@ -23,6 +23,8 @@ mod reference;
 mod rules;
 mod statistical;
 #[cfg(feature = "text")]
+mod text_conformance;
+#[cfg(feature = "text")]
 mod text_determinism;
 #[cfg(feature = "text")]
 mod text_errors;

@@ -264,7 +264,7 @@ fn wrong_jobs_are_refused_with_their_place() {
     std::fs::write(folder.path("digits/6.png"), include_bytes!("../fixtures/colors.png")).unwrap();
     let other = "the image `digits/6.png` has the shape (6, 4, 1), expected (8, 8, 1)";
     refused(JOB, other);
-    refused(&params("image_shape = [8, 8, 1]"), other);
+    refused(&model("image_shape = [8, 8, 1]"), other);
     refused(
         &with("\"digits\"", "\"digits/6.png\""),
         "the image `digits/6.png` has 6 x 4 pixels, and the model takes 64 numbers",

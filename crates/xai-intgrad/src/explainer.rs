@@ -25,7 +25,7 @@ use crate::target::{Target, TargetSettings};
 ///
 /// # Cost
 /// With `m` baselines, `n` steps and a model whose gradient costs `c` queries
-/// ([`Differentiable::vjp_queries`]: 1 for a white box, twice the columns for central differences) an explanation costs
+/// ([`Differentiable::vjp_queries`](xai_core::Differentiable::vjp_queries): 1 for a white box, twice the columns for central differences) an explanation costs
 /// `1 + m + m n c` queries. A layer adds `1 + m` for the values at it, a curve `m (n - 1)`. With `s` noisy copies it is
 /// `1 + m + s (1 + m n c)`, and one more for each copy at a layer. A distribution of `m` rows costs `1 + m + s c` for
 /// `s` draws. Refinement ends at `max_steps` points for each path, and asks for none twice.

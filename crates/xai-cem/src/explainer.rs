@@ -153,7 +153,8 @@ impl Cem {
                 let width = upper[k] - lower[k];
                 // The default range is wide enough to mean none.
                 let bounded = (0.0 < width && width < 1e9).then_some(width);
-                let deviation = spread.as_ref().map(|spread| spread[k]).filter(|&own| 0.0 < own);
+                let deviation =
+                    spread.as_ref().map(|spread| spread[k]).filter(|&deviation| 0.0 < deviation);
                 1e-3 * bounded.or(deviation).filter(|_| native).unwrap_or(1.0)
             }),
         };

@@ -84,10 +84,10 @@ impl TryFrom<Saved> for CfProto {
 
     fn try_from(saved: Saved) -> Result<Self> {
         let n = saved.features.len();
-        for own in
+        for n_numbers in
             [saved.lower.len(), saved.upper.len(), saved.eps.len(), saved.codes.numbers.len()]
         {
-            same_shape("a setting by feature", &[n], &[own])?;
+            same_shape("a setting by feature", &[n], &[n_numbers])?;
         }
         saved.codes.check(&saved.features)?;
         let learned = Learned {
@@ -453,7 +453,8 @@ impl CfProto {
         cf: &Counterfactual,
     ) -> Result<Option<f64>> {
         let places = found.objective.places;
-        let Some(prototypes) = places.prototypes.filter(|own| own.has(cf.class)) else {
+        let Some(prototypes) = places.prototypes.filter(|prototypes| prototypes.has(cf.class))
+        else {
             return Ok(None);
         };
         let points = batch(&self.codes.point(&self.features, &cf.row)).to_owned();

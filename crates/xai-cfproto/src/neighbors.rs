@@ -109,8 +109,9 @@ struct Saved {
 }
 
 impl From<Neighbors> for Saved {
-    fn from(own: Neighbors) -> Self {
-        Saved { points: own.points, metric: own.metric, leaf_size: own.leaf_size }
+    fn from(neighbors: Neighbors) -> Self {
+        let Neighbors { points, metric, leaf_size, .. } = neighbors;
+        Saved { points, metric, leaf_size }
     }
 }
 
@@ -124,7 +125,7 @@ impl TryFrom<Saved> for Neighbors {
 
 impl PartialEq for Neighbors {
     fn eq(&self, other: &Self) -> bool {
-        let settings = |own: &Self| (own.metric, own.leaf_size);
+        let settings = |neighbors: &Self| (neighbors.metric, neighbors.leaf_size);
         settings(self) == settings(other) && self.points == other.points
     }
 }

@@ -125,7 +125,9 @@ impl PrototypeObjective<'_> {
             Term::Reconstruction(_) => {
                 let features = self.space.features();
                 let mut along = Array1::zeros(outputs.len());
-                for feature in (0..point.len()).filter(|&own| !self.space.is_categorical(own)) {
+                for feature in
+                    (0..point.len()).filter(|&feature| !self.space.is_categorical(feature))
+                {
                     let column = features.columns(feature).start;
                     along[column] = 2.0 * self.gamma * (outputs[column] - point[feature]);
                 }

@@ -21,7 +21,8 @@ impl Codes {
             let fits = match (&feature.kind, numbers) {
                 (Kind::Numeric, None) => true,
                 (Kind::Categorical { categories, .. }, Some(numbers)) => {
-                    numbers.len() == categories.len() && numbers.iter().all(|own| own.is_finite())
+                    numbers.len() == categories.len()
+                        && numbers.iter().all(|number| number.is_finite())
                 }
                 _ => false,
             };
@@ -133,8 +134,8 @@ impl Space<'_> {
         let numbers = self.codes.numbers[feature].as_ref().expect("a categorical feature");
         let origin = &self.origins[instance];
         if self.is_native() && value == origin.point[feature] {
-            let own = self.features().value(feature, &origin.row);
-            return index(own.expect("the instance fits the features"));
+            let code = self.features().value(feature, &origin.row);
+            return index(code.expect("the instance fits the features"));
         }
         let allowed = |code: &usize| !self.is_native() || self.allows(instance, feature, *code);
         let nearer = |best: Option<usize>, code: usize| match best {
@@ -158,19 +159,19 @@ impl Space<'_> {
 
     /// The least and the largest coordinate of a feature.
     pub(crate) fn limits(&self, instance: usize, feature: usize) -> (f64, f64) {
-        let own = self.origins[instance].point[feature];
+        let origin = self.origins[instance].point[feature];
         let (least, most) = (self.range.0[feature], self.range.1[feature]);
         if !self.is_native() {
             return (least, most);
         }
         let (lower, upper) = match &self.codes.numbers[feature] {
-            None => self.constraints.limits(feature, own),
+            None => self.constraints.limits(feature, origin),
             Some(numbers) => {
                 let codes = self.allowed(instance, feature);
                 (numbers[codes[0]], numbers[codes[codes.len() - 1]])
             }
         };
-        (lower.max(least).min(own), upper.min(most).max(own))
+        (lower.max(least).min(origin), upper.min(most).max(origin))
     }
 
     /// Writes the row of a point.
@@ -199,13 +200,13 @@ impl Space<'_> {
 
     /// The allowed value of a quantity that is closest, within the range.
     fn snapped(&self, instance: usize, feature: usize, value: f64) -> f64 {
-        let own = self.origins[instance].point[feature];
+        let origin = self.origins[instance].point[feature];
         let (lower, upper) = self.limits(instance, feature);
         let value = value.max(lower).min(upper);
-        let nearest = self.constraints.nearest(feature, own, value);
-        let around = self.constraints.steps_around(feature, own, nearest);
+        let nearest = self.constraints.nearest(feature, origin, value);
+        let around = self.constraints.steps_around(feature, origin, nearest);
         let inside = |value: &f64| (lower..=upper).contains(value);
-        [nearest, around[0], around[1]].into_iter().find(inside).unwrap_or(own)
+        [nearest, around[0], around[1]].into_iter().find(inside).unwrap_or(origin)
     }
 
     /// The derivative by row as one by coordinate. A category has none natively, and is probed instead; in the reference
@@ -230,8 +231,8 @@ impl Space<'_> {
             return Some((value - eps, value + eps));
         };
         let codes = self.allowed(instance, feature);
-        let own = self.code(instance, feature, value);
-        let place = codes.iter().position(|&code| code == own)?;
+        let current = self.code(instance, feature, value);
+        let place = codes.iter().position(|&code| code == current)?;
         let (down, up) = (place.saturating_sub(1), (place + 1).min(codes.len() - 1));
         (down < up).then(|| (numbers[codes[down]], numbers[codes[up]]))
     }
@@ -246,7 +247,7 @@ impl Space<'_> {
     pub(crate) fn neighbors(&self, instance: usize, point: &Row) -> Vec<Array1<f64>> {
         let mut neighbors = Vec::new();
         for feature in 0..point.len() {
-            let own = self.origins[instance].point[feature];
+            let origin = self.origins[instance].point[feature];
             let (lower, upper) = self.limits(instance, feature);
             let values: Vec<f64> = match &self.codes.numbers[feature] {
                 Some(numbers) => {
@@ -254,7 +255,7 @@ impl Space<'_> {
                     codes.into_iter().map(|code| numbers[code]).collect()
                 }
                 None if self.constraints.is_discrete(feature) => {
-                    self.constraints.steps_around(feature, own, point[feature]).to_vec()
+                    self.constraints.steps_around(feature, origin, point[feature]).to_vec()
                 }
                 None => continue,
             };

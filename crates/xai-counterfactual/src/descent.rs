@@ -183,12 +183,12 @@ impl Descents<'_> {
     /// Asks for the instances themselves, which may reach the target already.
     fn start(&self, runs: &mut [Run<'_>], trails: &mut [Trail]) -> Result<Vec<Option<Evaluation>>> {
         let mut queries = Vec::new();
-        for (instance, own) in self.evaluator.instances.iter().enumerate() {
-            let query = Query { instance, point: own.start.clone(), gradient: true };
-            if Evaluator::can_afford(&runs[instance], self.evaluator.cost(&query)) {
+        for (index, instance) in self.evaluator.instances.iter().enumerate() {
+            let query = Query { instance: index, point: instance.start.clone(), gradient: true };
+            if Evaluator::can_afford(&runs[index], self.evaluator.cost(&query)) {
                 queries.push(query);
             } else {
-                trails[instance].stop = Some(Stop::Budget);
+                trails[index].stop = Some(Stop::Budget);
             }
         }
         let evaluations = self.evaluate(runs, &queries)?;
@@ -272,7 +272,7 @@ impl Descents<'_> {
                 round.owners.resize(round.queries.len(), place);
                 round.asked.push(asked);
             }
-            let cost = round.queries[first..].iter().map(|own| self.evaluator.cost(own)).sum();
+            let cost = round.queries[first..].iter().map(|query| self.evaluator.cost(query)).sum();
             if !Evaluator::can_afford(&runs[index], cost) {
                 self.stop(trail, Stop::Budget);
                 round.queries.truncate(first);
@@ -385,7 +385,8 @@ pub(crate) fn closest<'t>(trail: &'t Trail, row: &Row) -> Option<ClosestHit<'t>>
     let hits = descents.filter_map(|(place, descent)| {
         Some(ClosestHit { place, lambda: descent.lambda, hit: descent.best.as_ref()? })
     });
-    let distance =
-        |own: &ClosestHit<'_>| (&own.hit.candidate.point - &row.view()).mapv(f64::abs).sum();
+    let distance = |closest: &ClosestHit<'_>| {
+        (&closest.hit.candidate.point - &row.view()).mapv(f64::abs).sum()
+    };
     hits.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

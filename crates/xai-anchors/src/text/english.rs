@@ -117,7 +117,7 @@ mod tests {
         let tokens = EnglishAnalyzer::new().analyze("She was reading two good books, wasn't she?");
         let known: Vec<(&str, &str, Pos)> = tokens
             .iter()
-            .map(|own| (own.text.as_str(), own.tag.as_deref().unwrap(), own.pos.unwrap()))
+            .map(|token| (token.text.as_str(), token.tag.as_deref().unwrap(), token.pos.unwrap()))
             .collect();
         assert_eq!(
             known,

@@ -103,7 +103,7 @@ mod tests {
             prop_assert_eq!(splice.unperturbed(), &text);
             prop_assert_eq!(splice.without(|_| false), text.clone());
             let words: Vec<String> =
-                RuleTokenizer.analyze(&text).into_iter().map(|own| own.text).collect();
+                RuleTokenizer.analyze(&text).into_iter().map(|token| token.text).collect();
             let spaces = rendering(&text, Join::Spaces);
             prop_assert_eq!(spaces.unperturbed(), words.join(" "));
         }

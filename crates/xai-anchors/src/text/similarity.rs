@@ -273,9 +273,9 @@ mod tests {
             let sums = pool_of(&params, "good").unwrap().sums.unwrap();
             let weights = [1.0, f64::exp(-0.2 / temperature), f64::exp(-1.8 / temperature)];
             let mut sum = 0.0;
-            for (own, weight) in sums.iter().zip(weights) {
+            for (partial, weight) in sums.iter().zip(weights) {
                 sum += weight;
-                assert!((own - sum).abs() < 1e-12, "{own} and {sum}");
+                assert!((partial - sum).abs() < 1e-12, "{partial} and {sum}");
             }
         }
     }
@@ -302,14 +302,14 @@ mod tests {
             let written = ["a good film", "a great film", "a fine film"];
             for (text, expected) in written.iter().zip(expected) {
                 let share =
-                    samples.texts.iter().filter(|own| *own == text).count() as f64 / 40_000.0;
+                    samples.texts.iter().filter(|sample| *sample == text).count() as f64 / 40_000.0;
                 let error = (expected * (1.0 - expected) / 40_000.0_f64).sqrt();
                 assert!((share - expected).abs() < 5.0 * error, "{text}: {share}");
             }
-            let kept = samples.texts.iter().filter(|own| *own == text).count();
+            let kept = samples.texts.iter().filter(|sample| *sample == text).count();
             assert_eq!(samples.kept[0].count(), kept);
-            let held = similarity.sample(&[Draw { anchor: &[0], ..draw }]).unwrap().remove(0);
-            assert!(held.texts.iter().all(|own| own == text));
+            let fixed = similarity.sample(&[Draw { anchor: &[0], ..draw }]).unwrap().remove(0);
+            assert!(fixed.texts.iter().all(|sample| sample == text));
         }
     }
 }

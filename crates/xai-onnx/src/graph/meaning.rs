@@ -43,6 +43,8 @@ impl Ending {
                 "ArrayFeatureExtractor" if picks_by_label(graph, node) => {
                     return is_normalized.is_none().then_some(Ending::Label);
                 }
+                // The leaves may be labels: then the numbers themselves tell more than the operator.
+                "TreeEnsembleRegressor" if has_whole_sums(node) => return is_normalized,
                 "LinearRegressor" | "TreeEnsembleRegressor" => {
                     return is_normalized.or_else(|| of_regressor(node));
                 }
@@ -75,6 +77,19 @@ impl Ending {
             Ending::Score => Some(Output::Score),
         }
     }
+}
+
+/// Whether a regressor of trees gives whole numbers alone: labels or counts, and not quantities.
+fn has_whole_sums(node: &NodeProto) -> bool {
+    let attributes = Attributes(node);
+    let is_sum = matches!(&*attributes.word("aggregate_function", "SUM"), "SUM" | "MIN" | "MAX");
+    let is_plain = attributes.word("post_transform", "NONE") == "NONE";
+    let are_whole = |name: &str| {
+        attributes
+            .reals(name)
+            .is_ok_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
+    };
+    is_sum && is_plain && are_whole("target_weights") && are_whole("base_values")
 }
 
 /// What the transform of a regressor makes of its values.

@@ -159,3 +159,31 @@ fn a_reading_takes_what_the_graph_says() {
     assert_eq!(reading.meaning(), &Output::Score);
     assert!(reading.require_decision().is_err());
 }
+
+/// The sums of whole leaves are labels or counts: what they are is read from the numbers.
+#[test]
+fn trees_with_whole_leaves_say_nothing() {
+    let stump = |weights: &[f32]| {
+        node("TreeEnsembleRegressor", &["x"], &["y"])
+            .ints("nodes_treeids", &[0, 0, 0])
+            .ints("nodes_nodeids", &[0, 1, 2])
+            .ints("nodes_featureids", &[0, 0, 0])
+            .words("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"])
+            .floats("nodes_values", &[0.5, 0.0, 0.0])
+            .ints("nodes_truenodeids", &[1, 0, 0])
+            .ints("nodes_falsenodeids", &[2, 0, 0])
+            .ints("target_treeids", &[0, 0])
+            .ints("target_nodeids", &[1, 2])
+            .ints("target_ids", &[0, 0])
+            .floats("target_weights", weights)
+            .int("n_targets", 1)
+    };
+    assert_eq!(meaning(&[stump(&[0.0, 1.0])], &[]), None);
+    assert_eq!(meaning(&[stump(&[0.0, 0.5])], &[]), Some(Output::Score));
+    let mean = stump(&[0.0, 1.0]).word("aggregate_function", "AVERAGE");
+    assert_eq!(meaning(&[mean], &[]), Some(Output::Score));
+    let shifted = stump(&[0.0, 1.0]).floats("base_values", &[0.25]);
+    assert_eq!(meaning(&[shifted], &[]), Some(Output::Score));
+    let sigmoid = stump(&[-1.0, 1.0]).word("post_transform", "LOGISTIC");
+    assert_eq!(meaning(&[sigmoid], &[]), Some(Output::Probability));
+}

@@ -133,7 +133,7 @@ impl<P: JsonSchema> JsonSchema for Valid<P> {
 
 /// One number for all features, or one for each of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or a list with one for each feature")]
 pub enum PerFeature {
     /// The same for all.
     All(f64),

@@ -13,7 +13,7 @@ pub(crate) const MAX_VALUES: f64 = 1_048_576.0;
 
 /// The values to try for a feature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of values, or a table of a grid")]
 pub enum FeatureRange {
     /// For a quantity its least and its largest value, two finite numbers, the second above the first. For a category
     /// those to try, at least one, all different: names or codes for a feature with category names, numbers for one
@@ -25,7 +25,7 @@ pub enum FeatureRange {
 
 /// A number or a category's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number or the name of a category")]
 pub enum Cell {
     /// A number, or the code of a category.
     Number(f64),

@@ -11,7 +11,11 @@ use xai_core::{Output, OutputNames, ParamError, Reading, Row, require};
 ///
 /// Which class a row of outputs is follows from [`output`](crate::GridCounterfactualParams::output).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected a class, a list of classes, `{ class, at_least }` or `{ output, min, max }`"
+)]
 #[non_exhaustive]
 pub enum Target {
     /// This class.
@@ -38,7 +42,7 @@ pub enum Target {
 
 /// A class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the number of a class or its name")]
 pub enum Label {
     /// Its number: the index of its output, or the label that a single output holds.
     Index(i64),

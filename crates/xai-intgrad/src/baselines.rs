@@ -15,7 +15,10 @@ use crate::layout::Layout;
 /// Rows have one number for each column of the model's input; those of inputs without attributions are not read, since
 /// the path keeps the instance's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a number, a list of numbers, or a table of `rows`, of a `distribution` or of inputs by name"
+)]
 #[non_exhaustive]
 pub enum Baselines {
     /// The same number everywhere, finite. The default is 0.
@@ -32,7 +35,7 @@ pub enum Baselines {
 
 /// The baseline of one input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number or a list of numbers")]
 pub enum BaselineValue {
     /// The same number everywhere, finite.
     Constant(f64),

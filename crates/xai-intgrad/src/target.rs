@@ -33,7 +33,10 @@ const PREDICTED: &str = "predicted";
 
 /// A target as it stands in JSON.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an index, a list of indices, the name of a class or `predicted`"
+)]
 enum TargetText {
     /// The index of an output or of a class.
     Index(usize),

@@ -103,7 +103,7 @@ pub struct FeatureKey(String);
 
 /// A key as it stands in a file.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the name of a feature or its index")]
 enum FeatureKeyForm {
     Name(String),
     Index(usize),

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use xai::core::{BoxError, CentralDifference};
+use xai::core::{BoxError, CentralDifference, Differentiable};
 use xai::job::{InputKind, JobError, JobExplanation, Place, RowError, Selection, find, methods};
 use xai::ndarray::{Array2, array};
 use xai::prelude::*;
@@ -374,4 +374,42 @@ fn a_fitted_job_says_what_it_explains_and_sums_up() {
     let summary = fitted.summary(&explanations).unwrap().unwrap();
     assert_eq!(summary.title, "Mean importances");
     assert!(format!("{summary:?}").contains("of 2 rows"));
+}
+
+/// Names and words of alibi are read as those here; what has neither name is refused by the names here.
+#[test]
+fn settings_may_have_the_names_of_alibi() {
+    let mean = per_row(|row| 0.5 * (row[0] + row[1]));
+    let model = CentralDifference::new(&mean);
+    let explain = |method: &str, params: &str| {
+        let text = format!("method = \"{method}\"\n[params]\n{params}");
+        let job = Job::from_toml(&text, ".").unwrap();
+        let job = job.with_model(&model as &dyn Differentiable);
+        let job = job.with_features(Features::unnamed(2).unwrap());
+        let job = job.with_training_rows(array![[0.0, 0.0], [0.1, 0.9]]);
+        let job = job.with_rows(array![[0.1, 0.2]]);
+        job.explain_all().map(|explained| explained[0].as_ref().unwrap().to_json().unwrap())
+    };
+    let check = |method: &str, alibi: &str, here: &str| {
+        let explained = explain(method, alibi).unwrap();
+        assert_eq!(explained, explain(method, here).unwrap(), "{method}: {alibi}");
+    };
+    let (alibi, here) = ("method = \"gausslegendre\"\n", "method = \"gauss-legendre\"\n");
+    check(
+        "integrated-gradients",
+        &format!("{alibi}target_fn = \"argmax\"\n"),
+        &format!("{here}target = \"predicted\"\n"),
+    );
+    check(
+        "counterfactual",
+        "max_iter = 20\nearly_stop = 5\nlam_init = 0.5\nmax_lam_steps = 2\ninit = \"identity\"\n",
+        "max_iterations = 20\npatience = 5\nc_init = 2.0\nc_steps = 2\n",
+    );
+    check(
+        "anchor-tabular",
+        "binary_cache_size = 10\ncache_margin = 5\nbeam_size = 2\n",
+        "beam_size = 2\n",
+    );
+    let error = explain("counterfactual", "max_iter = 20\nmax_itr = 3\n").unwrap_err().to_string();
+    assert!(error.contains("max_iter") && error.contains("max_iterations"), "{error}");
 }

@@ -209,6 +209,22 @@ pub fn from_alibi_json(text: &str) -> Result<Vec<Explanation<Value>>, AlibiError
     Ok((layout.read)(&document)?.into_iter().map(explanation).collect())
 }
 
+/// The settings of a method with the names and words here for those of alibi; what has no other name stays.
+#[cfg(feature = "job")]
+pub(crate) fn native_settings(method: &str, params: &Object) -> Object {
+    let layout = LAYOUTS.iter().find(|layout| layout.name == method);
+    let mut here = settings::rename(layout.map_or(&[], |layout| layout.settings), params);
+    // Alibi takes a function here, of which only the largest output has a name.
+    if method == integrated_gradients::LAYOUT.name && here.remove("target_fn").is_some() {
+        here.insert("target".to_owned(), "predicted".into());
+    }
+    // The shape of images belongs to the model of a job.
+    if method == anchors::IMAGE.name {
+        here.remove("image_shape");
+    }
+    here
+}
+
 /// Reading one explanation from a document of alibi.
 pub trait FromAlibiJson: Sized {
     /// The explanation of a document of alibi with one instance; see [`from_alibi_json`](fn@from_alibi_json) for several.

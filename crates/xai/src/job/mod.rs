@@ -377,31 +377,39 @@ impl<'j> Job<'j> {
         of_memory || self.data().categories.is_some()
     }
 
+    /// The shape of images that the job gives, and its place. Alibi has it among the settings.
+    #[cfg(feature = "image")]
+    fn placed_image_shape(&self) -> Option<((usize, usize, usize), Place)> {
+        match self.model().and_then(|section| section.image_shape.as_ref()) {
+            Some(shape) => Some((*shape.get_ref(), self.place_of(shape))),
+            None => {
+                let (shape, span) = self.params.setting("image_shape")?;
+                Some((shape, self.origin.place(span)))
+            }
+        }
+    }
+
     /// The shape of images that the job gives.
     #[cfg(feature = "image")]
     fn image_shape(&self) -> Option<input::ImageShape> {
-        let shape = self.model()?.image_shape.as_ref()?;
-        let (height, width, channels) = *shape.get_ref();
+        let ((height, width, channels), _) = self.placed_image_shape()?;
         Some(input::ImageShape { height, width, channels })
     }
 
     /// Requires a shape that images can have, those of files with one channel or three.
     #[cfg(feature = "image")]
     fn check_image_shape(&self) -> Result<(), JobError> {
-        let Some(shape) = self.model().and_then(|section| section.image_shape.as_ref()) else {
-            return Ok(());
-        };
-        let (height, width, channels) = *shape.get_ref();
+        let Some((shape, place)) = self.placed_image_shape() else { return Ok(()) };
+        let (height, width, channels) = shape;
         let is_drawn = matches!(channels, 1 | 3) || self.data.images.is_some();
         if 0 < height && 0 < width && 0 < channels && is_drawn {
             return Ok(());
         }
         let message = format!(
             "`image_shape` must be height, width and channels, each at least 1, with 1 or 3 channels for images from \
-             files, got {:?}",
-            shape.get_ref()
+             files, got {shape:?}"
         );
-        Err(JobError::invalid(self.place_of(shape), message))
+        Err(JobError::invalid(place, message))
     }
 
     /// The place of a key or value of the document.

@@ -12,6 +12,7 @@ use xai_core::ParamError;
 
 use super::document::Origin;
 use super::error::{JobError, Place};
+use crate::alibi::native_settings;
 
 /// The settings of a job's method, before they have its type.
 #[derive(Clone, Debug)]
@@ -58,20 +59,43 @@ impl JobParams {
         Ok(JobParams::Document { table, keys: KeySpans::of(params.get_ref()) })
     }
 
-    /// The settings as the method's type.
+    /// The settings as the type of the method with this name. What cannot be read is tried with the names and words of
+    /// alibi; errors are about the names here.
     pub(crate) fn read<P: Default + DeserializeOwned>(
         &self,
+        method: &str,
         origin: &Origin,
     ) -> Result<P, JobError> {
         match self {
             JobParams::Defaults => Ok(P::default()),
-            JobParams::Value(value) => P::deserialize(value)
-                .map_err(|error| JobError::invalid(Place::default(), format!("params: {error}"))),
-            JobParams::Document { table, keys } => P::deserialize(table.clone()).map_err(|error| {
-                let wrong = WrongTable { table, message: error.message() };
-                let span = wrong.find::<P>(&mut Vec::new(), keys);
-                JobError::invalid(origin.place(span), error.message())
+            JobParams::Value(value) => P::deserialize(value).or_else(|error| {
+                from_alibi(method, value)
+                    .ok_or_else(|| JobError::invalid(Place::default(), format!("params: {error}")))
             }),
+            JobParams::Document { table, keys } => P::deserialize(table.clone()).or_else(|error| {
+                let value = serde_json::to_value(table).unwrap_or_default();
+                from_alibi(method, &value).ok_or_else(|| {
+                    let wrong = WrongTable { table, message: error.message() };
+                    let span = wrong.find::<P>(&mut Vec::new(), keys);
+                    JobError::invalid(origin.place(span), error.message())
+                })
+            }),
+        }
+    }
+
+    /// A setting that is not one of the method's params, and its place.
+    #[cfg(feature = "image")]
+    pub(crate) fn setting<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Option<(T, Option<Range<usize>>)> {
+        match self {
+            JobParams::Defaults => None,
+            JobParams::Value(value) => Some((T::deserialize(value.get(name)?).ok()?, None)),
+            JobParams::Document { table, keys } => {
+                let value = T::deserialize(table.get(name)?.clone()).ok()?;
+                Some((value, keys.0.get(name).map(|key| key.span.clone())))
+            }
         }
     }
 
@@ -83,6 +107,11 @@ impl JobParams {
         };
         JobError::Param { place: origin.place(span), error }
     }
+}
+
+/// The settings by names and words of alibi, where that makes them readable.
+fn from_alibi<P: DeserializeOwned>(method: &str, params: &Value) -> Option<P> {
+    P::deserialize(Value::Object(native_settings(method, params.as_object()?))).ok()
 }
 
 /// A table of settings that cannot be read.

@@ -49,7 +49,7 @@ trait FittedMethod {
 impl<'j> LoadedJob<'j> {
     /// Reads what the job of a method names.
     pub(super) fn load<M: Method>(job: &'j Job<'j>) -> Result<Self, JobError> {
-        let params: M::Params = job.params.read(&job.origin)?;
+        let params: M::Params = job.params.read(M::NAME, &job.origin)?;
         let requirements =
             M::requirements(&params, job).map_err(|error| job.refuse(error.into()))?;
         let models = ModelRequirements { keys: M::MODEL_KEYS, gradients: M::NEEDS_GRADIENTS };

@@ -180,7 +180,7 @@ impl AnchorTabular {
     ) -> AnchorTabularData {
         let order: Vec<usize> = outcome.prefixes.iter().map(|prefix| prefix.predicate).collect();
         let rule = self.rule(instance, &order);
-        let predicates = self.described(instance.predicates, outcome);
+        let predicates = self.described(instance, outcome);
         let coverage_of = predicates
             .last()
             .map_or_else(|| self.coverage(self.table.n_coverage()), |last| last.coverage.clone());
@@ -223,14 +223,14 @@ impl AnchorTabular {
     /// The predicates of the anchor, with the precision that each adds.
     fn described(
         &self,
-        predicates: &[Predicate],
+        instance: Instance<'_>,
         outcome: &Outcome,
     ) -> Vec<super::data::Predicate> {
         let mut described = Vec::with_capacity(outcome.prefixes.len());
         for (prefix, (precision, gain)) in
             outcome.prefixes.iter().zip(outcome.gains(self.params.search.delta))
         {
-            let Predicate { feature, test } = predicates[prefix.predicate];
+            let Predicate { feature, test } = instance.predicates[prefix.predicate];
             let edge = |edge: usize| self.edges(feature)[edge];
             let (op, value, edge_index) = match test {
                 Test::Equal(code) => (Operator::Eq, Some(code as f64), None),
@@ -244,7 +244,7 @@ impl AnchorTabular {
                 _ => None,
             };
             let name = self.name(feature).to_owned();
-            let text = self.text(feature, test.condition());
+            let text = self.text(feature, test.condition(), instance);
             let coverage = self.coverage(prefix.n_covered);
             described.push(super::data::Predicate {
                 feature,
@@ -280,7 +280,7 @@ impl AnchorTabular {
                 }
                 Condition::Missing => (None, None, None, Some(true)),
             };
-            let text = self.text(feature, condition);
+            let text = self.text(feature, condition, instance);
             RuleCondition { feature, text, code, lower, upper, missing }
         };
         let merged = merge(order.iter().map(|&id| instance.predicates[id]));
@@ -293,14 +293,15 @@ impl AnchorTabular {
         Rule { conditions: merged.into_iter().map(condition).collect(), decision: *value, output }
     }
 
-    /// A condition in words.
-    fn text(&self, feature: usize, condition: Condition) -> String {
+    /// A condition in words, true of the instance and of the training rows that satisfy it, and of no others.
+    fn text(&self, feature: usize, condition: Condition, instance: Instance<'_>) -> String {
         let name = self.name(feature);
         match (&self.table.columns[feature], condition) {
             (_, Condition::Code(code)) => format!("{name} = {}", self.category(feature, code)),
             (_, Condition::Range { lower: None, upper: None }) => format!("{name} is not missing"),
             (Column::Numeric(numeric), Condition::Range { lower, upper }) => {
-                numeric.edges.describe(name, lower, upper)
+                let value = instance.x[self.features.columns(feature).start];
+                numeric.edges.describe_beside(name, lower, upper, &numeric.neighbors, value)
             }
             _ => format!("{name} is missing"),
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::discretizer::{Edges, Neighbors};
 use xai_core::tabular::{Encoding, Features, Kind};
 use xai_core::{Error, Result, Row, Rows, Seed, Semantics, require, same_shape};
 
@@ -35,6 +35,8 @@ pub(crate) enum Column {
 pub(crate) struct Numeric {
     /// The cuts between bins.
     pub edges: Edges,
+    /// The training numbers beside each edge.
+    pub neighbors: Vec<Neighbors>,
     /// For each edge, the rows up to it, and those above it.
     at_most: Vec<RowSet>,
     above: Vec<RowSet>,
@@ -244,6 +246,7 @@ impl Numeric {
             above: edges.as_slice().iter().map(|&edge| set(&|value| edge < value)).collect(),
             present: set(&|value| !value.is_nan()),
             missing: set(&f64::is_nan),
+            neighbors: edges.neighbors(numbers()),
             edges,
             sorted,
             range,

@@ -87,7 +87,8 @@ pub enum SamplingStrategy {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Join {
-    /// Replacements are put where the words were, and everything between the words stays.
+    /// Replacements are put where the words were, and everything between the words stays; a space is put between a
+    /// replacement and a word that touches it.
     #[default]
     Splice,
     /// Words are joined with single spaces, as in alibi; the decision that samples are compared with is then that for the

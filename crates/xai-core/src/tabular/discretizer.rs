@@ -122,19 +122,69 @@ impl Edges {
     ///
     /// All edges of a feature are written with as many decimals, two or as many more as keep them apart.
     /// Where sixteen do not, or an edge is 1e16 or more away from 0, they are written exactly, in powers of ten.
+    /// A number near an edge may be on the other side of the edge as written;
+    /// [`describe_beside`](Self::describe_beside) writes as many decimals as keep given numbers on their side.
     ///
     /// # Panics
     /// When there is no such edge.
     #[must_use]
     pub fn describe(&self, name: &str, lower: Option<usize>, upper: Option<usize>) -> String {
-        let decimals = self.decimals();
+        let decimals = self.decimals(&[]);
         let written = |edge: usize| write(self.0[edge], decimals);
-        match (lower.map(written), upper.map(written)) {
-            (Some(lower), Some(upper)) => format!("{lower} < {name} <= {upper}"),
-            (None, Some(upper)) => format!("{name} <= {upper}"),
-            (Some(lower), None) => format!("{name} > {lower}"),
-            (None, None) => format!("any {name}"),
+        range(name, lower.map(written), upper.map(written))
+    }
+
+    /// As [`describe`](Self::describe), with as many more decimals as keep numbers on the side of each edge on which they
+    /// are: those of `neighbors` for all edges, and `value` for the two of the range.
+    ///
+    /// `neighbors` has an element for each edge ([`neighbors`](Self::neighbors)).
+    /// Ranges of several values then differ only where a value is nearer to an edge than its neighbors.
+    ///
+    /// # Panics
+    /// When there is no such edge.
+    #[must_use]
+    pub fn describe_beside(
+        &self,
+        name: &str,
+        lower: Option<usize>,
+        upper: Option<usize>,
+        neighbors: &[Neighbors],
+        value: f64,
+    ) -> String {
+        let decimals = self.decimals(neighbors);
+        let written = |edge: usize| {
+            let beside = Neighbors::default().with(self.0[edge], value);
+            let enough = |decimals: &usize| beside.are_kept(self.0[edge], Some(*decimals));
+            write(self.0[edge], decimals.and_then(|least| (least..=MOST_DECIMALS).find(enough)))
+        };
+        range(name, lower.map(written), upper.map(written))
+    }
+
+    /// For each edge the nearest of some numbers on either side; NaN is ignored.
+    ///
+    /// # Cost
+    /// A binary search for each number.
+    #[must_use]
+    pub fn neighbors(&self, numbers: impl IntoIterator<Item = f64>) -> Vec<Neighbors> {
+        // The least and the largest number of each bin.
+        let mut bins = vec![(f64::INFINITY, f64::NEG_INFINITY); self.len() + 1];
+        for number in numbers.into_iter().filter(|number| !number.is_nan()) {
+            let (least, most) = &mut bins[self.bin(number)];
+            *least = least.min(number);
+            *most = most.max(number);
         }
+        let mut neighbors = vec![Neighbors::default(); self.len()];
+        let mut below = f64::NEG_INFINITY;
+        for (edge, (_, most)) in bins[..self.len()].iter().enumerate() {
+            below = below.max(*most);
+            neighbors[edge].at_most = below;
+        }
+        let mut above = f64::INFINITY;
+        for edge in (0..self.len()).rev() {
+            above = above.min(bins[edge + 1].0);
+            neighbors[edge].above = above;
+        }
+        neighbors
     }
 
     /// The human-readable range of a bin, as [`describe`](Self::describe) writes it.
@@ -146,14 +196,70 @@ impl Edges {
         self.describe(name, bin.checked_sub(1), (bin != self.len()).then_some(bin))
     }
 
-    /// The fewest decimals, at least two, that keep all edges apart; `None` where plain decimals are too long.
-    fn decimals(&self) -> Option<usize> {
+    /// The fewest decimals, at least two, that keep all edges apart and neighbors on their sides; `None` where plain
+    /// decimals are too long.
+    fn decimals(&self, neighbors: &[Neighbors]) -> Option<usize> {
         let is_short = self.0.iter().all(|edge| edge.abs() < 1e16);
-        (2..=16).filter(|_| is_short).find(|&decimals| {
-            let read = |edge: f64| write(edge, Some(decimals)).parse::<f64>();
+        (2..=MOST_DECIMALS).filter(|_| is_short).find(|&decimals| {
+            let decimals = Some(decimals);
             // Compared as numbers, since `-0.00` and `0.00` are one.
-            self.0.windows(2).all(|pair| read(pair[0]) != read(pair[1]))
+            let are_apart =
+                self.0.windows(2).all(|pair| read(pair[0], decimals) != read(pair[1], decimals));
+            let mut beside = self.0.iter().zip(neighbors);
+            are_apart && beside.all(|(&edge, neighbors)| neighbors.are_kept(edge, decimals))
         })
+    }
+}
+
+/// The most decimals that an edge is written with.
+const MOST_DECIMALS: usize = 16;
+
+/// The numbers nearest to an edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbors {
+    /// The largest number that is at most the edge; negative infinity where there is none.
+    pub at_most: f64,
+    /// The least number above the edge; infinity where there is none.
+    pub above: f64,
+}
+
+impl Default for Neighbors {
+    /// No number on either side.
+    fn default() -> Self {
+        Neighbors { at_most: f64::NEG_INFINITY, above: f64::INFINITY }
+    }
+}
+
+impl Neighbors {
+    /// The neighbors of `edge` with one more number, which is ignored if it is NaN.
+    fn with(mut self, edge: f64, number: f64) -> Self {
+        if number <= edge {
+            self.at_most = self.at_most.max(number);
+        } else if edge < number {
+            self.above = self.above.min(number);
+        }
+        self
+    }
+
+    /// Whether they are on the same sides of the edge as written.
+    fn are_kept(&self, edge: f64, decimals: Option<usize>) -> bool {
+        let written = read(edge, decimals);
+        self.at_most <= written && written < self.above
+    }
+}
+
+/// The number that an edge as written is.
+fn read(edge: f64, decimals: Option<usize>) -> f64 {
+    write(edge, decimals).parse().expect("a number was written")
+}
+
+/// A range as text.
+fn range(name: &str, lower: Option<String>, upper: Option<String>) -> String {
+    match (lower, upper) {
+        (Some(lower), Some(upper)) => format!("{lower} < {name} <= {upper}"),
+        (None, Some(upper)) => format!("{name} <= {upper}"),
+        (Some(lower), None) => format!("{name} > {lower}"),
+        (None, None) => format!("any {name}"),
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
 use xai_core::Error;
-use xai_core::tabular::discretizer::{DECILES, Edges, QUARTILES};
+use xai_core::tabular::discretizer::{DECILES, Edges, Neighbors, QUARTILES};
 
 #[derive(Deserialize)]
 struct Percentiles {
@@ -244,5 +244,45 @@ proptest! {
         }
         let holed = Edges::percentiles(&Array1::from_vec(holed), &percentiles).unwrap();
         prop_assert_eq!(holed, edges);
+    }
+}
+
+/// Texts are read again as anyone would, and hold for the numbers that they are about.
+#[test]
+fn ranges_are_true_of_the_numbers_beside_them() {
+    let edges = Edges::new(vec![0.229_75, 0.5, 1e3]).unwrap();
+    let numbers = [0.229_7, 0.229_9, 0.499_96, 0.52, f64::NAN];
+    let neighbors = edges.neighbors(numbers);
+    let beside = |at_most, above| Neighbors { at_most, above };
+    let expected =
+        [beside(0.229_7, 0.229_9), beside(0.499_96, 0.52), beside(0.52, f64::INFINITY)];
+    assert_eq!(neighbors, expected);
+    let text = |lower, upper, value| edges.describe_beside("x", lower, upper, &neighbors, value);
+    // Four decimals keep 0.2297 and 0.2299 apart: 0.22975 is written as 0.2298 or 0.2297, by the rule of ties.
+    assert_eq!(text(Some(0), None, 0.3), format!("x > {:.4}", 0.229_75));
+    assert_eq!(text(None, Some(2), 0.3), "x <= 1000.0000");
+    // A value nearer than the neighbors needs more decimals, for its edge alone.
+    assert_eq!(text(Some(0), Some(1), 0.229_751), "0.22975 < x <= 0.5000");
+    assert_eq!(text(Some(0), None, f64::NAN), text(Some(0), None, 0.3));
+    assert_eq!(edges.describe("x", Some(0), None), "x > 0.23");
+}
+
+proptest! {
+    #[test]
+    fn ranges_as_written_have_the_same_numbers(
+        cuts in vec(-2.0..2.0_f64, 1..5),
+        numbers in vec(-2.0..2.0_f64, 1..40),
+        value in -2.0..2.0_f64,
+    ) {
+        let edges = Edges::new(cuts).unwrap();
+        let neighbors = edges.neighbors(numbers.iter().copied());
+        let read = |text: &str| text.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        for (edge, &cut) in edges.as_slice().iter().enumerate() {
+            let text = edges.describe_beside("x", None, Some(edge), &neighbors, value);
+            let written = read(&text);
+            for number in numbers.iter().chain([&value]) {
+                prop_assert_eq!(*number <= cut, *number <= written, "{} and {}", text, number);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::discretizer::Edges;
 use xai_core::tabular::{Encoding, Features, Kind};
-use xai_core::{ParamError, Result, Rows, require, same_shape};
+use xai_core::{AsJson, ParamError, Result, Rows, require, same_shape};
 
 /// What the reference adds to counts and probabilities that it divides by or takes the logarithm of.
 const EPSILON: f64 = 1e-12;
@@ -51,7 +51,7 @@ impl Smoothing {
             Smoothing::Laplace(count) => 0.0 < *count && *count < f64::INFINITY,
             Smoothing::Epsilon => true,
         };
-        require(allowed, "smoothing", "a pseudo-count finite and above 0", self)
+        require(allowed, "smoothing", "a pseudo-count finite and above 0", AsJson(self))
     }
 }
 

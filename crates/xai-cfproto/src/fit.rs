@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{Predictor, Reading, Result, Rows, Run, Semantics, Valid, Warning, require};
+use xai_core::{AsJson, Predictor, Reading, Result, Rows, Run, Semantics, Valid, Warning, require};
 use xai_optim::loss::ClassScores;
 
 use crate::distance::{CodedTable, DistanceType, Smoothing, abdm, mvdm};
@@ -274,7 +274,7 @@ pub(crate) fn constraints(params: &CfProtoParams, features: &Features) -> Result
     let native = params.semantics == Semantics::Native;
     let free = params.search.constraints == xai_core::constraints::Constraints::default();
     let rule = "left out with the reference semantics, which know none";
-    require(native || free, "constraints", rule, &params.search.constraints)?;
+    require(native || free, "constraints", rule, AsJson(&params.search.constraints))?;
     Ok(params.search.constraints.bind(features)?)
 }
 

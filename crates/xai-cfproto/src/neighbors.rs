@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::input::all_finite;
-use xai_core::{ParamError, Result, Row, Rows, require, same_shape, serde_arrays};
+use xai_core::{AsJson, ParamError, Result, Row, Rows, require, same_shape, serde_arrays};
 
 /// The most dimensions in which a tree is built; in more it looks at nearly every point, and one pass is faster.
 const TREE_DIMENSIONS: usize = 20;
@@ -34,7 +34,7 @@ impl Metric {
     /// [`ParamError`] unless it is finite and at least 1.
     pub fn validate(&self) -> Result<(), ParamError> {
         let allowed = !matches!(self, Metric::Minkowski(p) if !(1.0..f64::INFINITY).contains(p));
-        require(allowed, "metric", "of an order finite and at least 1", self)
+        require(allowed, "metric", "of an order finite and at least 1", AsJson(self))
     }
 
     /// The distance of two points of the same length.

@@ -41,6 +41,6 @@ pub use model::{
     Split, WhiteBox, sum_along_paths,
 };
 pub use observer::{Event, InputObserver, Observer};
-pub use params::{ParamError, Params, PerFeature, Semantics, Valid, require};
+pub use params::{AsJson, ParamError, Params, PerFeature, Semantics, Valid, Written, require};
 pub use rng::{Seed, Stream};
 pub use run::{BatchPlan, Run};

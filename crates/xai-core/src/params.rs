@@ -22,6 +22,7 @@ pub struct ParamError {
 /// Requires that a parameter obeys its rule. State what is allowed, never what is not: `!(x < 0.0)` lets NaN pass.
 ///
 /// A rule with numbers in it is given as `format_args!(..)`, which is formatted only when the parameter is refused.
+/// The value is written as in a job: numbers and words as they are, lists in brackets.
 ///
 /// # Errors
 /// [`ParamError`] with the name, the rule and the value when `allowed` is false.
@@ -29,12 +30,110 @@ pub fn require(
     allowed: bool,
     name: &'static str,
     rule: impl fmt::Display,
-    value: impl fmt::Debug,
+    value: impl Written,
 ) -> Result<(), ParamError> {
     if allowed {
         return Ok(());
     }
-    Err(ParamError { name, rule: rule.to_string(), value: format!("{value:?}") })
+    Err(ParamError { name, rule: rule.to_string(), value: value.written() })
+}
+
+/// A value as messages write it: numbers as they are, texts in quotes, lists in brackets, nothing as `none`.
+pub trait Written {
+    /// The value as text.
+    fn written(&self) -> String;
+}
+
+macro_rules! written_as_displayed {
+    ($($type:ty)*) => {
+        $(impl Written for $type {
+            fn written(&self) -> String {
+                self.to_string()
+            }
+        })*
+    };
+}
+
+written_as_displayed! { f32 f64 i32 i64 u8 u16 u32 u64 u128 usize bool fmt::Arguments<'_> }
+
+impl Written for str {
+    fn written(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Written for String {
+    fn written(&self) -> String {
+        self.as_str().written()
+    }
+}
+
+impl<T: Written + ?Sized> Written for &T {
+    fn written(&self) -> String {
+        T::written(self)
+    }
+}
+
+impl<T: Written> Written for Option<T> {
+    fn written(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), T::written)
+    }
+}
+
+/// The most values of a list that a message shows.
+const MOST_VALUES: usize = 12;
+
+impl<T: Written> Written for [T] {
+    fn written(&self) -> String {
+        let values: Vec<String> = self.iter().take(MOST_VALUES).map(T::written).collect();
+        let more = match self.len().saturating_sub(MOST_VALUES) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        format!("[{}{more}]", values.join(", "))
+    }
+}
+
+impl<T: Written> Written for Vec<T> {
+    fn written(&self) -> String {
+        self.as_slice().written()
+    }
+}
+
+impl<T: Written, const N: usize> Written for [T; N] {
+    fn written(&self) -> String {
+        self.as_slice().written()
+    }
+}
+
+impl<T: Written + Clone> Written for Array1<T> {
+    fn written(&self) -> String {
+        self.to_vec().written()
+    }
+}
+
+impl<A: Written, B: Written> Written for (A, B) {
+    fn written(&self) -> String {
+        format!("[{}, {}]", self.0.written(), self.1.written())
+    }
+}
+
+/// A setting as it stands in JSON.
+pub struct AsJson<'v, T>(pub &'v T);
+
+impl<T: Serialize> Written for AsJson<'_, T> {
+    fn written(&self) -> String {
+        serde_json::to_string(self.0).unwrap_or_else(|error| error.to_string())
+    }
+}
+
+impl Written for PerFeature {
+    fn written(&self) -> String {
+        match self {
+            PerFeature::All(value) => value.written(),
+            PerFeature::Each(values) => values.written(),
+        }
+    }
 }
 
 /// Requires a finite number above 0.
@@ -67,7 +166,7 @@ pub fn share(name: &'static str, value: f64) -> Result<(), ParamError> {
 /// [`ParamError`] with the name, the rule and the value.
 pub fn at_least<T>(name: &'static str, least: T, value: T) -> Result<(), ParamError>
 where
-    T: Copy + PartialOrd + fmt::Debug + fmt::Display,
+    T: Copy + PartialOrd + fmt::Display + Written,
 {
     require(least <= value, name, format_args!("at least {least}"), value)
 }

@@ -6,8 +6,8 @@ use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
-    Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Reading, Result, Row, Rows, Run,
-    Semantics, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
+    AsJson, Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Reading, Result, Row, Rows,
+    Run, Semantics, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
 };
 use xai_optim::loss::{self, ClassScores, Hinge, SquaredError};
 use xai_optim::{
@@ -128,7 +128,7 @@ impl Counterfactual {
         }
         let is_scaled = params.distance_fn == DistanceFn::L1Mad;
         let rule = "one that needs no training rows, unless `fit` gives it some";
-        require(!is_scaled || scales.is_some(), "distance_fn", rule, params.distance_fn)?;
+        require(!is_scaled || scales.is_some(), "distance_fn", rule, AsJson(&params.distance_fn))?;
         if let Some(scales) = &scales {
             same_shape("the scales of the distance", &[n], scales.shape())?;
             for &scale in scales {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::IntoFeatures;
-use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
+use xai_core::{AsJson, ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
 use crate::explainer::Counterfactual;
@@ -198,9 +198,9 @@ impl Params for CounterfactualParams {
         if self.semantics == Semantics::Reference {
             let of = |rule: &str| format!("{rule} with the reference semantics");
             let is_l1 = self.distance_fn == DistanceFn::L1;
-            require(is_l1, "distance_fn", of("\"l1\""), self.distance_fn)?;
+            require(is_l1, "distance_fn", of("\"l1\""), AsJson(&self.distance_fn))?;
             let free = self.search.constraints == Constraints::default();
-            require(free, "constraints", of("left out"), &self.search.constraints)?;
+            require(free, "constraints", of("left out"), AsJson(&self.search.constraints))?;
             let least = self.search.min_target_proba;
             require(least.is_none(), "min_target_proba", of("left out"), least)?;
             let unranked = self.require_argmax != Some(true);

@@ -6,7 +6,7 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::{Feature, FeatureKey, Features, Kind};
-use xai_core::{Error, ParamError, Result, Rows, Warning, require, same_shape};
+use xai_core::{AsJson, Error, ParamError, Result, Rows, Warning, require, same_shape};
 
 /// No feature has more values than this.
 pub(crate) const MAX_VALUES: f64 = 1_048_576.0;
@@ -80,7 +80,7 @@ impl FeatureRange {
                 require(!cells.is_empty(), name, "at least one value", 0)?;
                 let numbers = cells.iter().filter(|cell| matches!(cell, Cell::Number(_))).count();
                 let same = numbers == 0 || numbers == cells.len();
-                require(same, name, "all numbers or all names", cells)?;
+                require(same, name, "all numbers or all names", AsJson(cells))?;
                 cells.iter().try_for_each(|cell| match cell {
                     Cell::Number(number) => require(number.is_finite(), name, "finite", number),
                     Cell::Name(_) => Ok(()),
@@ -414,7 +414,12 @@ fn given(
             let mut sorted = codes.clone();
             sorted.sort_unstable_by(f64::total_cmp);
             sorted.dedup();
-            require(sorted.len() == codes.len(), parameter, of("different categories"), cells)?;
+            require(
+                sorted.len() == codes.len(),
+                parameter,
+                of("different categories"),
+                AsJson(cells),
+            )?;
             Ok(Values::Categories(codes))
         }
         FeatureRange::List(cells) => match cells[..] {
@@ -428,7 +433,7 @@ fn given(
             }
         },
         FeatureRange::Grid(grid) => {
-            require(!categorical, parameter, of("a list of categories"), grid)?;
+            require(!categorical, parameter, of("a list of categories"), AsJson(grid))?;
             numbers(grid, dataset.map(|rows| column(features, feature, rows)).as_deref(), &of)
         }
     }
@@ -447,7 +452,7 @@ fn code(feature: &Feature, cell: &Cell) -> Result<f64, ParamError> {
         (Kind::Numeric, Cell::Name(_)) => None,
     };
     let rule = format!("categories of feature `{}`", feature.name);
-    require(index.is_some(), "feature_ranges", rule, cell)?;
+    require(index.is_some(), "feature_ranges", rule, AsJson(cell))?;
     Ok(index.unwrap_or_default() as f64)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xai_core::constraints::Constraints;
 use xai_core::tabular::FeatureKey;
-use xai_core::{ParamError, require};
+use xai_core::{AsJson, ParamError, require};
 
 use crate::grid::{Anchor, RangeSteps, value_count};
 use crate::ranges::FeatureRange;
@@ -29,9 +29,9 @@ pub(crate) fn validate(
     feature_ranges: &BTreeMap<FeatureKey, FeatureRange>,
 ) -> Result<(), ParamError> {
     let rule = "left out with the reference semantics, which know none";
-    require(*constraints == Constraints::default(), "constraints", rule, constraints)?;
+    require(*constraints == Constraints::default(), "constraints", rule, AsJson(constraints))?;
     let rule = "\"min\" with the reference semantics";
-    require(anchor == Anchor::Min, "anchor", rule, anchor)?;
+    require(anchor == Anchor::Min, "anchor", rule, AsJson(&anchor))?;
     let rule = "false with the reference semantics";
     require(!prune_supersets, "prune_supersets", rule, true)?;
     feature_ranges.iter().try_for_each(|(key, range)| match range {
@@ -39,7 +39,7 @@ pub(crate) fn validate(
         FeatureRange::Grid(grid) => {
             let key = key.as_str();
             let rule = format!("a minimum and a maximum for `{key}` with the reference semantics");
-            require(false, "feature_ranges", rule, grid)
+            require(false, "feature_ranges", rule, AsJson(grid))
         }
     })
 }

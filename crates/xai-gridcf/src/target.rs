@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::decision::OutputSource;
-use xai_core::{Output, OutputNames, ParamError, Reading, Row, require};
+use xai_core::{AsJson, Output, OutputNames, ParamError, Reading, Row, require};
 
 /// What the model must say of a counterfactual.
 ///
@@ -229,7 +229,7 @@ impl Goal {
         let is_quantity = matches!(self.reading.meaning(), Output::Within { .. });
         let rule =
             "left out or an interval for an `output` within a tolerance, which has no classes";
-        require(!is_quantity, "counterfactual_class", rule, label)?;
+        require(!is_quantity, "counterfactual_class", rule, AsJson(label))?;
         match label {
             Label::Index(index) => Ok(*index as f64),
             Label::Name(name) => {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::IntoFeatures;
-use xai_core::{Output, ParamError, Params, Result, Semantics, require, setters};
+use xai_core::{AsJson, Output, ParamError, Params, Result, Semantics, require, setters};
 
 use crate::baselines::Baselines;
 use crate::explainer::IntegratedGradients;
@@ -181,9 +181,19 @@ impl Params for IntegratedGradientsParams {
         self.baselines.validate()?;
         let tensors = &self.layer_tensors;
         let rule = "left out where there is no `layer`";
-        require(tensors.is_empty() || self.layer.is_some(), "layer_tensors", rule, tensors)?;
+        require(
+            tensors.is_empty() || self.layer.is_some(),
+            "layer_tensors",
+            rule,
+            AsJson(tensors),
+        )?;
         let rule = "attributed, all of them";
-        require(tensors.iter().all(|tensor| tensor.attributed), "layer_tensors", rule, tensors)?;
+        require(
+            tensors.iter().all(|tensor| tensor.attributed),
+            "layer_tensors",
+            rule,
+            AsJson(tensors),
+        )?;
         InputTensor::check("layer_tensors", tensors)?;
         InputTensor::check("inputs", &self.inputs)?;
         if let Some(shape) = &self.output_shape {
@@ -196,7 +206,7 @@ impl Params for IntegratedGradientsParams {
         let distribution = matches!(self.baselines, Baselines::Distribution(_));
         if let Some(noise) = &self.noise_tunnel {
             let rule = "left out with a distribution of baselines, which has a `stdev`";
-            require(!distribution, "noise_tunnel", rule, noise)?;
+            require(!distribution, "noise_tunnel", rule, AsJson(noise))?;
             require(2 <= noise.n_samples, "n_samples", "at least 2", noise.n_samples)?;
             let allowed = 0.0 < noise.stdev && noise.stdev < f64::INFINITY;
             require(allowed, "stdev", "finite and above 0", noise.stdev)?;

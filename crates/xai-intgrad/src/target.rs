@@ -6,7 +6,9 @@ use ndarray::Array1;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::decision::{OutputSource, argmax};
-use xai_core::{Output, OutputNames, ParamError, Reading, Result, Row, Run, require, same_shape};
+use xai_core::{
+    AsJson, Output, OutputNames, ParamError, Reading, Result, Row, Run, require, same_shape,
+};
 
 use crate::semantics::Conventions;
 
@@ -133,7 +135,7 @@ pub(crate) fn check(
     };
     let index;
     let position = match target {
-        None => return require(single, "target", format!("given for {outputs}"), target),
+        None => return require(single, "target", format!("given for {outputs}"), None::<usize>),
         Some(Target::Predicted) => return Ok(()),
         Some(Target::Class(name)) => {
             let rule = format!("{} indices, one for each axis of {outputs}", shape.len());
@@ -146,7 +148,7 @@ pub(crate) fn check(
         Some(Target::Position(position)) => position,
     };
     let rule = format!("{} indices, one for each axis of {outputs}", shape.len());
-    require(position.len() == shape.len(), "target", rule, shown(target))?;
+    require(position.len() == shape.len(), "target", rule, target.map(AsJson))?;
     let is_score = *output == Output::Score;
     let dims = if single && !is_score { &[2][..] } else { shape };
     let within = position.iter().zip(dims).all(|(index, dim)| index < dim);
@@ -155,20 +157,12 @@ pub(crate) fn check(
         (true, false) => "0 or 1 for a model with one output".to_owned(),
         _ => format!("within {outputs}"),
     };
-    require(within, "target", rule, shown(target))
+    require(within, "target", rule, target.map(AsJson))
 }
 
 /// The rule for the target of a score.
 const SINGLE_SCORE: &str = "left out or 0 for a model whose single output is a score; with `output` = \"probability\" 0 or 1, \
                             the two classes";
-
-/// A target in a message.
-fn shown(target: Option<&Target>) -> &dyn fmt::Debug {
-    match target {
-        Some(target) => target,
-        None => &"none",
-    }
-}
 
 /// What of the settings and of the model says which output is explained.
 pub(crate) struct TargetSettings<'a> {

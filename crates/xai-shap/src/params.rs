@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::params::{at_least, not_negative, positive, share};
-use xai_core::{Output, ParamError, Params, Semantics, require};
+use xai_core::{AsJson, Output, ParamError, Params, Semantics, require};
 
 use crate::l1::L1Reg;
 use crate::link::Link;
@@ -177,7 +177,7 @@ impl Params for KernelShapParams {
         }
         let regression = self.estimator != Estimator::Permutation || self.l1_reg == L1Reg::Off;
         let rule = "false with the estimator \"permutation\", which has no regression";
-        require(regression, "l1_reg", rule, self.l1_reg)?;
+        require(regression, "l1_reg", rule, AsJson(&self.l1_reg))?;
         if self.summarise_result {
             self.validate_sums()?;
         }
@@ -199,7 +199,7 @@ impl KernelShapParams {
     fn validate_reference(&self) -> Result<(), ParamError> {
         let auto = self.estimator == Estimator::Auto;
         let rule = "\"auto\" with the reference semantics";
-        require(auto, "estimator", rule, self.estimator)?;
+        require(auto, "estimator", rule, AsJson(&self.estimator))?;
         let tolerances =
             [("tolerance", self.tolerance), ("absolute_tolerance", self.absolute_tolerance)];
         for (name, tolerance) in tolerances {

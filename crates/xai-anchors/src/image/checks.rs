@@ -7,8 +7,7 @@ use super::pixels::Image;
 
 /// Requires an image to have pixels, all of them finite.
 pub(super) fn check_image(image: &Image) -> Result<()> {
-    let shape = image.dim();
-    require(!image.is_empty(), "image", "of at least one pixel and one channel", shape)?;
+    require(!image.is_empty(), "image", "of at least one pixel and one channel", image.shape())?;
     all_finite("the image", image)
 }
 

@@ -42,7 +42,12 @@ impl ImageShape {
         let n_numbers = n_pixels.and_then(|n_pixels| n_pixels.checked_mul(self.channels));
         let allowed = n_numbers.is_some_and(|n_numbers| 0 < n_numbers);
         let shape = <(usize, usize, usize)>::from(self);
-        require(allowed, "shape", "a height, a width and channels of at least 1", shape)
+        require(
+            allowed,
+            "shape",
+            "a height, a width and channels of at least 1",
+            [shape.0, shape.1, shape.2],
+        )
     }
 
     /// How many numbers an image has.

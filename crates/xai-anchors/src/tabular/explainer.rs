@@ -221,11 +221,7 @@ impl AnchorTabular {
     }
 
     /// The predicates of the anchor, with the precision that each adds.
-    fn described(
-        &self,
-        instance: Instance<'_>,
-        outcome: &Outcome,
-    ) -> Vec<super::data::Predicate> {
+    fn described(&self, instance: Instance<'_>, outcome: &Outcome) -> Vec<super::data::Predicate> {
         let mut described = Vec::with_capacity(outcome.prefixes.len());
         for (prefix, (precision, gain)) in
             outcome.prefixes.iter().zip(outcome.gains(self.params.search.delta))

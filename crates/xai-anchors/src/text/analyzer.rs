@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::{Result, require};
+use xai_core::{AsJson, Result, require};
 
 use crate::perturber::Word;
 
@@ -111,7 +111,7 @@ pub(crate) fn tokens(analyzer: &dyn TextAnalyzer, text: &str) -> Result<Vec<Toke
                 && !word.is_empty()
                 && token.chars == [start, start + word.chars().count()]
         });
-        require(is_true, "analyzer", rule, token)?;
+        require(is_true, "analyzer", rule, AsJson(token))?;
         end = [token.chars[1], last];
     }
     Ok(tokens)

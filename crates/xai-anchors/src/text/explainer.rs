@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use xai_core::{
-    BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Run, Status, Valid, require,
+    AsJson, BlackBox, Error, Explainer, MethodInfo, ModelKind, Result, Run, Status, Valid, require,
 };
 
 use super::analyzer::{TextAnalyzer, tokens};
@@ -130,15 +130,20 @@ impl<'r> AnchorText<'r> {
             SamplingStrategy::Unknown => {}
             SamplingStrategy::Similarity => {
                 let rule = "`unknown` without word vectors";
-                require(resources.vectors.is_some(), "sampling_strategy", rule, strategy)?;
+                require(resources.vectors.is_some(), "sampling_strategy", rule, AsJson(&strategy))?;
                 let needs_tags = params.same_tag || !params.perturbed_pos.is_empty();
                 let rule = "`unknown` without an analyzer that knows tags, unless `same_tag` is false and `perturbed_pos` empty";
                 let is_served = !needs_tags || resources.analyzer.knows_tags();
-                require(is_served, "sampling_strategy", rule, strategy)?;
+                require(is_served, "sampling_strategy", rule, AsJson(&strategy))?;
             }
             SamplingStrategy::LanguageModel => {
                 let rule = "`unknown` or `similarity` without a language model";
-                require(resources.has_language_model(), "sampling_strategy", rule, strategy)?;
+                require(
+                    resources.has_language_model(),
+                    "sampling_strategy",
+                    rule,
+                    AsJson(&strategy),
+                )?;
             }
         }
         let corpus = (!resources.corpus.is_empty())

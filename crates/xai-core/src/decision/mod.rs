@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use ndarray::Array1;
 
 use crate::model::Row;
-use crate::params::{ParamError, require};
+use crate::params::{ParamError, Written, require};
 
 mod interval;
 mod names;
@@ -186,11 +186,11 @@ impl Reading {
         match &meaning {
             Output::Classes => {
                 let rule = format!("{NEEDS_DECISION}; `classes` is for two outputs or more");
-                require(1 < n_outputs, "output", rule, Shown(&meaning))?;
+                require(1 < n_outputs, "output", rule, &meaning)?;
             }
             Output::Probability | Output::Label => {
                 let rule = format!("`classes` for a model of {n_outputs} outputs");
-                require(n_outputs == 1, "output", rule, Shown(&meaning))?;
+                require(n_outputs == 1, "output", rule, &meaning)?;
             }
             Output::Bins { target, .. }
             | Output::Interval { target, .. }
@@ -237,7 +237,7 @@ impl Reading {
     /// # Errors
     /// [`ParamError`] named `output` for scores, with the settings that make a decision of them.
     pub fn require_decision(&self) -> Result<(), ParamError> {
-        require(self.meaning != Output::Score, "output", NEEDS_DECISION, Shown(&self.meaning))
+        require(self.meaning != Output::Score, "output", NEEDS_DECISION, &self.meaning)
     }
 
     /// The decision in a row of outputs, shape `(n_outputs,)`, as a number to compare with [`agrees`](Self::agrees): the
@@ -265,7 +265,7 @@ impl Reading {
             }
             Output::Within { target, .. } => Ok(outputs[*target]),
             Output::Score | Output::Auto => {
-                require(false, "output", NEEDS_DECISION, Shown(&self.meaning))?;
+                require(false, "output", NEEDS_DECISION, &self.meaning)?;
                 Ok(outputs[0])
             }
         }
@@ -299,12 +299,9 @@ impl Reading {
     }
 }
 
-/// An output in a message: its word.
-struct Shown<'o>(&'o Output);
-
-impl fmt::Debug for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.0)
+impl Written for Output {
+    fn written(&self) -> String {
+        format!("`{self}`")
     }
 }
 

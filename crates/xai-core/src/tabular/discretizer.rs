@@ -202,9 +202,9 @@ impl Edges {
         let is_short = self.0.iter().all(|edge| edge.abs() < 1e16);
         (2..=MOST_DECIMALS).filter(|_| is_short).find(|&decimals| {
             let decimals = Some(decimals);
-            // Compared as numbers, since `-0.00` and `0.00` are one.
+            // Compared as numbers, since `-0.00` and `0.00` are one; rounding keeps the order.
             let are_apart =
-                self.0.windows(2).all(|pair| read(pair[0], decimals) != read(pair[1], decimals));
+                self.0.windows(2).all(|pair| read(pair[0], decimals) < read(pair[1], decimals));
             let mut beside = self.0.iter().zip(neighbors);
             are_apart && beside.all(|(&edge, neighbors)| neighbors.are_kept(edge, decimals))
         })

@@ -254,8 +254,7 @@ fn ranges_are_true_of_the_numbers_beside_them() {
     let numbers = [0.229_7, 0.229_9, 0.499_96, 0.52, f64::NAN];
     let neighbors = edges.neighbors(numbers);
     let beside = |at_most, above| Neighbors { at_most, above };
-    let expected =
-        [beside(0.229_7, 0.229_9), beside(0.499_96, 0.52), beside(0.52, f64::INFINITY)];
+    let expected = [beside(0.229_7, 0.229_9), beside(0.499_96, 0.52), beside(0.52, f64::INFINITY)];
     assert_eq!(neighbors, expected);
     let text = |lower, upper, value| edges.describe_beside("x", lower, upper, &neighbors, value);
     // Four decimals keep 0.2297 and 0.2299 apart: 0.22975 is written as 0.2298 or 0.2297, by the rule of ties.

@@ -33,6 +33,9 @@ pub struct AnchorResult {
     pub decision: f64,
     /// What the model's outputs were read as; never `auto`.
     pub output: Output,
+    /// The names of the classes, where the model has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// The precision on fresh samples; `null` without `final_samples`, and when the budget left none.
     pub certificate: Option<Certificate>,
     /// The coverage, with its counts and its interval.
@@ -63,7 +66,8 @@ impl AnchorResult {
         }
     }
 
-    /// The decision for the instance by its name; that of a score in bins is its range.
+    /// The decision for the instance by its name, among `names` or else those that the model has; that of a score in bins
+    /// is its range.
     #[must_use]
     #[allow(
         clippy::cast_possible_truncation,
@@ -72,6 +76,8 @@ impl AnchorResult {
     )]
     pub fn decision_name(&self, names: &OutputNames) -> String {
         let index = self.decision as usize;
+        let of_model = OutputNames::new(&self.class_names);
+        let names = if names.as_slice().is_empty() { &of_model } else { names };
         match &self.output {
             Output::Within { tolerance, .. } => format!("{} ± {tolerance}", self.decision),
             Output::Label if self.decision < 0.0 => format!("label {}", self.decision),

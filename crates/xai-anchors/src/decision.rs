@@ -1,6 +1,6 @@
 //! The model's decision for an instance, which perturbations are compared with.
 
-use xai_core::{Output, Reading, Result, Row, Rows, Run};
+use xai_core::{Output, Predictor, Reading, Result, Row, Rows, Run};
 
 /// The decision for an instance.
 pub(crate) struct Decision {
@@ -8,24 +8,27 @@ pub(crate) struct Decision {
     pub reading: Reading,
     /// The decision, as [`Reading::decision`] gives it.
     pub value: f64,
+    /// The names of the classes that the model has; empty where it has none.
+    pub class_names: Vec<String>,
 }
 
 impl Decision {
-    /// The decision in the outputs of an instance, shape `(n_outputs,)`; the reading is recorded in the run.
+    /// The decision in the outputs of an instance by a model, shape `(n_outputs,)`; the reading is recorded in the run.
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) named `output` when the outputs are no decision in this reading.
-    pub(crate) fn new(
+    pub(crate) fn new<I: ?Sized>(
         setting: &Output,
-        declared: Option<Output>,
+        model: &dyn Predictor<I>,
         outputs: &Row,
         run: &mut Run<'_>,
     ) -> Result<Self> {
-        let reading = Reading::new(setting, declared, outputs)?;
+        let reading = Reading::new(setting, model.output(), outputs)?;
         reading.require_decision()?;
         run.record_output(&reading);
         let value = reading.decision(outputs)?;
-        Ok(Decision { reading, value })
+        let class_names = model.class_names().unwrap_or_default().to_vec();
+        Ok(Decision { reading, value, class_names })
     }
 
     /// Appends the decisions in some rows of outputs, shape `(n_rows, n_outputs)`.

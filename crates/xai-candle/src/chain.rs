@@ -9,6 +9,7 @@ use super::error::CandleError;
 use super::graph::{Graph, Joined, Layer, Pullback, Single, by_candle};
 use super::input::CandleInput;
 use super::model::CandleModel;
+use xai_core::decision::Output;
 use xai_core::error::{Error, Result};
 use xai_core::params::require;
 
@@ -83,6 +84,8 @@ pub struct CandleChain<'m> {
     /// `None` until the model is built, unless it was given.
     pub(super) rows_at_once: Option<usize>,
     pub(super) is_fixed: bool,
+    pub(super) output: Option<Output>,
+    pub(super) class_names: Option<Vec<String>>,
 }
 
 impl<'m> CandleChain<'m> {
@@ -94,7 +97,23 @@ impl<'m> CandleChain<'m> {
             max_batch: 256,
             rows_at_once: None,
             is_fixed: false,
+            output: None,
+            class_names: None,
         }
+    }
+
+    /// What the outputs of the model mean. Without it nothing is declared, and the outputs are read as they look.
+    #[must_use]
+    pub fn with_output(mut self, output: Output) -> Self {
+        self.output = Some(output);
+        self
+    }
+
+    /// The names of the classes, in their order. Without them classes have numbers.
+    #[must_use]
+    pub fn with_class_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.class_names = Some(names.into_iter().map(Into::into).collect());
+        self
     }
 
     /// Adds a stage that makes one tensor of one, differentiated by candle.

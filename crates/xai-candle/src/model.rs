@@ -10,6 +10,7 @@ use super::chain::{CandleChain, Stage};
 use super::error::CandleError;
 use super::graph::Pullback;
 use super::input::{CandleInput, rows_of};
+use xai_core::decision::Output;
 use xai_core::error::{Result, same_shape};
 use xai_core::model::{BoxError, Differentiable, Paths, Predictor, Rows, Split, sum_along_paths};
 use xai_core::{Side, parallel};
@@ -276,6 +277,14 @@ impl Predictor for CandleModel<'_> {
 
     fn n_features(&self) -> Option<usize> {
         Some(self.width())
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.chain.output.clone()
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.chain.class_names.as_deref()
     }
 
     fn differentiable(&self) -> Option<&dyn Differentiable> {

@@ -12,7 +12,7 @@ use xai::shap::KernelShapData;
 
 use crate::explain::{Outcome, run};
 use crate::failure::Failure;
-use crate::output::{Array, Format, Sink};
+use crate::output::{Array, Format, NotWritten, Sink};
 use crate::progress::ProgressMode;
 
 /// The job file.
@@ -162,7 +162,11 @@ struct Collected {
 }
 
 impl Sink for Collected {
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten> {
         if let Some(array) = &mut self.array {
             array.write(id, &explanation)?;
         }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use xai::job::{FittedJob, Job, RowError, Selection, find};
 
 use crate::failure::Failure;
-use crate::output::{Destination, Format, Sink, sink};
+use crate::output::{Destination, Format, NotWritten, Sink, sink};
 use crate::pictures::Pictures;
 use crate::progress::{Progress, ProgressMode};
 
@@ -92,14 +92,18 @@ pub fn run(
     let mut n_failed = 0;
     let mut written: io::Result<()> = Ok(());
     job.explain(&mut |id, result| {
-        written = progress.suspended(|| match result {
-            Ok(explanation) => sink.explanation(id, explanation),
-            Err(error) => {
-                n_failed += 1;
-                let error = RowError::new(id, &error);
-                progress.complain(&error);
-                sink.error(&error)
-            }
+        written = progress.suspended(|| {
+            let error = match result {
+                Ok(explanation) => match sink.explanation(id, explanation) {
+                    Ok(()) => return Ok(()),
+                    Err(NotWritten::Destination(error)) => return Err(error),
+                    Err(NotWritten::Layout(error)) => RowError::new(id, &error),
+                },
+                Err(error) => RowError::new(id, &error),
+            };
+            n_failed += 1;
+            progress.complain(&error);
+            sink.error(&error)
         });
         progress.advance();
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use xai::Explanation;
-use xai::alibi::to_alibi;
+use xai::alibi::{AlibiError, to_alibi};
 use xai::job::{FittedJob, InputId, JobExplanation, RowError};
 
 use crate::failure::Failure;
@@ -54,15 +54,30 @@ pub enum Format {
 
 impl Format {
     /// An explanation as one line of JSON.
-    fn line(self, id: InputId<'_>, explanation: &JobExplanation) -> io::Result<String> {
+    fn line(self, id: InputId<'_>, explanation: &JobExplanation) -> Result<String, NotWritten> {
         match self {
-            Format::Native => explanation.to_line(id).map_err(io::Error::other),
+            Format::Native => Ok(explanation.to_line(id).map_err(io::Error::other)?),
             Format::Alibi => {
                 let json = explanation.to_json().map_err(io::Error::other)?;
                 let document = Explanation::<Value>::from_json(&json).map_err(io::Error::other)?;
-                Ok(to_alibi(&document).map_err(io::Error::other)?.to_string())
+                Ok(to_alibi(&document).map_err(NotWritten::Layout)?.to_string())
             }
         }
+    }
+}
+
+/// Why an explanation was not written.
+#[derive(Debug)]
+pub enum NotWritten {
+    /// It has no place in the layout; those of other rows may have one.
+    Layout(AlibiError),
+    /// The destination takes nothing more.
+    Destination(io::Error),
+}
+
+impl From<io::Error> for NotWritten {
+    fn from(error: io::Error) -> Self {
+        NotWritten::Destination(error)
     }
 }
 
@@ -71,8 +86,12 @@ pub trait Sink {
     /// Takes an explanation.
     ///
     /// # Errors
-    /// When it cannot be written.
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()>;
+    /// When it cannot be written; nothing of it is.
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten>;
 
     /// Takes the error of a row.
     ///
@@ -126,8 +145,12 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Sink for Lines<W> {
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
-        self.write(self.format.line(id, &explanation)?)
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten> {
+        Ok(self.write(self.format.line(id, &explanation)?)?)
     }
 
     fn error(&mut self, error: &RowError) -> io::Result<()> {
@@ -178,8 +201,12 @@ impl Array {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, id: InputId<'_>, explanation: &JobExplanation) -> io::Result<()> {
-        self.item(&self.format.line(id, explanation)?)
+    pub fn write(
+        &mut self,
+        id: InputId<'_>,
+        explanation: &JobExplanation,
+    ) -> Result<(), NotWritten> {
+        Ok(self.item(&self.format.line(id, explanation)?)?)
     }
 
     fn item(&mut self, line: &str) -> io::Result<()> {
@@ -192,7 +219,11 @@ impl Array {
 }
 
 impl Sink for Array {
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten> {
         self.write(id, &explanation)
     }
 
@@ -216,7 +247,11 @@ struct Tables<'a, W> {
 }
 
 impl<W: Write> Sink for Tables<'_, W> {
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten> {
         let mut figure = explanation.figure(self.job.outputs());
         let name = id.file.map_or_else(|| format!("Row {}", id.row), str::to_owned);
         figure.title = format!("{name}: {}", figure.title);
@@ -226,7 +261,7 @@ impl<W: Write> Sink for Tables<'_, W> {
         }
         writeln!(self.out)?;
         self.explanations.push(explanation);
-        self.out.flush()
+        Ok(self.out.flush()?)
     }
 
     fn error(&mut self, _: &RowError) -> io::Result<()> {

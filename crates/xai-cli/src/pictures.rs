@@ -8,7 +8,7 @@ use anyhow::Context;
 use xai::job::{FittedJob, InputId, JobExplanation, RowError};
 
 use crate::failure::Failure;
-use crate::output::Sink;
+use crate::output::{NotWritten, Sink};
 
 /// Draws each explanation before another sink has it.
 pub(crate) struct Pictures<'a> {
@@ -48,7 +48,11 @@ fn stem(id: &InputId<'_>) -> String {
 }
 
 impl Sink for Pictures<'_> {
-    fn explanation(&mut self, id: InputId<'_>, explanation: JobExplanation) -> io::Result<()> {
+    fn explanation(
+        &mut self,
+        id: InputId<'_>,
+        explanation: JobExplanation,
+    ) -> Result<(), NotWritten> {
         for picture in explanation.pictures() {
             let name = format!("{}.{}", stem(&id), picture.suffix);
             fs::write(self.folder.join(name), picture.bytes)?;

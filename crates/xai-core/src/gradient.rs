@@ -3,6 +3,7 @@
 use ndarray::{Array2, Axis, s};
 
 use crate::batching::rows_per_call;
+use crate::decision::Output;
 use crate::model::{BoxError, Differentiable, Predictor, Rows};
 
 /// A black box differentiated by central differences.
@@ -62,6 +63,14 @@ impl Predictor for CentralDifference<'_> {
 
     fn n_features(&self) -> Option<usize> {
         self.model.n_features()
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.model.output()
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.model.class_names()
     }
 }
 

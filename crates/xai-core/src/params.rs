@@ -54,7 +54,14 @@ macro_rules! written_as_displayed {
     };
 }
 
-written_as_displayed! { f32 f64 i32 i64 u8 u16 u32 u64 u128 usize bool fmt::Arguments<'_> }
+written_as_displayed! { i32 i64 u8 u16 u32 u64 u128 usize bool fmt::Arguments<'_> }
+
+/// Very large and small numbers in powers of ten, and always with what shows that it is no whole number.
+impl Written for f64 {
+    fn written(&self) -> String {
+        format!("{self:?}")
+    }
+}
 
 impl Written for str {
     fn written(&self) -> String {

@@ -295,6 +295,8 @@ impl Goal {
         let has_name = match self.reading.meaning() {
             Output::Interval { .. } => class < 2,
             Output::Probability if names.len() == 1 => class < 2,
+            // Fewer names are those of the outputs.
+            Output::Bins { edges, .. } => names.len() == edges.len() + 1,
             _ => class < names.len(),
         };
         has_name.then(|| self.class_names.class(class, &self.reading))

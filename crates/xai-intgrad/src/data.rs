@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayD, Axis, Dimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::figure::{Bar, Bars, Figure, HeatMap, Panel, Table};
-use xai_core::{OutputNames, Status, Stop, serde_arrays};
+use xai_core::{Attributions, OutputNames, Status, Stop, serde_arrays};
 
 use crate::target::Target;
 
@@ -152,12 +152,11 @@ mod named {
     }
 }
 
-impl IntegratedGradientsData {
+impl Attributions for IntegratedGradientsData {
     /// The attribution of a feature to the explained output, by their names: the output's is `target_name`, or
     /// [`explained_output`](Self::explained_output) without names; the feature's is one of `feature_names`, or that of a tensor
     /// with one number. `None` for other names.
-    #[must_use]
-    pub fn attribution(&self, output: &str, feature: &str) -> Option<f64> {
+    fn attribution(&self, output: &str, feature: &str) -> Option<f64> {
         let unnamed = self.explained_output(&OutputNames::default());
         if self.target_name.as_deref() != Some(output) && unnamed != output {
             return None;
@@ -170,7 +169,9 @@ impl IntegratedGradientsData {
         let attributions = &self.attributions[tensor];
         attributions.first().copied().filter(|_| attributions.len() == 1)
     }
+}
 
+impl IntegratedGradientsData {
     /// The name of the explained output: of its class in `names`, of its class by the model, or `output 2`.
     #[must_use]
     pub fn explained_output(&self, names: &OutputNames) -> String {
@@ -181,6 +182,13 @@ impl IntegratedGradientsData {
             // The only name is that of class 1 of two.
             (Some(Target::Index(0)), [name], 1) if self.is_other_class() => format!("not {name}"),
             (Some(Target::Index(1)), [name], 1) => name.clone(),
+            // A single output with a target is the probability of class 1, unless its score is the target.
+            (Some(Target::Index(1)), [], 1) if self.target_name.is_none() => "class 1".to_owned(),
+            (Some(Target::Index(0)), [], 1)
+                if self.target_name.is_none() && self.is_other_class() =>
+            {
+                "class 0".to_owned()
+            }
             (Some(Target::Index(index)), names, _) if *index < names.len() => names[*index].clone(),
             (Some(target), ..) => {
                 self.target_name.clone().unwrap_or_else(|| format!("output {target}"))

@@ -27,11 +27,8 @@ impl Conventions for Reference {
     }
 
     /// A single output with a target is the score of one of two classes, whatever its value.
-    fn output(&self, setting: &Output, n_outputs: usize, has_target: bool) -> Output {
-        match setting {
-            Output::Auto if n_outputs == 1 && has_target => Output::Probability,
-            setting => setting.clone(),
-        }
+    fn assumed(&self, n_outputs: usize, has_target: bool) -> Option<Output> {
+        (n_outputs == 1 && has_target).then_some(Output::Probability)
     }
 
     /// The largest of one output is the first, which stands for the other class.

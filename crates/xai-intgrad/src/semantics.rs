@@ -10,8 +10,9 @@ pub(crate) trait Conventions: Sync {
     /// The points and weights of a method.
     fn rule(&self, method: Method, n: usize) -> Result<Rule, ParamError>;
 
-    /// How the outputs are read, given the setting; `has_target` says whether the settings name an output.
-    fn output(&self, setting: &Output, n_outputs: usize, has_target: bool) -> Output;
+    /// What the outputs are taken for without a setting; `None` for what the model says, or what they look like.
+    /// `has_target` says whether the settings name an output.
+    fn assumed(&self, n_outputs: usize, has_target: bool) -> Option<Output>;
 
     /// The index of the predicted class, 0 or 1, of a model with one output.
     fn predicted_of_one(
@@ -42,8 +43,8 @@ impl Conventions for Native {
         method.rule(n)
     }
 
-    fn output(&self, setting: &Output, _: usize, _: bool) -> Output {
-        setting.clone()
+    fn assumed(&self, _: usize, _: bool) -> Option<Output> {
+        None
     }
 
     fn predicted_of_one(

@@ -184,8 +184,11 @@ impl TargetSettings<'_> {
         let shape = self.output_shape.unwrap_or(&flat);
         same_shape("the model's output", &[shape.iter().product()], &flat)?;
         check(self.target, self.output, shape)?;
-        let output = self.conventions.output(self.output, n_outputs, self.target.is_some());
-        let reading = Reading::new(&output, self.declared.clone(), outputs)?;
+        let assumed = self.conventions.assumed(n_outputs, self.target.is_some());
+        let reading = match assumed.filter(|_| *self.output == Output::Auto) {
+            Some(meaning) => Reading::assuming(meaning, outputs)?,
+            None => Reading::new(self.output, self.declared.clone(), outputs)?,
+        };
         run.record_output(&reading);
         if shape == [1] {
             return self.resolve_single(&reading, outputs, run);

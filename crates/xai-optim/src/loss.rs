@@ -39,7 +39,7 @@ impl Interval {
     }
 
     fn probability(&self, outputs: &Row) -> IntervalProbability {
-        IntervalProbability::new(outputs[self.target], (self.min, self.max), self.scale)
+        IntervalProbability::new(outputs[self.target], &(self.min..=self.max), self.scale)
     }
 }
 
@@ -53,7 +53,6 @@ impl ClassScores {
     /// [`ParamError`] named `output` for scores, labels, bins and distances, which have no numbers by class that a
     /// gradient could change, and for an interval that is a single number.
     pub fn new(reading: &Reading, outputs: &Row) -> Result<Self, ParamError> {
-        reading.require_decision()?;
         let interval = match *reading.meaning() {
             Output::Interval { min, max, target } => {
                 let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
@@ -68,7 +67,7 @@ impl ClassScores {
         };
         let has_scores = interval.is_some() || reading.class_scores(outputs).is_some();
         let rule = "`classes`, `probability` or an `interval` for a search by gradients";
-        require(has_scores, "output", rule, reading.meaning().to_string())?;
+        require(has_scores, "output", rule, reading.given())?;
         Ok(ClassScores { reading: reading.clone(), interval })
     }
 

@@ -413,3 +413,22 @@ fn settings_may_have_the_names_of_alibi() {
     let error = explain("counterfactual", "max_iter = 20\nmax_itr = 3\n").unwrap_err().to_string();
     assert!(error.contains("max_iter") && error.contains("max_iterations"), "{error}");
 }
+
+/// A setting under two names, and a function other than that of the largest output, are not guessed about.
+#[test]
+fn settings_of_alibi_that_are_not_clear_are_refused() {
+    let mean = per_row(|row| 0.5 * (row[0] + row[1]));
+    let model = CentralDifference::new(&mean);
+    let error = |method: &str, params: &str| {
+        let text = format!("method = \"{method}\"\n[params]\n{params}");
+        let job = Job::from_toml(&text, ".").unwrap().with_model(&model as &dyn Differentiable);
+        let job = job.with_features(Features::unnamed(2).unwrap());
+        job.with_rows(array![[0.1, 0.2]]).explain_all().unwrap_err().to_string()
+    };
+    let twice = error("counterfactual", "max_iterations = 10\nmax_iter = 20\n");
+    assert!(twice.contains("max_iter"), "{twice}");
+    let function = error("integrated-gradients", "target_fn = \"entropy\"\n");
+    assert!(function.contains("target_fn"), "{function}");
+    let both = error("integrated-gradients", "target = 0\ntarget_fn = \"argmax\"\n");
+    assert!(both.contains("target_fn"), "{both}");
+}

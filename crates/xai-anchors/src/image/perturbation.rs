@@ -86,8 +86,8 @@ impl<'a> Perturbations<'a> {
         }
         let x = ArrayView1::from(self.source.x).insert_axis(Axis(0));
         let outputs = run.predict(self.model, &x)?;
-        let (setting, declared) = (self.source.output, self.model.output());
-        self.decision = Some(Decision::new(setting, declared, &outputs.row(0), run)?);
+        let setting = self.source.output;
+        self.decision = Some(Decision::new(setting, self.model, &outputs.row(0), run)?);
         Ok(())
     }
 

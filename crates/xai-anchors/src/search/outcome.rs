@@ -47,6 +47,7 @@ impl Outcome {
             valid: self.success,
             decision: parts.decision.value,
             output: parts.decision.reading.meaning().clone(),
+            class_names: parts.decision.class_names.clone(),
             certificate: self.certificate.clone(),
             coverage_of: parts.coverage_of,
             base_rate,

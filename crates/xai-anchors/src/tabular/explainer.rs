@@ -131,7 +131,7 @@ impl AnchorTabular {
         settings.require_budget(run)?;
         let before = run.queries();
         let outputs = run.predict(model, &x.view().insert_axis(Axis(0)))?;
-        let decision = Decision::new(&settings.output, model.output(), &outputs.row(0), run)?;
+        let decision = Decision::new(&settings.output, model, &outputs.row(0), run)?;
         let source = Source {
             features: &self.features,
             training: &self.training,
@@ -280,7 +280,7 @@ impl AnchorTabular {
             RuleCondition { feature, text, code, lower, upper, missing }
         };
         let merged = merge(order.iter().map(|&id| instance.predicates[id]));
-        let Decision { reading, value } = instance.decision;
+        let Decision { reading, value, .. } = instance.decision;
         // What was assumed from the outputs of one row is assumed again from those of the next.
         let output = match reading.source() {
             OutputSource::Assumed => Output::Auto,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::tabular::Features;
+use xai_core::tabular::IntoFeatures;
 use xai_core::tabular::discretizer::{Edges, QUARTILES};
 use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
 
@@ -134,7 +134,7 @@ impl Params for AnchorTabularParams {
 
 impl AnchorTabularParams {
     /// Fits the method to training rows, shape `(n_rows, n_columns)`: where numeric features are cut, and what
-    /// perturbations are drawn from.
+    /// perturbations are drawn from. Features are their count, their names or their full description.
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for settings out of range or no training rows;
@@ -143,8 +143,8 @@ impl AnchorTabularParams {
     ///
     /// # Cost
     /// No model queries; one bit for each training row and category or edge.
-    pub fn fit(self, training: &Rows, features: Features) -> Result<AnchorTabular> {
-        AnchorTabular::new(self.check()?, training, features)
+    pub fn fit(self, training: &Rows, features: impl IntoFeatures) -> Result<AnchorTabular> {
+        AnchorTabular::new(self.check()?, training, features.into_features()?)
     }
 
     /// The settings as the search takes them.

@@ -286,7 +286,7 @@ impl Explainer for AnchorText<'_> {
         let unperturbed = perturber.unperturbed().to_owned();
         let outputs = run.predict_texts(model, &[unperturbed])?;
         let settings = &self.params.search;
-        let decision = Decision::new(&settings.output, model.output(), &outputs.row(0), run)?;
+        let decision = Decision::new(&settings.output, model, &outputs.row(0), run)?;
         perturber.warn(0 < settings.final_samples, run);
         let words = perturber.words().to_vec();
         let mut perturbations =

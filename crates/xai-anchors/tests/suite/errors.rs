@@ -256,7 +256,7 @@ fn outputs_of_another_kind_are_refused_with_the_choices() {
     // A score or a quantity is no label: nearly no two rows would agree.
     let score = Elementwise(|_: &[f64]| 3.7);
     for (output, words) in [
-        (Output::Auto, ["`output`", "`bins` or `within`", "`score`"]),
+        (Output::Auto, ["`output`", "`bins` or `within`", "is a score, got `auto`"]),
         (Output::Label, ["`output`", "no whole number", "3.7"]),
     ] {
         let (error, asked) = unreadable(P::default().with_output(output), &score, &words);

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking; codes are exact"
 )]
 
+use std::ops::RangeInclusive;
+
 use ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use xai_cfproto::distance::DistanceType;
 use xai_cfproto::{CfProto, CfProtoData, CfProtoModel, CfProtoParams, Route, Status};
@@ -432,8 +434,8 @@ fn a_score_is_brought_into_an_interval() {
     let out_of_reach = CfProtoParams::default()
         .with_feature_range(Some((PerFeature::All(0.0), PerFeature::All(1.0))));
     for is_white in [true, false] {
-        let ask = |params: CfProtoParams, ends: (f64, f64)| {
-            let inside = InInterval::new(&score, 0, ends, 1.0).unwrap();
+        let explained = |params: CfProtoParams, interval: RangeInclusive<f64>| {
+            let inside = InInterval::new(&score, 0, interval, 1.0).unwrap();
             let view = match is_white {
                 true => CfProtoModel::white_box(&inside),
                 false => CfProtoModel::black_box(&inside),
@@ -441,14 +443,14 @@ fn a_score_is_brought_into_an_interval() {
             explain(&params.build(Features::unnamed(2).unwrap()).unwrap(), view, &x)
         };
         // From a score of 2 to the closer end.
-        for (ends, reached) in [((5.0, f64::INFINITY), 5.0), ((-4.0, -1.0), -1.0)] {
-            let data = ask(CfProtoParams::default(), ends);
+        for (interval, reached) in [(5.0..=f64::INFINITY, 5.0), (-4.0..=-1.0, -1.0)] {
+            let data = explained(CfProtoParams::default(), interval);
             let cf = data.cf.unwrap();
             assert_eq!((data.class, cf.class), (0, 1));
             close(&cf.row, &closest(&[1.0, 3.0], -reached, &x, 0.1).0, 1e-3);
         }
         // The largest score is 4.
-        let data = ask(out_of_reach.clone(), (5.0, f64::INFINITY));
+        let data = explained(out_of_reach.clone(), 5.0..=f64::INFINITY);
         assert_eq!((data.cf, data.status), (None, Status::RangeInfeasible));
         assert!(data.nearest_miss.is_some());
     }
@@ -458,7 +460,7 @@ fn a_score_is_brought_into_an_interval() {
 #[test]
 fn training_rows_in_the_interval_are_prototypes() {
     let price = Linear::new(&[100.0, 0.0], 0.0);
-    let affordable = InInterval::new(&price, 0, (0.0, 200.0), 50.0).unwrap();
+    let affordable = InInterval::new(&price, 0, 0.0..=200.0, 50.0).unwrap();
     let rows = array![[1.0, 4.0], [1.5, 6.0], [5.0, 0.0], [6.0, 1.0]];
     let view = CfProtoModel::black_box(&affordable);
     let features = Features::unnamed(2).unwrap();

@@ -54,7 +54,7 @@ fn tables_name_the_classes() {
     assert!(text.contains("optimal"), "{text}");
     let line = folder.succeed(&["explain", "job.toml", "--rows", "0", "--output", "-"]);
     let explanation: Explanation<GridCounterfactualData> = Explanation::from_json(&line).unwrap();
-    assert_eq!(explanation.data.instance_prediction, Prediction::Class(1));
+    assert_eq!(explanation.data.instance_prediction, Prediction::Name("versicolor".to_owned()));
 }
 
 #[test]

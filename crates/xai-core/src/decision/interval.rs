@@ -1,7 +1,10 @@
 //! Scores and quantities as a question of yes or no.
 
+use std::ops::RangeInclusive;
+
 use ndarray::{Array2, Axis};
 
+use super::Output;
 use crate::model::{BoxError, Differentiable, Predictor, Rows};
 use crate::params::{ParamError, require};
 
@@ -18,11 +21,11 @@ impl IntervalProbability {
     /// The probability at a number; `scale` is the distance from an end at which it is 0.75 or 0.25, above 0. Both fields
     /// are NaN where the number is not finite, so that a run refuses the output as it would without the interval.
     #[must_use]
-    pub fn new(value: f64, ends: (f64, f64), scale: f64) -> Self {
+    pub fn new(value: f64, interval: &RangeInclusive<f64>, scale: f64) -> Self {
         if !value.is_finite() {
             return IntervalProbability { probability: f64::NAN, slope: f64::NAN };
         }
-        let (above, below) = (value - ends.0, ends.1 - value);
+        let (above, below) = (value - interval.start(), interval.end() - value);
         let (margin, sign) = if above <= below { (above, 1.0) } else { (below, -1.0) };
         // Infinite margins are those of both ends at infinity.
         let far = scale + margin.abs();
@@ -48,7 +51,7 @@ impl IntervalProbability {
 /// use xai_core::{BoxError, InInterval, Rows, Run};
 ///
 /// let price = |batch: &Rows| -> Result<Array2<f64>, BoxError> { Ok(batch * 1000.0) };
-/// let affordable = InInterval::new(&price, 0, (0.0, 2000.0), 500.0)?;
+/// let affordable = InInterval::new(&price, 0, 0.0..=2000.0, 500.0)?;
 /// let p = Run::seeded(0).predict(&affordable, &array![[1.5], [2.0], [2.5]])?;
 /// assert_eq!(p, array![[0.75], [0.5], [0.25]]);
 /// # Ok::<(), xai_core::Error>(())
@@ -59,30 +62,33 @@ impl IntervalProbability {
 pub struct InInterval<'m, M: ?Sized> {
     model: &'m M,
     output: usize,
-    ends: (f64, f64),
+    interval: RangeInclusive<f64>,
     scale: f64,
+    class_names: [String; 2],
 }
 
 impl<'m, M: Predictor + ?Sized> InInterval<'m, M> {
-    /// Whether the output at this index lies between the ends, of which either may be infinite; `scale` is the distance
+    /// Whether the output at this index lies in the interval, of which either end may be infinite; `scale` is the distance
     /// from an end at which the probability is 0.75 or 0.25, finite and above 0.
     ///
     /// # Errors
-    /// [`ParamError`] named `ends` when these are not ascending, and `scale`. An output that the model does
+    /// [`ParamError`] named `interval` when its ends are not ascending, and `scale`. An output that the model does
     /// not have is an error of the first call.
     pub fn new(
         model: &'m M,
         output: usize,
-        ends: (f64, f64),
+        interval: RangeInclusive<f64>,
         scale: f64,
     ) -> Result<Self, ParamError> {
-        require(ends.0 < ends.1, "ends", "from a least to a larger value", ends)?;
+        let (min, max) = (*interval.start(), *interval.end());
+        require(min < max, "interval", "from a least to a larger value", [min, max])?;
         require(0.0 < scale && scale < f64::INFINITY, "scale", "finite and above 0", scale)?;
-        Ok(InInterval { model, output, ends, scale })
+        let class_names = ["outside", "inside"].map(str::to_owned);
+        Ok(InInterval { model, output, interval, scale, class_names })
     }
 
     fn inside(&self, value: f64) -> IntervalProbability {
-        IntervalProbability::new(value, self.ends, self.scale)
+        IntervalProbability::new(value, &self.interval, self.scale)
     }
 
     fn probabilities(&self, outputs: &Rows) -> Result<Array2<f64>, BoxError> {
@@ -109,6 +115,14 @@ impl<M: Predictor + ?Sized> Predictor for InInterval<'_, M> {
 
     fn n_features(&self) -> Option<usize> {
         self.model.n_features()
+    }
+
+    fn output(&self) -> Option<Output> {
+        Some(Output::Probability)
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        Some(&self.class_names)
     }
 }
 

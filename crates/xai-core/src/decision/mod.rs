@@ -171,12 +171,25 @@ impl Reading {
         declared: Option<Output>,
         outputs: &Row,
     ) -> Result<Self, ParamError> {
-        let n_outputs = outputs.len();
+        let declared = declared.filter(|declared| *declared != Output::Auto);
         let (wanted, source) = match (setting, declared) {
             (Output::Auto, Some(declared)) => (declared, OutputSource::Declared),
             (Output::Auto, None) => (Output::Auto, OutputSource::Assumed),
             (setting, _) => (setting.clone(), OutputSource::Set),
         };
+        Reading::of(wanted, source, outputs)
+    }
+
+    /// The reading of a model by a convention of the method, where neither the setting nor the model says it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn assuming(meaning: Output, outputs: &Row) -> Result<Self, ParamError> {
+        Reading::of(meaning, OutputSource::Assumed, outputs)
+    }
+
+    fn of(wanted: Output, source: OutputSource, outputs: &Row) -> Result<Self, ParamError> {
+        let n_outputs = outputs.len();
         let meaning = match wanted {
             Output::Auto if n_outputs == 1 => guess(outputs[0]),
             Output::Auto => Output::Classes,
@@ -191,6 +204,9 @@ impl Reading {
             Output::Probability | Output::Label => {
                 let rule = format!("`classes` for a model of {n_outputs} outputs");
                 require(n_outputs == 1, "output", rule, &meaning)?;
+                let fits = meaning == Output::Label || is_probability(outputs[0]);
+                let rule = "another than `probability` for an output outside [0, 1]";
+                require(fits, "output", rule, outputs[0])?;
             }
             Output::Bins { target, .. }
             | Output::Interval { target, .. }
@@ -215,6 +231,15 @@ impl Reading {
         self.source
     }
 
+    /// The setting `output` that led to this reading, for messages about it.
+    #[must_use]
+    pub fn given(&self) -> &Output {
+        match self.source {
+            OutputSource::Set => &self.meaning,
+            OutputSource::Declared | OutputSource::Assumed => &Output::Auto,
+        }
+    }
+
     /// The number of outputs.
     #[must_use]
     pub fn n_outputs(&self) -> usize {
@@ -237,7 +262,7 @@ impl Reading {
     /// # Errors
     /// [`ParamError`] named `output` for scores, with the settings that make a decision of them.
     pub fn require_decision(&self) -> Result<(), ParamError> {
-        require(self.meaning != Output::Score, "output", NEEDS_DECISION, &self.meaning)
+        require(self.meaning != Output::Score, "output", NEEDS_DECISION, self.given())
     }
 
     /// The decision in a row of outputs, shape `(n_outputs,)`, as a number to compare with [`agrees`](Self::agrees): the
@@ -265,7 +290,7 @@ impl Reading {
             }
             Output::Within { target, .. } => Ok(outputs[*target]),
             Output::Score | Output::Auto => {
-                require(false, "output", NEEDS_DECISION, &self.meaning)?;
+                require(false, "output", NEEDS_DECISION, self.given())?;
                 Ok(outputs[0])
             }
         }
@@ -319,9 +344,13 @@ fn is_label(value: f64) -> bool {
 /// How far a probability of a model in single precision may lie outside `[0, 1]`.
 const ROUNDING: f64 = 1e-6;
 
+fn is_probability(value: f64) -> bool {
+    (-ROUNDING..=1.0 + ROUNDING).contains(&value)
+}
+
 /// What a single output looks like.
 fn guess(value: f64) -> Output {
-    if (-ROUNDING..=1.0 + ROUNDING).contains(&value) {
+    if is_probability(value) {
         Output::Probability
     } else if is_label(value) && 2.0 <= value {
         Output::Label

@@ -37,21 +37,21 @@ fn score() -> Linear {
 #[test]
 fn half_is_the_end_of_the_interval() {
     let model = score();
-    let inside = InInterval::new(&model, 1, (-1.0, 5.0), 2.0).unwrap();
+    let inside = InInterval::new(&model, 1, -1.0..=5.0, 2.0).unwrap();
     // Outputs -3, -1, 1, 2, 5, 11: margins -2, 0, 2, 3, 0, -6.
     let rows = array![[0.0, -1.0], [2.0, -1.0], [1.0, 0.0], [2.0, 0.0], [2.0, 1.0], [2.0, 3.0]];
     let mut run = Run::seeded(0);
     let p = run.predict(&inside, &rows).unwrap();
     assert_eq!(run.queries(), 6);
     assert_eq!(p.slice(s![.., 0]), array![0.25, 0.5, 0.75, 0.8, 0.5, 0.125]);
-    let open = InInterval::new(&model, 1, (f64::NEG_INFINITY, f64::INFINITY), 2.0).unwrap();
+    let open = InInterval::new(&model, 1, f64::NEG_INFINITY..=f64::INFINITY, 2.0).unwrap();
     assert_eq!(Run::seeded(0).predict(&open, &rows).unwrap(), Array2::<f64>::ones((6, 1)));
 }
 
 #[test]
 fn gradients_are_those_of_central_differences() {
     let model = score();
-    let inside = InInterval::new(&model, 1, (-1.0, 5.0), 2.0).unwrap();
+    let inside = InInterval::new(&model, 1, -1.0..=5.0, 2.0).unwrap();
     let numeric = CentralDifference::new(&inside);
     // Away from the bends of the margin, at outputs 2 and the ends.
     let rows = array![[0.0, -1.0], [1.0, 0.0], [0.5, 1.0], [2.0, 3.0]];
@@ -73,15 +73,15 @@ fn gradients_are_those_of_central_differences() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let model = score();
-    for ends in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0)] {
-        let error = InInterval::new(&model, 0, ends, 1.0).err().unwrap();
-        assert_eq!(error.name, "ends");
+    for interval in [1.0..=1.0, 2.0..=1.0, f64::NAN..=1.0] {
+        let error = InInterval::new(&model, 0, interval, 1.0).err().unwrap();
+        assert_eq!(error.name, "interval");
     }
     for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(InInterval::new(&model, 0, (0.0, 1.0), scale).err().unwrap().name, "scale");
+        assert_eq!(InInterval::new(&model, 0, 0.0..=1.0, scale).err().unwrap().name, "scale");
     }
     // The model has two outputs.
-    let missing = InInterval::new(&model, 2, (0.0, 1.0), 1.0).unwrap();
+    let missing = InInterval::new(&model, 2, 0.0..=1.0, 1.0).unwrap();
     let error = Run::seeded(0).predict(&missing, &array![[0.0, 0.0]]).unwrap_err();
     assert!(matches!(error, Error::Predictor { .. }), "{error}");
 }
@@ -92,7 +92,7 @@ fn an_infinite_score_is_not_hidden() {
         let model = |batch: &Rows| -> Result<Array2<f64>, BoxError> {
             Ok(Array2::from_elem((batch.nrows(), 1), value))
         };
-        let inside = InInterval::new(&model, 0, (0.0, f64::INFINITY), 1.0).unwrap();
+        let inside = InInterval::new(&model, 0, 0.0..=f64::INFINITY, 1.0).unwrap();
         let error = Run::seeded(0).predict(&inside, &array![[0.0]]).unwrap_err();
         assert!(matches!(error, Error::NotFinite { .. }), "{error}");
     }

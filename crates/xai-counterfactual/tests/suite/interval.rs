@@ -6,6 +6,8 @@
     reason = "a test fails by panicking; exact values"
 )]
 
+use std::ops::RangeInclusive;
+
 use ndarray::{Array2, array};
 use xai_core::Status;
 use xai_core::tabular::Features;
@@ -19,10 +21,10 @@ fn anywhere_inside() -> CounterfactualParams {
 }
 
 /// What a white and a black box of `x_0 + 3 x_1` say at `(0.5, 0.5)`, where the score is 2.
-fn both(params: &CounterfactualParams, ends: (f64, f64)) -> [CounterfactualData; 2] {
+fn both(params: &CounterfactualParams, interval: &RangeInclusive<f64>) -> [CounterfactualData; 2] {
     let score = Linear::new(&[1.0, 3.0], 0.0);
     let probe = Probe::new(&score);
-    let inside = InInterval::new(&probe, 0, ends, 1.0).unwrap();
+    let inside = InInterval::new(&probe, 0, interval.clone(), 1.0).unwrap();
     [ModelRef::WhiteBox(&inside), ModelRef::BlackBox(&inside)].map(|access| {
         let explainer = params.clone().build(Features::unnamed(2).unwrap()).unwrap();
         let before = probe.queries();
@@ -40,8 +42,8 @@ fn both(params: &CounterfactualParams, ends: (f64, f64)) -> [CounterfactualData;
 #[test]
 fn the_closest_point_of_the_interval_is_found() {
     let (least, most) = (f64::NEG_INFINITY, f64::INFINITY);
-    for (ends, reached) in [((5.0, most), 5.0), ((3.0, 4.0), 3.0), ((least, -1.0), -1.0)] {
-        for data in both(&anywhere_inside(), ends) {
+    for (interval, reached) in [(5.0..=most, 5.0), (3.0..=4.0, 3.0), (least..=-1.0, -1.0)] {
+        for data in both(&anywhere_inside(), &interval) {
             let cf = data.cf.unwrap();
             assert_eq!((data.class, cf.class, data.status), (0, 1, Status::Found));
             // By the second feature alone, which is worth three of the first.
@@ -49,7 +51,7 @@ fn the_closest_point_of_the_interval_is_found() {
             let distance: f64 = (reached - 2.0_f64).abs() / 3.0;
             assert!(
                 (distance..=distance * 1.002).contains(&cf.distances.elastic_net),
-                "{ends:?} {}",
+                "{interval:?} {}",
                 cf.row
             );
         }
@@ -61,7 +63,7 @@ fn an_interval_out_of_reach_has_a_status_and_a_reason() {
     let feature_range = (PerFeature::All(0.0), PerFeature::All(1.0));
     let params = anywhere_inside().with_feature_range(feature_range);
     // The largest score is 4.
-    for data in both(&params, (5.0, f64::INFINITY)) {
+    for data in both(&params, &(5.0..=f64::INFINITY)) {
         assert_eq!((data.cf, data.status), (None, Status::RangeInfeasible));
         assert!(data.reason.starts_with("Not found"), "{}", data.reason);
         assert!(data.nearest_miss.unwrap().outputs[0] < 0.5);
@@ -75,7 +77,7 @@ fn a_score_that_jumps_far_inside_is_found() {
         let value = |row: usize| if batch[[row, 0]] < 3.0 { 2.0 } else { 100.0 };
         Ok(Array2::from_shape_fn((batch.nrows(), 1), |(row, _)| value(row)))
     };
-    let inside = InInterval::new(&tree, 0, (50.0, f64::INFINITY), 1.0).unwrap();
+    let inside = InInterval::new(&tree, 0, 50.0..=f64::INFINITY, 1.0).unwrap();
     let explainer = anywhere_inside().build(Features::unnamed(2).unwrap()).unwrap();
     let access = ModelRef::BlackBox(&inside);
     let data = explainer.explain(access, &array![0.5, 0.5], Run::seeded(0)).unwrap().data;

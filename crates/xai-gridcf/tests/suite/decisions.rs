@@ -67,7 +67,7 @@ fn a_score_needs_a_meaning() {
     assert_eq!(
         error.to_string(),
         "parameter `output` must be `label`, `probability`, or an `interval`, `bins` or `within` for a model whose \
-         single output is a score, got `score`"
+         single output is a score, got `auto`"
     );
     let answer = |params: Params| {
         let data = explain(params).unwrap().data;

@@ -11,8 +11,8 @@ use ndarray::{Array1, Array2, array};
 use xai_core::decision::OutputSource;
 use xai_core::tabular::Features;
 use xai_core::{
-    CentralDifference, Differentiable, Error, Explainer, Output, Predictor, Rows, Run, Semantics,
-    Status, Stop,
+    Attributions, CentralDifference, Differentiable, Error, Explainer, Output, Predictor, Rows,
+    Run, Semantics, Status, Stop,
 };
 use xai_intgrad::quadrature::Method;
 use xai_intgrad::{

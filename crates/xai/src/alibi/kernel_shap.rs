@@ -40,8 +40,12 @@ fn is_summarised(how: &Value) -> Value {
 }
 
 fn summary(is_summarised: &Value) -> Value {
-    let nothing = is_summarised.is_null() || is_summarised == false;
-    if nothing { "none".into() } else { "auto".into() }
+    match is_summarised {
+        Value::Null | Value::Bool(false) => "none".into(),
+        Value::Bool(true) => "auto".into(),
+        // A way by its name here.
+        how => how.clone(),
+    }
 }
 
 fn derive(native: &Native<'_>) -> Result<Object> {

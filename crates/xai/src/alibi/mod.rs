@@ -214,8 +214,10 @@ pub fn from_alibi_json(text: &str) -> Result<Vec<Explanation<Value>>, AlibiError
 pub(crate) fn native_settings(method: &str, params: &Object) -> Object {
     let layout = LAYOUTS.iter().find(|layout| layout.name == method);
     let mut here = settings::rename(layout.map_or(&[], |layout| layout.settings), params);
-    // Alibi takes a function here, of which only the largest output has a name.
-    if method == integrated_gradients::LAYOUT.name && here.remove("target_fn").is_some() {
+    // Alibi takes a function here, of which only that of the largest output has a counterpart.
+    let is_largest = here.get("target_fn").is_some_and(|function| function == "argmax");
+    if method == integrated_gradients::LAYOUT.name && is_largest && !here.contains_key("target") {
+        here.remove("target_fn");
         here.insert("target".to_owned(), "predicted".into());
     }
     // The shape of images belongs to the model of a job.

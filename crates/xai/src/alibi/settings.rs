@@ -133,19 +133,23 @@ pub(super) fn read(settings: &[&[Setting]], params: &Fields<'_>) -> (Object, Vec
 }
 
 /// Settings with the names and words here for those of alibi. What has no other name stays, and so does what alibi makes of
-/// other settings.
+/// other settings; a setting that is there under both names stays under both.
 #[cfg(feature = "job")]
 pub(super) fn rename(settings: &[&[Setting]], params: &Object) -> Object {
     let mut here = Map::new();
     for (name, value) in params {
         let setting = settings.iter().copied().flatten().find(|setting| setting.alibi == name);
-        let (name, value) = match setting.map(|setting| &setting.here) {
+        let (renamed, converted) = match setting.map(|setting| &setting.here) {
             Some(Here::Same(name) | Here::SameWhere(name, _)) => (*name, value.clone()),
             Some(Here::Converted { name, read, .. }) => (*name, read(value)),
             Some(Here::NoEffect(_)) => continue,
             Some(Here::Derived) | None => (name.as_str(), value.clone()),
         };
-        here.insert(name.to_owned(), value);
+        if renamed != name && params.contains_key(renamed) {
+            here.insert(name.clone(), value.clone());
+        } else {
+            here.insert(renamed.to_owned(), converted);
+        }
     }
     here
 }

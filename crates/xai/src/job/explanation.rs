@@ -1,6 +1,7 @@
 //! The results of a job, whatever its method.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -149,7 +150,7 @@ pub struct RowError {
 impl RowError {
     /// The error of an input, with all its causes.
     #[must_use]
-    pub fn new(id: InputId<'_>, error: &xai_core::Error) -> Self {
+    pub fn new(id: InputId<'_>, error: &(dyn Error + 'static)) -> Self {
         let file = id.file.map(str::to_owned);
         RowError { schema: ERROR_SCHEMA, row: id.row, file, error: with_causes(error) }
     }

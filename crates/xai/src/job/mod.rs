@@ -52,6 +52,7 @@ mod input;
 mod keys;
 mod method;
 mod models;
+mod named;
 mod params;
 mod run;
 mod selection;
@@ -76,6 +77,8 @@ pub use self::selection::{Selection, SelectionError};
 
 use self::document::{DataSection, Document, ModelSection, Origin};
 use self::params::JobParams;
+#[cfg(feature = "image")]
+use self::params::Placed;
 
 /// A method by name, its settings, a model, and what to explain.
 ///
@@ -379,35 +382,38 @@ impl<'j> Job<'j> {
 
     /// The shape of images that the job gives, and its place. Alibi has it among the settings.
     #[cfg(feature = "image")]
-    fn placed_image_shape(&self) -> Option<((usize, usize, usize), Place)> {
-        match self.model().and_then(|section| section.image_shape.as_ref()) {
-            Some(shape) => Some((*shape.get_ref(), self.place_of(shape))),
-            None => {
-                let (shape, span) = self.params.setting("image_shape")?;
-                Some((shape, self.origin.place(span)))
-            }
-        }
+    fn placed_image_shape(&self) -> Result<Option<Placed<input::ImageShape>>, JobError> {
+        let placed = match self.model().and_then(|section| section.image_shape.as_ref()) {
+            Some(shape) => Some(Placed { value: *shape.get_ref(), place: self.place_of(shape) }),
+            None => self.params.setting("image_shape", &self.origin)?,
+        };
+        Ok(placed.map(|Placed { value: (height, width, channels), place }| Placed {
+            value: input::ImageShape { height, width, channels },
+            place,
+        }))
     }
 
     /// The shape of images that the job gives.
     #[cfg(feature = "image")]
     fn image_shape(&self) -> Option<input::ImageShape> {
-        let ((height, width, channels), _) = self.placed_image_shape()?;
-        Some(input::ImageShape { height, width, channels })
+        // Another form is refused when the images are read.
+        Some(self.placed_image_shape().ok()??.value)
     }
 
     /// Requires a shape that images can have, those of files with one channel or three.
     #[cfg(feature = "image")]
     fn check_image_shape(&self) -> Result<(), JobError> {
-        let Some((shape, place)) = self.placed_image_shape() else { return Ok(()) };
-        let (height, width, channels) = shape;
+        let Some(Placed { value: shape, place }) = self.placed_image_shape()? else {
+            return Ok(());
+        };
+        let input::ImageShape { height, width, channels } = shape;
         let is_drawn = matches!(channels, 1 | 3) || self.data.images.is_some();
         if 0 < height && 0 < width && 0 < channels && is_drawn {
             return Ok(());
         }
         let message = format!(
             "`image_shape` must be height, width and channels, each at least 1, with 1 or 3 channels for images from \
-             files, got {shape:?}"
+             files, got [{height}, {width}, {channels}]"
         );
         Err(JobError::invalid(place, message))
     }

@@ -15,6 +15,7 @@ use xai_onnx::OnnxNetwork;
 use super::Job;
 use super::document::Gradients;
 use super::error::JobError;
+use super::named::{NamedModel, given_names, output_names};
 
 /// What a method needs of models.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +53,8 @@ pub(crate) enum RowModel<'j> {
     /// From a file, with its gradients.
     #[cfg(all(feature = "onnx", feature = "candle"))]
     Network(Box<OnnxNetwork>),
+    /// One of these, with the names that the job gives its classes.
+    Named(Box<NamedModel<'j>>),
 }
 
 /// A network beside the model.
@@ -152,6 +155,21 @@ impl<'j> RowModel<'j> {
         width: Option<&Width>,
         needs_gradients: bool,
     ) -> Result<Self, JobError> {
+        let model = RowModel::open_unnamed(job, width, needs_gradients)?;
+        Ok(match given_names(job) {
+            Some(names) => {
+                RowModel::Named(Box::new(NamedModel { model, class_names: names.to_vec() }))
+            }
+            None => model,
+        })
+    }
+
+    /// The model without the names of the job.
+    fn open_unnamed(
+        job: &'j Job<'j>,
+        width: Option<&Width>,
+        needs_gradients: bool,
+    ) -> Result<Self, JobError> {
         let gradients = job.model().and_then(|section| section.gradients.as_ref());
         let wants_gradients = needs_gradients
             || gradients.is_some_and(|wanted| *wanted.get_ref() == Gradients::Model);
@@ -194,6 +212,20 @@ impl<'j> RowModel<'j> {
             RowModel::Onnx(model) => ModelRef::BlackBox(&**model),
             #[cfg(all(feature = "onnx", feature = "candle"))]
             RowModel::Network(network) => ModelRef::WhiteBox(&**network),
+            RowModel::Named(named) => named.view(),
+        }
+    }
+
+    /// Whether the model is one in memory.
+    #[cfg(feature = "image")]
+    pub(crate) fn is_in_memory(&self) -> bool {
+        match self {
+            RowModel::Memory(_) => true,
+            #[cfg(feature = "onnx")]
+            RowModel::Onnx(_) => false,
+            #[cfg(all(feature = "onnx", feature = "candle"))]
+            RowModel::Network(_) => false,
+            RowModel::Named(named) => named.model.is_in_memory(),
         }
     }
 
@@ -210,24 +242,19 @@ impl<'j> RowModel<'j> {
             RowModel::Onnx(model) => model.n_outputs(),
             #[cfg(all(feature = "onnx", feature = "candle"))]
             RowModel::Network(network) => Some(network.n_outputs()),
+            RowModel::Named(named) => named.model.n_outputs(),
         }
     }
 
     /// Names of the outputs or classes that the model has.
     fn declared_names(&self) -> Vec<String> {
-        #[cfg(feature = "onnx")]
-        let of_labels = |labels: Option<&[String]>| {
-            let labels = labels.unwrap_or_default();
-            let fits = self.n_outputs() == Some(labels.len());
-            labels.iter().filter(|_| fits).map(|label| format!("class {label}")).collect()
+        let names = self.view().predictor().class_names().unwrap_or_default();
+        // A number alone would say little in a table.
+        let shown = |name: &String| match name.parse::<f64>() {
+            Ok(_) => format!("class {name}"),
+            Err(_) => name.clone(),
         };
-        match self {
-            RowModel::Memory(model) => model.predictor().class_names().unwrap_or_default().to_vec(),
-            #[cfg(feature = "onnx")]
-            RowModel::Onnx(model) => of_labels(model.class_labels()),
-            #[cfg(all(feature = "onnx", feature = "candle"))]
-            RowModel::Network(network) => of_labels(network.class_labels()),
-        }
+        names.iter().map(shown).collect()
     }
 
     /// The names of the job, or else those of the model; `row` is any row that the model takes.
@@ -251,6 +278,7 @@ impl<'j> RowModel<'j> {
                 let reason = "a network with gradients has no trees".into();
                 Err(xai_onnx::OnnxError::NoThresholds { reason }.into())
             }
+            RowModel::Named(named) => named.model.thresholds(),
         }
     }
 
@@ -263,6 +291,7 @@ impl<'j> RowModel<'j> {
             RowModel::Onnx(model) => model.input_shapes().map(<[usize]>::to_vec).collect(),
             #[cfg(all(feature = "onnx", feature = "candle"))]
             RowModel::Network(_) => Vec::new(),
+            RowModel::Named(named) => named.model.input_shapes(),
         }
     }
 
@@ -283,35 +312,12 @@ impl<'j> RowModel<'j> {
             RowModel::Onnx(_) => None,
             #[cfg(all(feature = "onnx", feature = "candle"))]
             RowModel::Network(network) => network.layer_shapes(layer, side),
+            RowModel::Named(named) => return named.model.layer_shapes(layer, side),
         };
         let rule = "a value or node of the network that all ways to the output lead through";
         require(shapes.is_some(), "layer", rule, layer)?;
         Ok(shapes.unwrap_or_default())
     }
-}
-
-/// The names of the outputs: those of the job, whose number is checked, or else those that the model has.
-pub(crate) fn output_names(
-    job: &Job<'_>,
-    declared: impl FnOnce() -> Vec<String>,
-    n_outputs: impl FnOnce() -> xai_core::Result<usize>,
-) -> Result<OutputNames, JobError> {
-    let of_document = job.model().and_then(|section| section.outputs.as_ref());
-    let names = match (&job.model.outputs, of_document) {
-        (Some(names), _) => names,
-        (None, Some(names)) => names.get_ref(),
-        (None, None) => return Ok(OutputNames::new(declared())),
-    };
-    let n_outputs = n_outputs()?;
-    if names.len() != n_outputs {
-        let message = format!(
-            "`outputs` must name the model's {n_outputs} outputs, got {} names",
-            names.len()
-        );
-        let place = of_document.map_or_else(|| job.place(), |names| job.place_of(names));
-        return Err(JobError::invalid(place, message));
-    }
-    Ok(OutputNames::new(names))
 }
 
 impl<'j> Network<'j> {

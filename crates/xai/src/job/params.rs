@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toml::de::{DeValue, ValueDeserializer};
 use toml::{Spanned, Table};
 use xai_core::ParamError;
@@ -13,6 +13,13 @@ use xai_core::ParamError;
 use super::document::Origin;
 use super::error::{JobError, Place};
 use crate::alibi::native_settings;
+
+/// A value of a job, and where it stands.
+#[cfg(feature = "image")]
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
 
 /// The settings of a job's method, before they have its type.
 #[derive(Clone, Debug)]
@@ -50,6 +57,16 @@ impl KeySpans {
         });
         KeySpans(spans.collect())
     }
+
+    /// The keys by the names here, where alibi has other ones for the settings of a method.
+    fn renamed(&self, method: &str, params: &Value) -> Self {
+        let renamed = self.0.iter().flat_map(|(key, span)| {
+            let alone = params.get(key).map(|value| (key.clone(), value.clone()));
+            let names = native_settings(method, &alone.into_iter().collect());
+            names.into_iter().map(|(name, _)| (name, span.clone())).collect::<Vec<_>>()
+        });
+        KeySpans(renamed.collect())
+    }
 }
 
 impl JobParams {
@@ -59,8 +76,8 @@ impl JobParams {
         Ok(JobParams::Document { table, keys: KeySpans::of(params.get_ref()) })
     }
 
-    /// The settings as the type of the method with this name. What cannot be read is tried with the names and words of
-    /// alibi; errors are about the names here.
+    /// The settings as the type of the method with this name. What cannot be read is read with the names and words of alibi
+    /// where some are among them; errors are about the names here.
     pub(crate) fn read<P: Default + DeserializeOwned>(
         &self,
         method: &str,
@@ -68,34 +85,53 @@ impl JobParams {
     ) -> Result<P, JobError> {
         match self {
             JobParams::Defaults => Ok(P::default()),
-            JobParams::Value(value) => P::deserialize(value).or_else(|error| {
-                from_alibi(method, value)
-                    .ok_or_else(|| JobError::invalid(Place::default(), format!("params: {error}")))
-            }),
-            JobParams::Document { table, keys } => P::deserialize(table.clone()).or_else(|error| {
-                let value = serde_json::to_value(table).unwrap_or_default();
-                from_alibi(method, &value).ok_or_else(|| {
-                    let wrong = WrongTable { table, message: error.message() };
-                    let span = wrong.find::<P>(&mut Vec::new(), keys);
-                    JobError::invalid(origin.place(span), error.message())
+            JobParams::Value(value) => {
+                let read = P::deserialize(value).or_else(|error| match from_alibi(method, value) {
+                    Some(converted) => P::deserialize(Value::Object(converted)),
+                    None => Err(error),
+                });
+                read.map_err(|error| {
+                    JobError::invalid(Place::default(), format!("params: {error}"))
                 })
-            }),
+            }
+            JobParams::Document { table, keys } => {
+                read_table(table, keys, origin).or_else(|error| {
+                    let given = serde_json::to_value(table).unwrap_or_default();
+                    let converted = from_alibi(method, &given).map(Table::try_from);
+                    match converted {
+                        Some(Ok(table)) => {
+                            read_table(&table, &keys.renamed(method, &given), origin)
+                        }
+                        _ => Err(error),
+                    }
+                })
+            }
         }
     }
 
     /// A setting that is not one of the method's params, and its place.
     #[cfg(feature = "image")]
+    ///
+    /// # Errors
+    /// [`JobError::Invalid`] where it has another form.
     pub(crate) fn setting<T: DeserializeOwned>(
         &self,
         name: &str,
-    ) -> Option<(T, Option<Range<usize>>)> {
-        match self {
-            JobParams::Defaults => None,
-            JobParams::Value(value) => Some((T::deserialize(value.get(name)?).ok()?, None)),
+        origin: &Origin,
+    ) -> Result<Option<Placed<T>>, JobError> {
+        let (value, place) = match self {
+            JobParams::Defaults => return Ok(None),
+            JobParams::Value(value) => (value.get(name).cloned(), Place::default()),
             JobParams::Document { table, keys } => {
-                let value = T::deserialize(table.get(name)?.clone()).ok()?;
-                Some((value, keys.0.get(name).map(|key| key.span.clone())))
+                let value = table.get(name).map(serde_json::to_value);
+                let span = keys.0.get(name).map(|key| key.span.clone());
+                (value.and_then(Result::ok), origin.place(span))
             }
+        };
+        let Some(value) = value else { return Ok(None) };
+        match T::deserialize(value) {
+            Ok(value) => Ok(Some(Placed { value, place })),
+            Err(error) => Err(JobError::invalid(place, format!("`{name}`: {error}"))),
         }
     }
 
@@ -109,9 +145,24 @@ impl JobParams {
     }
 }
 
-/// The settings by names and words of alibi, where that makes them readable.
-fn from_alibi<P: DeserializeOwned>(method: &str, params: &Value) -> Option<P> {
-    P::deserialize(Value::Object(native_settings(method, params.as_object()?))).ok()
+/// The settings with the names and words here, where some of them are alibi's.
+fn from_alibi(method: &str, params: &Value) -> Option<Map<String, Value>> {
+    let given = params.as_object()?;
+    let converted = native_settings(method, given);
+    (converted != *given).then_some(converted)
+}
+
+/// Settings of a document, with the place of what cannot be read.
+fn read_table<P: DeserializeOwned>(
+    table: &Table,
+    keys: &KeySpans,
+    origin: &Origin,
+) -> Result<P, JobError> {
+    P::deserialize(table.clone()).map_err(|error| {
+        let wrong = WrongTable { table, message: error.message() };
+        let span = wrong.find::<P>(&mut Vec::new(), keys);
+        JobError::invalid(origin.place(span), error.message())
+    })
 }
 
 /// A table of settings that cannot be read.

@@ -7,7 +7,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayViewMut1};
 use regex::Regex;
 use serde::Deserialize;
-use xai_core::{BoxError, Predictor};
+use xai_core::{BoxError, Output, Predictor};
 
 use super::error::{JobError, Place};
 use super::models::RowModel;
@@ -201,6 +201,14 @@ impl Predictor<[String]> for Vectorised<'_> {
     fn max_batch(&self) -> usize {
         let fitting = MAX_NUMBERS / self.vectoriser.n_columns();
         self.model.view().predictor().max_batch().min(fitting).max(1)
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.model.view().predictor().output()
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.model.view().predictor().class_names()
     }
 }
 

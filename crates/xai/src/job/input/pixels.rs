@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use toml::Spanned;
 use xai_anchors::image::Dtype;
-use xai_core::{BlackBox, BoxError, Predictor, Rows};
+use xai_core::{BlackBox, BoxError, Output, Predictor, Rows};
 
 use super::images::ImageShape;
 use crate::job::Job;
@@ -53,7 +53,7 @@ impl<'j> ImageModel<'j> {
     ) -> Result<Self, JobError> {
         let has_keys =
             job.model().is_some_and(|section| section.layout.is_some() || section.pixels.is_some());
-        if matches!(model, RowModel::Memory(_)) && !has_keys {
+        if model.is_in_memory() && !has_keys {
             return Ok(ImageModel::Direct(model));
         }
         let ImageShape { height, width, channels } = shape;
@@ -173,5 +173,13 @@ impl Predictor for ArrangedModel<'_> {
 
     fn n_features(&self) -> Option<usize> {
         Some(self.columns.len())
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.model.view().predictor().output()
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.model.view().predictor().class_names()
     }
 }

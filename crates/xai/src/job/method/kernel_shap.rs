@@ -44,6 +44,9 @@ impl Method for KernelShapMethod {
 
     fn summary(summarised: &Summarised<'_, Self>) -> xai_core::Result<Option<Figure>> {
         let Summarised { data, outputs, .. } = summarised;
+        if data.is_empty() {
+            return Ok(None);
+        }
         let ranked = importances(data.iter().copied())?;
         let total = &ranked.total;
         // One column for each output, and the sum of several.

@@ -212,7 +212,6 @@ impl Cem {
             (_, Some(targets)) => Hinge::one_of(&scores, class, targets, params.kappa)?,
         };
         let hinge = hinge.at_least(params.search.min_target_proba);
-        let hinge = hinge.with_semantics(params.semantics);
         Ok(Target { outputs: outputs.to_owned(), scores, class, hinge })
     }
 

@@ -217,8 +217,7 @@ impl CfProto {
             None => Hinge::other(scores, class, params.kappa),
             Some(targets) => Hinge::one_of(scores, class, targets, params.kappa)?,
         };
-        let hinge = hinge.at_least(params.search.min_target_proba);
-        Ok(hinge.with_semantics(params.semantics))
+        Ok(hinge.at_least(params.search.min_target_proba))
     }
 
     /// Where each instance starts and where it may go.

@@ -40,7 +40,7 @@ pub fn search(
     searched.ended(is_single, result)?;
     let result = searched.enforce_max_changes(&refiner, params, runs);
     searched.ended(is_single, result)?;
-    searched.outcomes(&refiner, runs)
+    searched.outcomes(&refiner, &Native, runs)
 }
 
 /// What is known of all instances of a call.
@@ -321,6 +321,7 @@ impl Searched {
     pub(crate) fn outcomes(
         mut self,
         refiner: &Refiner<'_>,
+        rules: &dyn Rules,
         runs: &mut [Run<'_>],
     ) -> Result<Vec<Outcome>> {
         let n = self.found.len();
@@ -352,7 +353,8 @@ impl Searched {
             for (&instance, evaluation) in pending.iter().zip(evaluations) {
                 let candidate = &self.found[instance][next[instance]];
                 next[instance] += 1;
-                if refiner.evaluator.instances[instance].hinge.accepts(&evaluation.outputs) {
+                let hinge = &refiner.evaluator.instances[instance].hinge;
+                if rules.accepts(hinge, &evaluation.outputs) {
                     confirmed[instance] =
                         Some(Candidate { outputs: evaluation.outputs, ..candidate.clone() });
                 }

@@ -28,8 +28,7 @@ impl Contrast<'_> {
     /// Where an instance may go.
     pub(crate) fn instance(&self, index: usize, hinge: Hinge) -> Instance {
         let x = &self.origins[index];
-        let limits = (&*self.range.0, &*self.range.1);
-        let mut instance = self.rows.instance(index, hinge, limits);
+        let mut instance = self.rows.instance(index, hinge, &self.range.0, &self.range.1);
         for (k, (&value, &reference)) in x.iter().zip(self.no_info).enumerate() {
             let (lower, upper) = (&mut instance.lower[k], &mut instance.upper[k]);
             match self.mode {

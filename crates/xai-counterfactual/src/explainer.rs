@@ -229,8 +229,8 @@ impl Counterfactual {
 
     /// Where an instance may go.
     fn instance(&self, rows: &ConstrainedRows<'_>, index: usize, hinge: Hinge) -> Instance {
-        let limits = (&*self.derived.lower, &*self.derived.upper);
-        let mut instance = rows.instance(index, hinge, limits);
+        let Derived { lower, upper, .. } = &self.derived;
+        let mut instance = rows.instance(index, hinge, lower, upper);
         if let Some(scales) = &self.scales {
             instance.scale *= scales;
         }

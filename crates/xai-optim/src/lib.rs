@@ -7,6 +7,7 @@ mod evaluate;
 mod fallback;
 mod fista;
 pub mod loss;
+mod models;
 mod outcome;
 mod polish;
 mod problem;

@@ -15,6 +15,7 @@ pub mod reference;
 mod refine;
 mod rows;
 mod search;
+mod searched;
 mod settings;
 mod step;
 mod support;

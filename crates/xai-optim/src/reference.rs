@@ -11,7 +11,7 @@ use crate::fista::{Descent, Fista, Native, Round, Rules};
 use crate::loss::Hinge;
 use crate::outcome::{Outcome, SearchParams};
 use crate::refine::Refiner;
-use crate::search::Searched;
+use crate::searched::Searched;
 use crate::step::polynomial_decay;
 
 /// The search of alibi for each instance; `evaluator.instances` and `runs` go together.

@@ -141,8 +141,9 @@ impl Bits {
         (ranks, count as usize)
     }
 
-    /// The number with `n` numbers of the set before it, by its [`ranks`](Self::ranks); `n` is below their count.
-    pub(crate) fn nth(&self, n: usize, (ranks, count): (&[u32], usize)) -> usize {
+    /// The number with `n` numbers of the set before it, by its [`ranks`](Self::ranks), `count` in all; `n` is below
+    /// `count`.
+    pub(crate) fn nth(&self, n: usize, ranks: &[u32], count: usize) -> usize {
         let is_before = |index: &usize| (ranks[*index] as usize) <= n;
         // Sets of rows in no order are spread evenly: the word is near where it would be if they were quite even.
         let guess = n * ranks.len() / count.max(1);
@@ -220,7 +221,7 @@ mod tests {
             let (ranks, count) = set.ranks();
             prop_assert_eq!(count, numbers.len());
             for (n, &number) in numbers.iter().enumerate() {
-                prop_assert_eq!(set.nth(n, (&ranks, count)), number);
+                prop_assert_eq!(set.nth(n, &ranks, count), number);
             }
             for (index, &flag) in a.iter().enumerate() {
                 prop_assert_eq!(set.get(index), flag);

@@ -7,21 +7,18 @@ use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
     Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, PerFeature, Reading, Result, Row,
-    Rows, Run, Semantics, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
+    Rows, Run, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
 };
 use xai_optim::loss::{ClassScores, Hinge};
-use xai_optim::reference::search_as_alibi;
 use xai_optim::{
     Candidate, Classes, ConstrainedRows, Cost, Counterfactual, Distances, Evaluation, Evaluator,
-    Instance, Outcome, Problem, Query, SearchParams, median, outputs_of_rows, reason,
-    require_inside,
+    Instance, Outcome, Query, SearchParams, median, outputs_of_rows, reason, require_inside,
 };
 
 use crate::data::CemData;
 use crate::model::CemModel;
 use crate::params::{CemParams, Mode, NoInfo};
 use crate::problem::{Contrast, Reconstruction};
-use crate::reference::AlibiContrast;
 
 /// Pertinent negatives and positives. Made by [`CemParams::build`] or [`CemParams::fit`].
 ///
@@ -138,8 +135,8 @@ impl Cem {
         for (low, high) in lower.iter().zip(&upper) {
             require(low <= high, "feature_range", "from a least to a largest value", (low, high))?;
         }
-        let native = params.semantics == Semantics::Native;
-        if native && params.mode == Mode::PertinentPositive {
+        let rules = params.rules();
+        if rules.requires_inside() && params.mode == Mode::PertinentPositive {
             let inside = no_info_val
                 .iter()
                 .zip(lower.iter().zip(&upper))
@@ -155,12 +152,12 @@ impl Cem {
                 let bounded = (0.0 < width && width < 1e9).then_some(width);
                 let deviation =
                     spread.as_ref().map(|spread| spread[k]).filter(|&deviation| 0.0 < deviation);
-                1e-3 * bounded.or(deviation).filter(|_| native).unwrap_or(1.0)
+                rules.step(bounded.or(deviation))
             }),
         };
         params.search.constraints.bind(&features)?;
-        let rules = params.search.constraints.rounded_inside(&features, (&lower, &upper));
-        let constraints = rules.bind(&features)?;
+        let rounded = params.search.constraints.rounded_inside(&features, (&lower, &upper));
+        let constraints = rounded.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Cem { params, features, no_info_val, spread, warnings, derived })
     }
@@ -212,37 +209,7 @@ impl Cem {
             (_, Some(targets)) => Hinge::one_of(&scores, class, targets, params.kappa)?,
         };
         let hinge = hinge.at_least(params.search.min_target_proba);
-        let hinge = hinge.with_semantics(params.semantics);
         Ok(Target { outputs: outputs.to_owned(), scores, class, hinge })
-    }
-
-    /// Where an instance may go.
-    fn instance(&self, contrast: &Contrast<'_>, index: usize, hinge: Hinge) -> Instance {
-        let x = &contrast.origins[index];
-        let limits = (&*contrast.range.0, &*contrast.range.1);
-        let mut instance = contrast.rows.instance(index, hinge, limits);
-        for (k, (&value, &reference)) in x.iter().zip(&self.no_info_val).enumerate() {
-            let (lower, upper) = (&mut instance.lower[k], &mut instance.upper[k]);
-            match self.params.mode {
-                _ if contrast.mirror(index, k).is_some() => {}
-                // Only away from the uninformative reference value.
-                Mode::PertinentNegative if reference < value => *lower = value,
-                Mode::PertinentNegative if value < reference => *upper = value,
-                Mode::PertinentNegative => {}
-                Mode::PertinentPositive => {
-                    *lower = lower.max(value.min(reference));
-                    *upper = upper.min(value.max(reference));
-                }
-            }
-        }
-        if self.params.mode == Mode::PertinentPositive {
-            instance.center.assign(&self.no_info_val);
-            let mut start = instance.center.clone();
-            instance.confine(&mut start);
-            contrast.snap(index, &mut start);
-            instance.start = start;
-        }
-        instance
     }
 
     /// A found point as an answer.
@@ -428,7 +395,7 @@ impl Explainer for Cem {
         same_shape("the input", &[self.features.n_columns()], x.shape())?;
         x.check()?;
         self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
-        if self.params.semantics == Semantics::Native && !self.params.search.widen_range {
+        if self.params.rules().requires_inside() && !self.params.search.widen_range {
             for (k, &value) in x.iter().enumerate() {
                 let range = [self.derived.lower[k], self.derived.upper[k]];
                 require_inside(&format!("column {k}"), value, range)?;
@@ -486,9 +453,8 @@ impl Cem {
     #[allow(clippy::float_cmp, reason = "a feature says nothing when it is the very number")]
     fn crosses(&self, x: &Row) -> bool {
         let params = &self.params;
-        let searched = params.crossing
-            && params.mode == Mode::PertinentNegative
-            && params.semantics == Semantics::Native;
+        let searched =
+            params.crossing && params.mode == Mode::PertinentNegative && params.rules().crosses();
         searched
             && (0..x.len()).any(|k| {
                 let mirror = 2.0 * self.no_info_val[k] - x[k];
@@ -507,32 +473,26 @@ impl Cem {
         runs: &mut [Run<'_>],
     ) -> Result<Vec<CemData>> {
         let Derived { constraints, lower, upper, eps } = &self.derived;
-        let CemParams { gamma, mode, semantics, ref search, .. } = *self.params;
+        let CemParams { gamma, mode, ref search, .. } = *self.params;
         let origins: Vec<Array1<f64>> = inputs.iter().map(|&x| x.to_owned()).collect();
         let contrast = Contrast {
             rows: ConstrainedRows::new(constraints, origins.clone(), eps.clone()),
             origins,
             no_info: &self.no_info_val,
+            mode,
             crossing: crossing && mode == Mode::PertinentNegative,
             range: (lower.clone(), upper.clone()),
             keeps_attraction: 0.0 < gamma && search.polish.is_none(),
             reconstruction: Reconstruction { gamma, autoencoder: model.autoencoder },
         };
-        let alibi = AlibiContrast::new(&contrast, mode, eps);
-        let mut instances = Vec::with_capacity(inputs.len());
+        let rules = self.params.rules();
+        let mut instances: Vec<Instance> = Vec::with_capacity(inputs.len());
         for (index, target) in targets.iter().enumerate() {
-            let hinge = target.hinge.clone();
-            instances.push(match semantics {
-                Semantics::Native => self.instance(&contrast, index, hinge),
-                Semantics::Reference => Instance::free(inputs[index].to_owned(), hinge),
-            });
+            instances.push(rules.instance(&contrast, index, target.hinge.clone()));
         }
-        let (problem, search): (&dyn Problem, Search) = match semantics {
-            Semantics::Native => (&contrast, xai_optim::search),
-            Semantics::Reference => (&alibi, search_as_alibi),
-        };
-        let evaluator = Evaluator { model: model.model, problem, instances: &instances };
-        let outcomes = search(evaluator, &self.search_params(), runs)?;
+        let problem = rules.problem(contrast, eps);
+        let evaluator = Evaluator { model: model.model, problem: &*problem, instances: &instances };
+        let outcomes = rules.search(evaluator, &self.search_params(), runs)?;
         let gradients = self.gradients(&evaluator, &outcomes, runs)?;
         let mut data = Vec::with_capacity(inputs.len());
         for (index, (outcome, gradients)) in outcomes.into_iter().zip(gradients).enumerate() {
@@ -542,6 +502,3 @@ impl Cem {
         Ok(data)
     }
 }
-
-/// A search for all instances.
-type Search = fn(Evaluator<'_>, &SearchParams, &mut [Run<'_>]) -> Result<Vec<Outcome>>;

@@ -4,9 +4,11 @@
 mod data;
 mod explainer;
 mod model;
+mod native;
 mod params;
 mod problem;
 mod reference;
+mod rules;
 
 pub use data::CemData;
 pub use explainer::Cem;

@@ -40,26 +40,4 @@ impl<'m> From<ModelRef<'m>> for CemModel<'m> {
     }
 }
 
-impl<'m, P: Predictor> From<&'m P> for CemModel<'m> {
-    fn from(model: &'m P) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&'m (dyn Predictor + 'm)> for CemModel<'m> {
-    fn from(model: &'m (dyn Predictor + 'm)) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&'m (dyn Differentiable + 'm)> for CemModel<'m> {
-    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&CemModel<'m>> for CemModel<'m> {
-    fn from(model: &CemModel<'m>) -> Self {
-        *model
-    }
-}
+xai_optim::from_models!(CemModel);

@@ -2,13 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::IntoFeatures;
 use xai_core::{Output, ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
 use crate::explainer::Cem;
+use crate::reference;
+use crate::rules::{Rules, rules};
 
 /// Settings of [`Cem`]. Names follow alibi where it has the parameter.
 ///
@@ -174,15 +175,19 @@ impl Params for CemParams {
         if matches!(self.search.output, Output::Interval { .. }) {
             require(self.kappa == 0.0, "kappa", "0 for an `interval`", self.kappa)?;
         }
-        if self.semantics == Semantics::Reference {
-            let free = self.search.constraints == Constraints::default();
-            require(free, "constraints", "left out with the reference semantics", "constraints")?;
+        match self.semantics {
+            Semantics::Native => Ok(()),
+            Semantics::Reference => reference::validate(&self.search.constraints),
         }
-        Ok(())
     }
 }
 
 impl CemParams {
+    /// The rules that the method follows.
+    pub(crate) fn rules(&self) -> &'static dyn Rules {
+        rules(self.semantics)
+    }
+
     /// The explainer for rows of this table; the uninformative reference values are those given.
     ///
     /// # Errors

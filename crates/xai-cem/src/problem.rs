@@ -2,7 +2,10 @@
 
 use ndarray::{Array1, Array2};
 use xai_core::{Differentiable, ModelRef, Result, Row, Rows, Run, same_shape};
+use xai_optim::loss::Hinge;
 use xai_optim::{ConstrainedRows, Instance, Problem, evaluate_rows};
+
+use crate::params::Mode;
 
 /// The space of rows, with the autoencoder's term.
 pub(crate) struct Contrast<'a> {
@@ -11,6 +14,7 @@ pub(crate) struct Contrast<'a> {
     pub(crate) origins: Vec<Array1<f64>>,
     /// The uninformative reference values, shape `(n_columns,)`.
     pub(crate) no_info: &'a Array1<f64>,
+    pub(crate) mode: Mode,
     /// Whether features may pass the uninformative reference value.
     pub(crate) crossing: bool,
     /// The limits of each column.
@@ -21,6 +25,34 @@ pub(crate) struct Contrast<'a> {
 }
 
 impl Contrast<'_> {
+    /// Where an instance may go.
+    pub(crate) fn instance(&self, index: usize, hinge: Hinge) -> Instance {
+        let x = &self.origins[index];
+        let mut instance = self.rows.instance(index, hinge, &self.range.0, &self.range.1);
+        for (k, (&value, &reference)) in x.iter().zip(self.no_info).enumerate() {
+            let (lower, upper) = (&mut instance.lower[k], &mut instance.upper[k]);
+            match self.mode {
+                _ if self.mirror(index, k).is_some() => {}
+                // Only away from the uninformative reference value.
+                Mode::PertinentNegative if reference < value => *lower = value,
+                Mode::PertinentNegative if value < reference => *upper = value,
+                Mode::PertinentNegative => {}
+                Mode::PertinentPositive => {
+                    *lower = lower.max(value.min(reference));
+                    *upper = upper.min(value.max(reference));
+                }
+            }
+        }
+        if self.mode == Mode::PertinentPositive {
+            instance.center.assign(self.no_info);
+            let mut start = instance.center.clone();
+            instance.confine(&mut start);
+            self.snap(index, &mut start);
+            instance.start = start;
+        }
+        instance
+    }
+
     /// The value as far from the uninformative reference value as the instance's, on its other side. `None` where a
     /// feature may not be there.
     #[allow(clippy::float_cmp, reason = "a feature says nothing when it is the very number")]

@@ -6,14 +6,13 @@ use xai_core::constraints::BoundConstraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
-    Error, Explainer, Input, MethodInfo, ModelKind, Reading, Result, Row, Rows, Run, Semantics,
-    Status, Stop, Valid, Warning, require, same_shape,
+    Error, Explainer, Input, MethodInfo, ModelKind, Reading, Result, Row, Rows, Run, Status, Stop,
+    Valid, Warning, require, same_shape,
 };
 use xai_optim::loss::{ClassScores, Hinge};
-use xai_optim::reference::search_as_alibi;
 use xai_optim::{
-    Candidate, Classes, Cost, Counterfactual, Distances, Evaluator, Instance, Outcome, Problem,
-    Query, Route, SearchParams, outputs_of_rows, reason, require_inside,
+    Candidate, Classes, Cost, Counterfactual, Distances, Evaluator, Instance, Outcome, Query,
+    Route, SearchParams, outputs_of_rows, reason, require_inside,
 };
 
 use crate::data::CfProtoData;
@@ -22,7 +21,6 @@ use crate::model::CfProtoModel;
 use crate::objective::{Places, PrototypeObjective, Target};
 use crate::params::CfProtoParams;
 use crate::prototype::Prototypes;
-use crate::reference::AlibiObjective;
 use crate::space::{Codes, Origin, Space};
 
 /// Counterfactuals guided by prototypes. Made by [`CfProtoParams::fit`] or [`build`](CfProtoParams::build).
@@ -112,7 +110,7 @@ impl CfProto {
         features: Features,
         run: &mut Run<'_>,
     ) -> Result<Self> {
-        fit::constraints(&params, &features)?;
+        params.search.constraints.bind(&features)?;
         check_shape(params.shape.as_deref(), Some(features.n_columns()))?;
         let learned = fit::learned(&params, model, train_data, &features, run)?;
         CfProto::new(params, features, learned)
@@ -124,7 +122,7 @@ impl CfProto {
     }
 
     fn new(params: Valid<CfProtoParams>, features: Features, learned: Learned) -> Result<Self> {
-        let constraints = fit::constraints(&params, &features)?;
+        let constraints = params.search.constraints.bind(&features)?;
         check_shape(params.shape.as_deref(), Some(features.n_columns()))?;
         let Learned { codes, range, eps, rows, encodings, n_outputs, queries, warnings } = learned;
         let (lower, upper) = range;
@@ -217,8 +215,7 @@ impl CfProto {
             None => Hinge::other(scores, class, params.kappa),
             Some(targets) => Hinge::one_of(scores, class, targets, params.kappa)?,
         };
-        let hinge = hinge.at_least(params.search.min_target_proba);
-        Ok(hinge.with_semantics(params.semantics))
+        Ok(hinge.at_least(params.search.min_target_proba))
     }
 
     /// Where each instance starts and where it may go.
@@ -226,11 +223,11 @@ impl CfProto {
         let point = &space.origins[index].point;
         let mut instance = Instance::free(point.clone(), hinge);
         instance.max_changes = self.constraints.max_changes();
-        let native = self.params.semantics == Semantics::Native;
+        let requires_inside = space.rules.requires_inside() && !self.params.search.widen_range;
         for (feature, name) in self.features.names().into_iter().enumerate() {
             let value = point[feature];
             let range = [self.lower[feature], self.upper[feature]];
-            if native && !self.params.search.widen_range && !space.is_categorical(feature) {
+            if requires_inside && !space.is_categorical(feature) {
                 require_inside(&format!("`{name}`"), value, range)?;
             }
             let limits = space.limits(index, feature);
@@ -293,13 +290,14 @@ impl CfProto {
         let origins: Vec<Origin> = inputs.iter().map(|x| self.origin(x)).collect();
         let outputs = outputs_of_rows(model.model, inputs, runs)?;
         let scores = self.read(model, &outputs, runs)?;
+        let rules = self.params.rules();
         let space = Space {
             constraints: &self.constraints,
             codes: &self.codes,
             origins: &origins,
             range: (&self.lower, &self.upper),
             eps: &self.eps,
-            semantics: self.params.semantics,
+            rules,
         };
         let (mut instances, mut classes) = (Vec::new(), Vec::new());
         for (index, scores) in scores.iter().enumerate() {
@@ -326,13 +324,9 @@ impl CfProto {
             threshold: self.params.threshold,
             keeps_attraction: self.is_guided() && self.params.search.polish != Some(true),
         };
-        let alibi = AlibiObjective(&objective);
-        let (problem, search): (&dyn Problem, Search) = match self.params.semantics {
-            Semantics::Native => (&objective, xai_optim::search),
-            Semantics::Reference => (&alibi, search_as_alibi),
-        };
-        let evaluator = Evaluator { model: model.model, problem, instances: &instances };
-        let outcomes = search(evaluator, &self.search_params(), runs)?;
+        let problem = rules.problem(&objective);
+        let evaluator = Evaluator { model: model.model, problem: &*problem, instances: &instances };
+        let outcomes = rules.search(evaluator, &self.search_params(), runs)?;
         let found = Found { model, objective: &objective, evaluator: &evaluator };
         let mut all = Vec::with_capacity(inputs.len());
         for (index, (outcome, outputs)) in outcomes.into_iter().zip(outputs).enumerate() {
@@ -462,9 +456,6 @@ impl CfProto {
         prototypes.trust(&located[0], found.objective.targets[index].class, cf.class)
     }
 }
-
-/// A search for all instances.
-type Search = fn(Evaluator<'_>, &SearchParams, &mut [Run<'_>]) -> Result<Vec<Outcome>>;
 
 /// What a search was made with.
 struct Found<'a> {

@@ -1,29 +1,20 @@
 //! What is learned from training rows: numbers for categories, ranges, and the rows of each class.
 
 use ndarray::{Array1, Array2, Axis};
-use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Features, Kind};
-use xai_core::{AsJson, Predictor, Reading, Result, Rows, Run, Semantics, Valid, Warning, require};
+use xai_core::{Predictor, Reading, Result, Rows, Run, Valid, Warning, require};
 use xai_optim::loss::ClassScores;
 
-use crate::distance::{CodedTable, DistanceType, Smoothing, abdm, mvdm};
+use crate::distance::{CodedTable, DistanceType, abdm, mvdm};
 use crate::model::CfProtoModel;
 use crate::params::CfProtoParams;
 use crate::prototype::Prototypes;
-use crate::scaling::{blend, center, extent, spread};
+use crate::rules::Rules;
+use crate::scaling::{center, extent};
 use crate::space::Codes;
 
 /// The range without categorical features, as in the reference.
 const FREE: f64 = 1e10;
-
-/// Ranges wider than this say nothing of the size of a step. Chosen by hand.
-const KNOWN: f64 = 1e6;
-
-/// The step of a numeric derivative where the range says nothing, and its share of the range. Chosen by hand.
-const STEP: f64 = 1e-3;
-
-/// The least distance of the numbers of two categories, as a share of their range. Chosen by hand.
-const GAP: f64 = 1e-3;
 
 /// The range by feature: the least and the largest coordinates, shape `(n_features,)` each.
 pub(crate) type Range = (Array1<f64>, Array1<f64>);
@@ -58,7 +49,7 @@ pub(crate) fn unlearned(params: &CfProtoParams, features: &Features) -> Result<L
         require(!needs, name, "left at its default without training rows", needs)?;
     }
     let range = range(params, features, None)?;
-    let eps = steps(params, &range)?;
+    let eps = steps(params, params.rules(), &range)?;
     let codes = Codes { numbers: vec![None; features.len()] };
     Ok(Learned {
         codes,
@@ -90,6 +81,7 @@ pub(crate) fn learned(
     features.check("the training rows", rows)?;
     xai_core::input::all_finite("the training rows", rows)?;
     require(0 < rows.nrows(), "train_data", "at least one row", 0)?;
+    let rules = params.rules();
     let before = run.queries();
     let mut warnings = Vec::new();
     if model.encoder.is_some() && params.use_kdtree {
@@ -106,10 +98,11 @@ pub(crate) fn learned(
     let labels: Vec<usize> = answers.rows().into_iter().map(|row| scores.class(&row)).collect();
     let n_classes = scores.n_classes();
     let labelled = Labelled { table: &table, labels: &labels, n_classes };
-    let numbers = numbers(params, features, labelled, &range, &mut warnings)?;
+    let numbers = numbers(params, rules, features, labelled, &range, &mut warnings)?;
     let codes = Codes { numbers };
-    let range = updated(params, range, &codes);
-    let eps = steps(params, &range)?;
+    let updates_range = params.update_feature_range && rules.updates_range();
+    let range = if updates_range { updated(range, &codes) } else { range };
+    let eps = steps(params, rules, &range)?;
     let points = codes.points(features, rows);
     let kept = Prototypes::of_rows(&points, &labels, n_classes, params.trustscore_kwargs.clone())?;
     let encodings = match model.encoder {
@@ -170,6 +163,7 @@ struct Labelled<'a> {
 /// The numbers of the categories of each feature.
 fn numbers(
     params: &CfProtoParams,
+    rules: &dyn Rules,
     features: &Features,
     labelled: Labelled<'_>,
     range: &Range,
@@ -184,10 +178,7 @@ fn numbers(
     if categorical.is_empty() {
         return Ok(numbers);
     }
-    let smoothing = params.smoothing.unwrap_or(match params.semantics {
-        Semantics::Native => Smoothing::default(),
-        Semantics::Reference => Smoothing::Epsilon,
-    });
+    let smoothing = params.smoothing.unwrap_or_else(|| rules.default_smoothing());
     let ranges: Vec<(f64, f64)> =
         categorical.iter().map(|&feature| (range.0[feature], range.1[feature])).collect();
     let mut embedded = |associated: bool| -> Result<Vec<Vec<f64>>> {
@@ -207,7 +198,7 @@ fn numbers(
                 warnings.push(Warning { code: "cfproto.equal_categories".to_owned(), message });
             }
         }
-        params.scaling().numbers(&distances, &ranges, params.semantics)
+        rules.numbers(&params.scaling(), &distances, &ranges)
     };
     let values = match params.d_type {
         DistanceType::Abdm => embedded(true)?,
@@ -217,13 +208,11 @@ fn numbers(
             let (first, second) = (embedded(true)?, embedded(false)?);
             let pairs = first.iter().zip(&second).zip(&ranges);
             let blended = pairs.map(|((first, second), (low, high))| {
-                let mut values = blend(first, second, weight, params.semantics);
+                let mut values = rules.blend(first, second, weight);
                 if params.center {
                     center(&mut values);
                 }
-                if params.semantics == Semantics::Native {
-                    spread(&mut values, GAP * (high - low));
-                }
+                rules.separate(&mut values, high - low);
                 values
             });
             blended.collect()
@@ -235,28 +224,21 @@ fn numbers(
     Ok(numbers)
 }
 
-/// The range with that of the numbers of categories, where it is to be so. The reference searches in the one it was
-/// made with.
-fn updated(params: &CfProtoParams, mut range: Range, codes: &Codes) -> Range {
-    if params.update_feature_range && params.semantics == Semantics::Native {
-        for (feature, numbers) in codes.numbers.iter().enumerate() {
-            if let Some(numbers) = numbers {
-                (range.0[feature], range.1[feature]) = extent(numbers);
-            }
+/// The range with that of the numbers of categories.
+fn updated(mut range: Range, codes: &Codes) -> Range {
+    for (feature, numbers) in codes.numbers.iter().enumerate() {
+        if let Some(numbers) = numbers {
+            (range.0[feature], range.1[feature]) = extent(numbers);
         }
     }
     range
 }
 
-fn steps(params: &CfProtoParams, range: &Range) -> Result<Array1<f64>> {
+fn steps(params: &CfProtoParams, rules: &dyn Rules, range: &Range) -> Result<Array1<f64>> {
     if let Some((_, eps)) = &params.eps {
         return Ok(eps.expand("eps", range.0.len())?);
     }
-    let step = |(low, high): (&f64, &f64)| {
-        let width = high - low;
-        let known = params.semantics == Semantics::Native && 0.0 < width && width <= KNOWN;
-        if known { STEP * width } else { STEP }
-    };
+    let step = |(low, high): (&f64, &f64)| rules.step(high - low);
     Ok(range.0.iter().zip(&range.1).map(step).collect())
 }
 
@@ -267,15 +249,6 @@ pub(crate) fn anchors(
     classes: &[usize],
 ) -> Vec<Array1<f64>> {
     classes.iter().flat_map(|&class| rows.nearest_rows(class, point, 3)).collect()
-}
-
-/// Binds the constraints, which the reference does not know.
-pub(crate) fn constraints(params: &CfProtoParams, features: &Features) -> Result<BoundConstraints> {
-    let native = params.semantics == Semantics::Native;
-    let free = params.search.constraints == xai_core::constraints::Constraints::default();
-    let rule = "left out with the reference semantics, which know none";
-    require(native || free, "constraints", rule, AsJson(&params.search.constraints))?;
-    Ok(params.search.constraints.bind(features)?)
 }
 
 /// A row as a batch of one.

@@ -58,26 +58,4 @@ impl<'m> From<ModelRef<'m>> for CfProtoModel<'m> {
     }
 }
 
-impl<'m, P: Predictor> From<&'m P> for CfProtoModel<'m> {
-    fn from(model: &'m P) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&'m (dyn Predictor + 'm)> for CfProtoModel<'m> {
-    fn from(model: &'m (dyn Predictor + 'm)) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&'m (dyn Differentiable + 'm)> for CfProtoModel<'m> {
-    fn from(model: &'m (dyn Differentiable + 'm)) -> Self {
-        ModelRef::from(model).into()
-    }
-}
-
-impl<'m> From<&CfProtoModel<'m>> for CfProtoModel<'m> {
-    fn from(model: &CfProtoModel<'m>) -> Self {
-        *model
-    }
-}
+xai_optim::from_models!(CfProtoModel);

@@ -1,7 +1,7 @@
 //! The search space with what guides through it: an autoencoder, a prototype, and trust.
 
 use ndarray::{Array1, Array2};
-use xai_core::{Differentiable, ModelRef, Predictor, Result, Row, Rows, Run, Semantics};
+use xai_core::{Differentiable, ModelRef, Predictor, Result, Row, Rows, Run};
 use xai_optim::loss::ClassScores;
 use xai_optim::{Evaluation, Problem, evaluate_rows};
 
@@ -188,12 +188,10 @@ impl PrototypeObjective<'_> {
 
     /// The rows at which a term's model is evaluated: each point, and behind it the two neighbors of each category.
     fn term_rows(&self, instances: &[usize], points: &Rows) -> Vec<TermRow> {
-        let native = self.space.semantics == Semantics::Native;
         let mut rows: Vec<TermRow> = Vec::new();
         for (place, point) in points.rows().into_iter().enumerate() {
             rows.push(TermRow { place, moved: None });
-            let is_moved = |&feature: &usize| native && self.space.is_categorical(feature);
-            for feature in (0..point.len()).filter(is_moved) {
+            for feature in (0..point.len()).filter(|&feature| self.is_always_probed(feature)) {
                 if let Some((down, up)) = self.space.probe(instances[place], &point, feature) {
                     let moved = |value| TermRow { place, moved: Some(Moved { feature, value }) };
                     rows.extend([down, up].map(moved));
@@ -224,7 +222,7 @@ impl PrototypeObjective<'_> {
         for feature in 0..point.len() {
             if !self.space.is_categorical(feature) {
                 slopes[feature] -= along[features.columns(feature).start];
-            } else if self.space.semantics == Semantics::Reference {
+            } else if !self.space.rules.probes_categories() {
                 slopes[feature] -= 2.0 * self.gamma * (reconstructed[feature] - point[feature]);
             }
         }
@@ -288,7 +286,7 @@ impl Problem for PrototypeObjective<'_> {
     }
 
     fn is_always_probed(&self, coordinate: usize) -> bool {
-        self.space.semantics == Semantics::Native && self.space.is_categorical(coordinate)
+        self.space.rules.probes_categories() && self.space.is_categorical(coordinate)
     }
 
     fn is_discrete(&self, coordinate: usize) -> bool {

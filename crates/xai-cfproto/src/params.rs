@@ -12,6 +12,8 @@ use crate::distance::{DistanceType, Smoothing};
 use crate::explainer::CfProto;
 use crate::model::CfProtoModel;
 use crate::neighbors::Spread;
+use crate::reference;
+use crate::rules::{Rules, rules};
 use crate::scaling::Scaling;
 use crate::trust::TrustScoreParams;
 
@@ -222,11 +224,20 @@ impl Params for CfProtoParams {
         if let Some(targets) = &self.target_class {
             require(!targets.is_empty(), "target_class", "at least one class", 0)?;
         }
-        self.trustscore_kwargs.validate()
+        self.trustscore_kwargs.validate()?;
+        match self.semantics {
+            Semantics::Native => Ok(()),
+            Semantics::Reference => reference::validate(&self.search.constraints),
+        }
     }
 }
 
 impl CfProtoParams {
+    /// The rules that the method follows.
+    pub(crate) fn rules(&self) -> &'static dyn Rules {
+        rules(self.semantics)
+    }
+
     /// How distances become numbers.
     pub(crate) fn scaling(&self) -> Scaling {
         let CfProtoParams { smooth, center, standardize_cat_vars, .. } = *self;

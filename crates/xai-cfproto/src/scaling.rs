@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::linalg::symmetric_eigen;
-use xai_core::{ParamError, Result, Rows, Seed, Semantics, require, same_shape};
+use xai_core::{ParamError, Result, Rows, Seed, require, same_shape};
 
 /// The most rounds of majorization, and the relative decrease of the root of the stress that ends them.
 const ROUNDS: usize = 5000;
@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 1e-9;
 /// Random starts beside the classical one; the least stress wins.
 const RANDOM_STARTS: u64 = 4;
 
-/// Categories are kept at least this share of the width of the range apart.
+/// Categories are kept at least this share of the width of the range apart. Chosen by hand.
 const GAP: f64 = 1e-3;
 
 /// How distances become numbers.
@@ -57,7 +57,7 @@ impl Scaling {
     /// `distances` holds for each feature the distances of its categories, shape `(n_categories, n_categories)`,
     /// symmetric, finite, at least 0 and 0 on the diagonal; `ranges` the least and the largest number it may get.
     /// The feature with the largest distance fills its range, the others a share of theirs.
-    /// With [`Semantics::Native`] no two categories of a feature get the same number.
+    /// No two categories of a feature get the same number.
     ///
     /// # Errors
     /// [`Error::Param`](xai_core::Error::Param) for a distance, a range or the power,
@@ -73,7 +73,19 @@ impl Scaling {
         &self,
         distances: &[Array2<f64>],
         ranges: &[(f64, f64)],
-        semantics: Semantics,
+    ) -> Result<Vec<Vec<f64>>> {
+        let mut numbers = self.tied_numbers(distances, ranges)?;
+        for (numbers, (low, high)) in numbers.iter_mut().zip(ranges) {
+            separate(numbers, high - low);
+        }
+        Ok(numbers)
+    }
+
+    /// As [`numbers`](Self::numbers), but categories that lie equally far from the origin share one.
+    pub(crate) fn tied_numbers(
+        &self,
+        distances: &[Array2<f64>],
+        ranges: &[(f64, f64)],
     ) -> Result<Vec<Vec<f64>>> {
         self.validate()?;
         same_shape("the ranges", &[distances.len()], &[ranges.len()])?;
@@ -86,17 +98,14 @@ impl Scaling {
         };
         let embedded = distances.iter().map(embed).collect::<Result<Vec<_>>>()?;
         let largest = embedded.iter().flatten().fold(0.0_f64, |largest, &value| largest.max(value));
-        let scaled = embedded.into_iter().zip(ranges).map(|(values, &range)| {
-            let mut values = self.scale(values, largest, range);
-            if semantics == Semantics::Native {
-                spread(&mut values, GAP * (range.1 - range.0));
-            }
-            values
-        });
+        let both = embedded.into_iter().zip(ranges);
+        let scaled = both.map(|(values, &(low, high))| self.scale(values, largest, low, high));
         Ok(scaled.collect())
     }
 
-    fn scale(&self, mut values: Vec<f64>, largest: f64, (low, high): (f64, f64)) -> Vec<f64> {
+    /// The distances of the categories of a feature from their origin as numbers from `low` to `high`, the `largest`
+    /// distance of all features at the latter.
+    fn scale(&self, mut values: Vec<f64>, largest: f64, low: f64, high: f64) -> Vec<f64> {
         if self.standardize_cat_vars {
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
@@ -132,20 +141,32 @@ pub(crate) fn extent(values: &[f64]) -> (f64, f64) {
 /// A weighted mean of two numbers for each category, the second turned around first where the two disagree on the
 /// direction: which end of an embedding is the origin says nothing.
 #[must_use]
-pub fn blend(first: &[f64], second: &[f64], weight: f64, semantics: Semantics) -> Vec<f64> {
+pub fn blend(first: &[f64], second: &[f64], weight: f64) -> Vec<f64> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_first, mean_second) = (mean(first), mean(second));
     let covariance: f64 =
         first.iter().zip(second).map(|(a, b)| (a - mean_first) * (b - mean_second)).sum();
+    if 0.0 <= covariance {
+        return weighted_mean(first, second, weight);
+    }
     let (low, high) = extent(second);
-    let turned = semantics == Semantics::Native && covariance < 0.0;
-    let turn = |value: f64| if turned { low + high - value } else { value };
-    first.iter().zip(second).map(|(a, b)| weight * a + (1.0 - weight) * turn(*b)).collect()
+    let turned: Vec<f64> = second.iter().map(|value| low + high - value).collect();
+    weighted_mean(first, &turned, weight)
+}
+
+/// A weighted mean of two numbers for each category.
+pub(crate) fn weighted_mean(first: &[f64], second: &[f64], weight: f64) -> Vec<f64> {
+    first.iter().zip(second).map(|(a, b)| weight * a + (1.0 - weight) * b).collect()
+}
+
+/// Keeps the numbers of the categories of a feature apart; `width` is that of their range.
+pub(crate) fn separate(numbers: &mut [f64], width: f64) {
+    spread(numbers, GAP * width);
 }
 
 /// Moves numbers apart that are closer than `gap`, in their order and that of their categories; the ends stay where
 /// there is room between them.
-pub(crate) fn spread(values: &mut [f64], gap: f64) {
+fn spread(values: &mut [f64], gap: f64) {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
     let is_close = |pair: &[usize]| values[pair[1]] - values[pair[0]] < gap;

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::decision::argmax;
 use xai_core::tabular::{Encoding, Features, Kind};
-use xai_core::{Row, Rows, Semantics};
+use xai_core::{Row, Rows};
+
+use crate::rules::Rules;
 
 /// What turns rows of a table into points and back. Points have shape `(n_features,)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ pub(crate) struct Space<'a> {
     pub(crate) range: (&'a Row, &'a Row),
     /// Half the width of numeric derivatives, shape `(n_features,)`.
     pub(crate) eps: &'a Row,
-    pub(crate) semantics: Semantics,
+    pub(crate) rules: &'static dyn Rules,
 }
 
 impl Space<'_> {
@@ -116,36 +118,39 @@ impl Space<'_> {
         self.constraints.features()
     }
 
-    fn is_native(&self) -> bool {
-        self.semantics == Semantics::Native
-    }
-
     /// Whether category `code` may follow the instance's.
-    fn allows(&self, instance: usize, feature: usize, code: usize) -> bool {
+    pub(crate) fn allows(&self, instance: usize, feature: usize, code: usize) -> bool {
         let from = self.features().value(feature, &self.origins[instance].row);
         let from = from.expect("the instance fits the features");
         self.constraints.broken(feature, from, code as f64).is_none()
     }
 
-    /// The category that a number stands for: the nearest, the first of equals. The instance's own number is its category,
-    /// and categories that the constraints forbid are passed over.
-    #[allow(clippy::float_cmp, reason = "the instance's own number is the same number")]
-    pub(crate) fn code(&self, instance: usize, feature: usize, value: f64) -> usize {
+    /// The category that a number stands for.
+    fn category(&self, instance: usize, feature: usize, number: f64) -> usize {
+        self.rules.category(self, instance, feature, number)
+    }
+
+    /// The instance's category.
+    pub(crate) fn category_of_instance(&self, instance: usize, feature: usize) -> usize {
+        let code = self.features().value(feature, &self.origins[instance].row);
+        index(code.expect("the instance fits the features"))
+    }
+
+    /// The category whose number is nearest among those that are allowed, the first of equals; `None` where none is.
+    pub(crate) fn nearest(
+        &self,
+        feature: usize,
+        number: f64,
+        is_allowed: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let numbers = self.codes.numbers[feature].as_ref().expect("a categorical feature");
-        let origin = &self.origins[instance];
-        if self.is_native() && value == origin.point[feature] {
-            let code = self.features().value(feature, &origin.row);
-            return index(code.expect("the instance fits the features"));
-        }
-        let allowed = |code: &usize| !self.is_native() || self.allows(instance, feature, *code);
         let nearer = |best: Option<usize>, code: usize| match best {
-            Some(best) if (numbers[best] - value).abs() <= (numbers[code] - value).abs() => {
+            Some(best) if (numbers[best] - number).abs() <= (numbers[code] - number).abs() => {
                 Some(best)
             }
             _ => Some(code),
         };
-        let nearest = (0..numbers.len()).filter(allowed).fold(None, nearer);
-        nearest.expect("the instance's own category is allowed")
+        (0..numbers.len()).filter(|&code| is_allowed(code)).fold(None, nearer)
     }
 
     /// The categories that may stand in a feature, in the order of their numbers.
@@ -159,19 +164,7 @@ impl Space<'_> {
 
     /// The least and the largest coordinate of a feature.
     pub(crate) fn limits(&self, instance: usize, feature: usize) -> (f64, f64) {
-        let origin = self.origins[instance].point[feature];
-        let (least, most) = (self.range.0[feature], self.range.1[feature]);
-        if !self.is_native() {
-            return (least, most);
-        }
-        let (lower, upper) = match &self.codes.numbers[feature] {
-            None => self.constraints.limits(feature, origin),
-            Some(numbers) => {
-                let codes = self.allowed(instance, feature);
-                (numbers[codes[0]], numbers[codes[codes.len() - 1]])
-            }
-        };
-        (lower.max(least).min(origin), upper.min(most).max(origin))
+        self.rules.limits(self, instance, feature)
     }
 
     /// Writes the row of a point.
@@ -179,7 +172,7 @@ impl Space<'_> {
         for (feature, numbers) in self.codes.numbers.iter().enumerate() {
             let value = match numbers {
                 None => point[feature],
-                Some(_) => self.code(instance, feature, point[feature]) as f64,
+                Some(_) => self.category(instance, feature, point[feature]) as f64,
             };
             self.features().write(feature, value, input);
         }
@@ -187,12 +180,9 @@ impl Space<'_> {
 
     /// Makes a point one of a row that the constraints allow.
     pub(crate) fn snap(&self, instance: usize, point: &mut Row) {
-        if !self.is_native() {
-            return;
-        }
         for feature in 0..point.len() {
             point[feature] = match &self.codes.numbers[feature] {
-                Some(numbers) => numbers[self.code(instance, feature, point[feature])],
+                Some(numbers) => numbers[self.category(instance, feature, point[feature])],
                 None => self.snapped(instance, feature, point[feature]),
             };
         }
@@ -209,13 +199,13 @@ impl Space<'_> {
         [nearest, around[0], around[1]].into_iter().find(inside).unwrap_or(origin)
     }
 
-    /// The derivative by row as one by coordinate. A category has none natively, and is probed instead; in the reference
-    /// its number moves its cells all alike.
+    /// The derivative by row as one by coordinate. A category that is probed has none; otherwise its number moves its cells
+    /// all alike.
     pub(crate) fn pull_back(&self, gradient: &Row) -> Array1<f64> {
         let coordinate = |(feature, numbers): (usize, &Option<Vec<f64>>)| {
             let cells = gradient.slice(s![self.features().columns(feature)]);
             match numbers {
-                Some(_) if self.is_native() => 0.0,
+                Some(_) if self.rules.probes_categories() => 0.0,
                 _ => cells.sum(),
             }
         };
@@ -226,12 +216,12 @@ impl Space<'_> {
     /// numbers, itself at the ends.
     pub(crate) fn probe(&self, instance: usize, point: &Row, feature: usize) -> Option<(f64, f64)> {
         let (value, eps) = (point[feature], self.eps[feature]);
-        let Some(numbers) = self.codes.numbers[feature].as_ref().filter(|_| self.is_native())
-        else {
+        let numbers = self.codes.numbers[feature].as_ref();
+        let Some(numbers) = numbers.filter(|_| self.rules.probes_categories()) else {
             return Some((value - eps, value + eps));
         };
         let codes = self.allowed(instance, feature);
-        let current = self.code(instance, feature, value);
+        let current = self.category(instance, feature, value);
         let place = codes.iter().position(|&code| code == current)?;
         let (down, up) = (place.saturating_sub(1), (place + 1).min(codes.len() - 1));
         (down < up).then(|| (numbers[codes[down]], numbers[codes[up]]))

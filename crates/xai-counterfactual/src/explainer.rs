@@ -7,7 +7,7 @@ use xai_core::figure::check_shape;
 use xai_core::tabular::Features;
 use xai_core::{
     AsJson, Error, Explainer, Input, MethodInfo, ModelKind, ModelRef, Reading, Result, Row, Rows,
-    Run, Semantics, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
+    Run, Status, Stop, Valid, Warning, require, same_shape, serde_arrays,
 };
 use xai_optim::loss::{self, ClassScores, Hinge, SquaredError};
 use xai_optim::{
@@ -20,7 +20,6 @@ use crate::data::CounterfactualData;
 use crate::descent::{Descents, Trail};
 use crate::params::{CounterfactualParams, DistanceFn, TargetClass};
 use crate::record::Writer;
-use crate::reference::Search;
 
 /// The closest row to which the model gives a wanted probability of a class. Made by [`CounterfactualParams::build`] or
 /// [`fit`](CounterfactualParams::fit).
@@ -66,12 +65,15 @@ struct Saved {
     warnings: Vec<Warning>,
 }
 
+/// What follows from the settings and the table.
 #[derive(Clone, Debug, PartialEq)]
-struct Derived {
+pub(crate) struct Derived {
     constraints: BoundConstraints,
-    lower: Array1<f64>,
-    upper: Array1<f64>,
-    eps: Array1<f64>,
+    /// The least and the largest value of each column, shape `(n_columns,)`.
+    pub(crate) lower: Array1<f64>,
+    pub(crate) upper: Array1<f64>,
+    /// Steps of numeric derivatives, shape `(n_columns,)`.
+    pub(crate) eps: Array1<f64>,
 }
 
 impl TryFrom<Saved> for Counterfactual {
@@ -106,7 +108,7 @@ impl Counterfactual {
             (DistanceFn::L1Mad, Some(rows)) => Some(scales(rows, &mut warnings)),
             _ => None,
         };
-        let is_used = params.search.fallback && params.semantics == Semantics::Native;
+        let is_used = params.search.fallback && params.rules().falls_back();
         let rows = train_data.filter(|_| is_used).map(|rows| {
             let step = rows.nrows().div_ceil(ROWS);
             rows.slice(s![..;step, ..]).to_owned()
@@ -144,8 +146,8 @@ impl Counterfactual {
         }
         let eps = params.eps.expand("eps", n)?;
         params.search.constraints.bind(&features)?;
-        let rules = params.search.constraints.rounded_inside(&features, (&lower, &upper));
-        let constraints = rules.bind(&features)?;
+        let rounded = params.search.constraints.rounded_inside(&features, (&lower, &upper));
+        let constraints = rounded.bind(&features)?;
         let derived = Derived { constraints, lower, upper, eps };
         Ok(Counterfactual { params, features, scales, rows, warnings, derived })
     }
@@ -154,6 +156,11 @@ impl Counterfactual {
     #[must_use]
     pub fn params(&self) -> &CounterfactualParams {
         &self.params
+    }
+
+    /// The space of its searches.
+    pub(crate) fn derived(&self) -> &Derived {
+        &self.derived
     }
 
     /// The table it was made for.
@@ -174,7 +181,12 @@ impl Counterfactual {
     }
 
     /// What is wanted of an instance whose outputs are these, and the loss that leads there.
-    fn target(&self, model: ModelRef<'_>, outputs: &Row, run: &mut Run<'_>) -> Result<Target> {
+    pub(crate) fn target(
+        &self,
+        model: ModelRef<'_>,
+        outputs: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<Target> {
         let params = &self.params;
         let declared = model.predictor().output();
         let reading = Reading::new(&params.search.output, declared, outputs)?;
@@ -217,8 +229,8 @@ impl Counterfactual {
 
     /// Where an instance may go.
     fn instance(&self, rows: &ConstrainedRows<'_>, index: usize, hinge: Hinge) -> Instance {
-        let limits = (&*self.derived.lower, &*self.derived.upper);
-        let mut instance = rows.instance(index, hinge, limits);
+        let Derived { lower, upper, .. } = &self.derived;
+        let mut instance = rows.instance(index, hinge, lower, upper);
         if let Some(scales) = &self.scales {
             instance.scale *= scales;
         }
@@ -226,7 +238,7 @@ impl Counterfactual {
     }
 
     /// All instances in shared calls.
-    fn compute_native(
+    pub(crate) fn explain_together(
         &self,
         model: ModelRef<'_>,
         inputs: &[&Row],
@@ -258,6 +270,7 @@ impl Counterfactual {
                 _ => TowardRows { outcome, none_of: None },
             };
             let writer = Writer {
+                rules: params.rules(),
                 params,
                 features: &self.features,
                 model,
@@ -343,41 +356,12 @@ impl Counterfactual {
         let outcome = outcomes.into_iter().next().expect("one outcome for one instance");
         Ok(TowardRows { outcome, none_of: None })
     }
-
-    /// One instance in the order of alibi.
-    fn compute_reference(
-        &self,
-        model: ModelRef<'_>,
-        x: &Row,
-        run: &mut Run<'_>,
-    ) -> Result<CounterfactualData> {
-        let outputs = run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?;
-        let outputs = outputs.row(0);
-        let Target { hinge, loss } = self.target(model, &outputs, run)?;
-        let Derived { lower, upper, eps, .. } = &self.derived;
-        let params = &*self.params;
-        let range = [&**lower, &**upper];
-        let search = Search { model, params, loss: loss.clone(), x, range, eps };
-        let found = search.run(run)?;
-        let instance = Instance::free(x.to_owned(), hinge);
-        let features = &self.features;
-        let writer = Writer {
-            params,
-            features,
-            model,
-            x,
-            outputs: &outputs,
-            instance: &instance,
-            loss: &loss,
-        };
-        Ok(writer.reference(found))
-    }
 }
 
 /// What is wanted of an instance.
-struct Target {
-    hinge: Hinge,
-    loss: SquaredError,
+pub(crate) struct Target {
+    pub(crate) hinge: Hinge,
+    pub(crate) loss: SquaredError,
 }
 
 /// How far the probabilities of all classes may be from adding up to 1. Chosen by hand, for single precision.
@@ -451,7 +435,7 @@ impl Explainer for Counterfactual {
         same_shape("the input", &[self.features.n_columns()], x.shape())?;
         x.check()?;
         self.features.check("the input", &x.view().insert_axis(Axis(0)))?;
-        if self.params.semantics == Semantics::Native && !self.params.search.widen_range {
+        if self.params.rules().requires_inside() && !self.params.search.widen_range {
             for (k, &value) in x.iter().enumerate() {
                 let range = [self.derived.lower[k], self.derived.upper[k]];
                 require_inside(&format!("column {k}"), value, range)?;
@@ -479,10 +463,6 @@ impl Explainer for Counterfactual {
         for Warning { code, message } in &self.warnings {
             runs.iter_mut().for_each(|run| run.warn(code, message.clone()));
         }
-        if self.params.semantics == Semantics::Native {
-            return Ok(self.compute_native(model, inputs, runs)?.into_iter().map(Ok).collect());
-        }
-        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.compute_reference(model, x, run);
-        Ok(inputs.iter().zip(runs.iter_mut()).map(alone).collect())
+        self.params.rules().explain(self, model, inputs, runs)
     }
 }

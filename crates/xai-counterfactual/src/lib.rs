@@ -4,9 +4,11 @@
 mod data;
 mod descent;
 mod explainer;
+mod native;
 mod params;
 mod record;
 mod reference;
+mod rules;
 
 pub use data::{CounterfactualData, Hit, Lambda, Step};
 pub use explainer::Counterfactual;

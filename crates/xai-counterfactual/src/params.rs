@@ -2,13 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xai_core::constraints::Constraints;
 use xai_core::figure::check_shape;
 use xai_core::tabular::IntoFeatures;
-use xai_core::{AsJson, ParamError, Params, PerFeature, Result, Rows, Semantics, require};
+use xai_core::{ParamError, Params, PerFeature, Result, Rows, Semantics, require};
 use xai_optim::{GradientSearchParams, NoUnknownKeys};
 
 use crate::explainer::Counterfactual;
+use crate::reference;
+use crate::rules::{Rules, rules};
 
 /// Settings of [`Counterfactual`].
 ///
@@ -97,6 +98,11 @@ impl Default for CounterfactualParams {
 }
 
 impl CounterfactualParams {
+    /// The rules that the search follows.
+    pub(crate) fn rules(&self) -> &'static dyn Rules {
+        rules(self.semantics)
+    }
+
     /// The largest weight of the distance.
     pub(crate) fn first_lambda(&self) -> f64 {
         1.0 / self.search.c_init
@@ -174,7 +180,7 @@ impl Params for CounterfactualParams {
         check_shape(self.shape.as_deref(), None)?;
         let target = self.target_proba;
         require(0.0 < target && target <= 1.0, "target_proba", "above 0 and at most 1", target)?;
-        let least = if self.semantics == Semantics::Reference { 10 } else { 1 };
+        let least = self.rules().least_iterations();
         let rule = format!("at least {least}");
         let max_iterations = self.search.max_iterations;
         require(least <= max_iterations, "max_iterations", rule, max_iterations)?;
@@ -195,18 +201,10 @@ impl Params for CounterfactualParams {
             let rule = format!("from 0 to `target_proba + tol`, {most}");
             require((0.0..=most).contains(&least), "min_target_proba", rule, least)?;
         }
-        if self.semantics == Semantics::Reference {
-            let of = |rule: &str| format!("{rule} with the reference semantics");
-            let is_l1 = self.distance_fn == DistanceFn::L1;
-            require(is_l1, "distance_fn", of("\"l1\""), AsJson(&self.distance_fn))?;
-            let free = self.search.constraints == Constraints::default();
-            require(free, "constraints", of("left out"), AsJson(&self.search.constraints))?;
-            let least = self.search.min_target_proba;
-            require(least.is_none(), "min_target_proba", of("left out"), least)?;
-            let unranked = self.require_argmax != Some(true);
-            require(unranked, "require_argmax", of("left out or false"), self.require_argmax)?;
+        match self.semantics {
+            Semantics::Native => Ok(()),
+            Semantics::Reference => reference::validate(self),
         }
-        Ok(())
     }
 }
 

@@ -1,17 +1,18 @@
 //! The data of the rows that a search found.
 
 use xai_core::tabular::Features;
-use xai_core::{ModelRef, Row, Semantics, Status, Stop};
+use xai_core::{ModelRef, Row, Status, Stop};
 use xai_optim::loss::SquaredError;
 use xai_optim::{Candidate, Classes, Counterfactual, Distances, Instance, Outcome, Route, reason};
 
 use crate::data::{CounterfactualData, Hit, Lambda, Step};
 use crate::descent::{self, Trail};
 use crate::params::CounterfactualParams;
-use crate::reference;
+use crate::rules::Rules;
 
 /// Writes what was found for one instance.
 pub(crate) struct Writer<'a> {
+    pub(crate) rules: &'a dyn Rules,
     pub(crate) params: &'a CounterfactualParams,
     pub(crate) features: &'a Features,
     pub(crate) model: ModelRef<'a>,
@@ -23,14 +24,14 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn counterfactual(&self, candidate: Candidate) -> Counterfactual {
+    pub(crate) fn counterfactual(&self, candidate: Candidate) -> Counterfactual {
         let changes = self.features.changes(self.x, &candidate.point);
         let distances = Distances::of(self.instance, &candidate);
         let class = self.loss.scores.class(&candidate.outputs);
         Counterfactual::new(candidate.point, candidate.outputs, class, distances, changes)
     }
 
-    fn hit(&self, candidate: &Candidate, lambda: f64, index: usize) -> Hit {
+    pub(crate) fn hit(&self, candidate: &Candidate, lambda: f64, index: usize) -> Hit {
         Hit {
             index,
             row: candidate.point.clone(),
@@ -40,18 +41,12 @@ impl Writer<'_> {
         }
     }
 
-    fn loss(&self, candidate: &Candidate, lambda: f64) -> f64 {
-        let scores = &self.loss.scores;
-        let error = match self.params.semantics {
-            Semantics::Native => self.loss.value(&candidate.outputs),
-            Semantics::Reference => {
-                let largest = scores.scores(&candidate.outputs)[scores.class(&candidate.outputs)];
-                (largest - self.loss.target_proba).powi(2)
-            }
-        };
-        error + lambda * candidate.distance
+    /// The loss of a point, as it is recorded.
+    pub(crate) fn loss(&self, candidate: &Candidate, lambda: f64) -> f64 {
+        self.rules.recorded_error(self.loss, &candidate.outputs) + lambda * candidate.distance
     }
 
+    /// What the native search found.
     pub(crate) fn native(&self, outcome: Outcome, trail: &Trail) -> CounterfactualData {
         let max_iterations = self.params.search.max_iterations;
         let is_descent = outcome.route == Some(Route::Descent);
@@ -90,54 +85,7 @@ impl Writer<'_> {
         data
     }
 
-    pub(crate) fn reference(&self, found: reference::Found) -> CounterfactualData {
-        let candidate = |hit: &reference::Hit| Candidate {
-            point: hit.point.clone(),
-            outputs: hit.outputs.clone(),
-            distance: hit.distance,
-        };
-        let step = found.best.as_ref().map(|hit| Step {
-            lambda: hit.lambda,
-            index: hit.index,
-            loss: self.loss(&candidate(hit), hit.lambda),
-        });
-        let cf = found.best.as_ref().map(|hit| self.counterfactual(candidate(hit)));
-        let status = match (&cf, found.stop) {
-            (Some(_), _) => Status::Found,
-            (None, Some(_)) => Status::Stopped,
-            (None, None) => Status::NotFound,
-        };
-        let mut data = self.data(cf, step, status, found.stop);
-        data.route = data.cf.as_ref().map(|_| Route::Descent);
-        if status == Status::NotFound && !found.began {
-            let reason = "Not found: fewer than two lambdas of the sweep reached the target.";
-            reason.clone_into(&mut data.reason);
-        }
-        for tried in &found.tried {
-            let hits: Vec<&reference::Hit> = match self.params.trace {
-                0 => tried.best.iter().collect(),
-                _ => tried.trace.iter().collect(),
-            };
-            let hit = |hit: &reference::Hit| self.hit(&candidate(hit), hit.lambda, hit.index);
-            data.lambdas.push(Lambda {
-                lambda: tried.lambda,
-                n_steps: tried.n_steps,
-                n_hits: tried.n_hits,
-                distance: tried.best.as_ref().map(|hit| hit.distance),
-                hits: hits.into_iter().map(hit).collect(),
-            });
-        }
-        if data.cf.is_none() {
-            data.nearest_miss = found.nearest.map(|miss| {
-                let distance = (&miss.point - &self.x.view()).mapv(f64::abs).sum();
-                let (point, outputs) = (miss.point, miss.outputs);
-                self.counterfactual(Candidate { point, outputs, distance })
-            });
-        }
-        data
-    }
-
-    fn data(
+    pub(crate) fn data(
         &self,
         cf: Option<Counterfactual>,
         step: Option<Step>,

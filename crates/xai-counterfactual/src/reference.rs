@@ -1,11 +1,101 @@
-//! The reference's search: ten lambdas after one another, then a bisection between two of them.
+//! The search of alibi 0.9.6, `semantics = "reference"`: ten lambdas after one another, then a bisection between two of
+//! them.
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::{Error, Event, ModelRef, Result, Row, Run, Stop};
+use xai_core::constraints::Constraints;
+use xai_core::{
+    AsJson, Error, Event, ModelRef, ParamError, Result, Row, Run, Status, Stop, require,
+};
 use xai_optim::loss::{SquaredError, TargetClass};
-use xai_optim::{Adam, GradientSearchParams, linear_decay};
+use xai_optim::{Adam, Candidate, GradientSearchParams, Instance, Route, linear_decay};
 
-use crate::params::CounterfactualParams;
+use crate::data::{self, CounterfactualData, Lambda};
+use crate::explainer::{Counterfactual, Derived, Target};
+use crate::params::{CounterfactualParams, DistanceFn};
+use crate::record::Writer;
+use crate::rules::Rules;
+
+/// Refuses settings that the reference does not have.
+pub(crate) fn validate(params: &CounterfactualParams) -> Result<(), ParamError> {
+    let of = |rule: &str| format!("{rule} with the reference semantics");
+    let is_l1 = params.distance_fn == DistanceFn::L1;
+    require(is_l1, "distance_fn", of("\"l1\""), AsJson(&params.distance_fn))?;
+    let free = params.search.constraints == Constraints::default();
+    require(free, "constraints", of("left out"), AsJson(&params.search.constraints))?;
+    let least = params.search.min_target_proba;
+    require(least.is_none(), "min_target_proba", of("left out"), least)?;
+    let unranked = params.require_argmax != Some(true);
+    require(unranked, "require_argmax", of("left out or false"), params.require_argmax)
+}
+
+/// The search of alibi.
+pub(crate) struct Reference;
+
+impl Rules for Reference {
+    /// Each lambda of the sweep takes a tenth of the steps.
+    fn least_iterations(&self) -> usize {
+        10
+    }
+
+    /// Training rows are not asked for.
+    fn falls_back(&self) -> bool {
+        false
+    }
+
+    /// An instance outside the range is cut to it by the first step.
+    fn requires_inside(&self) -> bool {
+        false
+    }
+
+    /// The largest probability counts, whichever class it is of.
+    fn recorded_error(&self, loss: &SquaredError, outputs: &Row) -> f64 {
+        let largest = loss.scores.scores(outputs)[loss.scores.class(outputs)];
+        (largest - loss.target_proba).powi(2)
+    }
+
+    /// One instance after the other.
+    fn explain(
+        &self,
+        explainer: &Counterfactual,
+        model: ModelRef<'_>,
+        inputs: &[&Row],
+        runs: &mut [Run<'_>],
+    ) -> Result<Vec<Result<CounterfactualData>>> {
+        let alone = |(x, run): (&&Row, &mut Run<'_>)| self.explain_alone(explainer, model, x, run);
+        Ok(inputs.iter().zip(runs.iter_mut()).map(alone).collect())
+    }
+}
+
+impl Reference {
+    fn explain_alone(
+        &self,
+        explainer: &Counterfactual,
+        model: ModelRef<'_>,
+        x: &Row,
+        run: &mut Run<'_>,
+    ) -> Result<CounterfactualData> {
+        let outputs = run.predict(model.predictor(), &x.view().insert_axis(Axis(0)))?;
+        let outputs = outputs.row(0);
+        let Target { hinge, loss } = explainer.target(model, &outputs, run)?;
+        let Derived { lower, upper, eps, .. } = explainer.derived();
+        let params = explainer.params();
+        let range = [&**lower, &**upper];
+        let search = Search { model, params, loss: loss.clone(), x, range, eps };
+        let found = search.run(run)?;
+        let instance = Instance::free(x.to_owned(), hinge);
+        let writer = Writer {
+            rules: self,
+            params,
+            features: explainer.features(),
+            model,
+            x,
+            outputs: &outputs,
+            instance: &instance,
+            loss: &loss,
+        };
+        Ok(writer.reference(found))
+    }
+}
 
 /// Lambdas of the sweep, as in alibi.
 const DECADES: i32 = 10;
@@ -15,53 +105,53 @@ const ENOUGH: usize = 5;
 
 /// A row that reached the target.
 #[derive(Clone, Debug)]
-pub(crate) struct Hit {
-    pub(crate) point: Array1<f64>,
-    pub(crate) outputs: Array1<f64>,
-    pub(crate) distance: f64,
-    pub(crate) lambda: f64,
-    pub(crate) index: usize,
+struct Hit {
+    point: Array1<f64>,
+    outputs: Array1<f64>,
+    distance: f64,
+    lambda: f64,
+    index: usize,
 }
 
 /// A lambda of the bisection.
 #[derive(Clone, Debug)]
-pub(crate) struct Tried {
-    pub(crate) lambda: f64,
-    pub(crate) n_steps: usize,
-    pub(crate) n_hits: usize,
+struct Tried {
+    lambda: f64,
+    n_steps: usize,
+    n_hits: usize,
     /// The closest hit.
-    pub(crate) best: Option<Hit>,
-    pub(crate) trace: Vec<Hit>,
+    best: Option<Hit>,
+    trace: Vec<Hit>,
 }
 
 /// How far the search came.
 #[derive(Default)]
-pub(crate) struct Found {
+struct Found {
     /// The closest hit of all.
-    pub(crate) best: Option<Hit>,
-    pub(crate) tried: Vec<Tried>,
+    best: Option<Hit>,
+    tried: Vec<Tried>,
     /// Whether the bisection began.
-    pub(crate) began: bool,
-    pub(crate) stop: Option<Stop>,
+    began: bool,
+    stop: Option<Stop>,
     /// The row whose probability came closest to the target without reaching it.
-    pub(crate) nearest: Option<Miss>,
+    nearest: Option<Miss>,
 }
 
 /// A row that did not reach the target.
-pub(crate) struct Miss {
+struct Miss {
     squared_error: f64,
-    pub(crate) point: Array1<f64>,
-    pub(crate) outputs: Array1<f64>,
+    point: Array1<f64>,
+    outputs: Array1<f64>,
 }
 
-pub(crate) struct Search<'a> {
-    pub(crate) model: ModelRef<'a>,
-    pub(crate) params: &'a CounterfactualParams,
-    pub(crate) loss: SquaredError,
-    pub(crate) x: &'a Row,
+struct Search<'a> {
+    model: ModelRef<'a>,
+    params: &'a CounterfactualParams,
+    loss: SquaredError,
+    x: &'a Row,
     /// The least and the largest value of each column.
-    pub(crate) range: [&'a Row; 2],
-    pub(crate) eps: &'a Row,
+    range: [&'a Row; 2],
+    eps: &'a Row,
 }
 
 /// A step with one lambda, counted from 0.
@@ -81,7 +171,7 @@ struct Place {
 }
 
 impl Search<'_> {
-    pub(crate) fn run(&self, run: &mut Run<'_>) -> Result<Found> {
+    fn run(&self, run: &mut Run<'_>) -> Result<Found> {
         let mut found = Found::default();
         match self.both_phases(run, &mut found) {
             Err(Error::Stopped(stop)) => found.stop = Some(stop),
@@ -254,5 +344,55 @@ impl Search<'_> {
         let change = &proba.slice(s![1..=n]) - &proba.slice(s![n + 1..]);
         let gradient = change / (&self.eps.view() * 2.0) * slope;
         Ok(Place { point, outputs: outputs.row(0).to_owned(), gradient })
+    }
+}
+
+impl Writer<'_> {
+    /// What the search of the reference found.
+    fn reference(&self, found: Found) -> CounterfactualData {
+        let candidate = |hit: &Hit| Candidate {
+            point: hit.point.clone(),
+            outputs: hit.outputs.clone(),
+            distance: hit.distance,
+        };
+        let step = found.best.as_ref().map(|hit| data::Step {
+            lambda: hit.lambda,
+            index: hit.index,
+            loss: self.loss(&candidate(hit), hit.lambda),
+        });
+        let cf = found.best.as_ref().map(|hit| self.counterfactual(candidate(hit)));
+        let status = match (&cf, found.stop) {
+            (Some(_), _) => Status::Found,
+            (None, Some(_)) => Status::Stopped,
+            (None, None) => Status::NotFound,
+        };
+        let mut data = self.data(cf, step, status, found.stop);
+        data.route = data.cf.as_ref().map(|_| Route::Descent);
+        if status == Status::NotFound && !found.began {
+            let reason = "Not found: fewer than two lambdas of the sweep reached the target.";
+            reason.clone_into(&mut data.reason);
+        }
+        for tried in &found.tried {
+            let hits: Vec<&Hit> = match self.params.trace {
+                0 => tried.best.iter().collect(),
+                _ => tried.trace.iter().collect(),
+            };
+            let hit = |hit: &Hit| self.hit(&candidate(hit), hit.lambda, hit.index);
+            data.lambdas.push(Lambda {
+                lambda: tried.lambda,
+                n_steps: tried.n_steps,
+                n_hits: tried.n_hits,
+                distance: tried.best.as_ref().map(|hit| hit.distance),
+                hits: hits.into_iter().map(hit).collect(),
+            });
+        }
+        if data.cf.is_none() {
+            data.nearest_miss = found.nearest.map(|miss| {
+                let distance = (&miss.point - &self.x.view()).mapv(f64::abs).sum();
+                let (point, outputs) = (miss.point, miss.outputs);
+                self.counterfactual(Candidate { point, outputs, distance })
+            });
+        }
+        data
     }
 }

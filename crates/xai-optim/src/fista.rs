@@ -103,6 +103,9 @@ pub(crate) trait Rules: Sync {
     /// The derivative of the hinge by the outputs; `None` where it is not active.
     fn cotangent(&self, hinge: &Hinge, outputs: &Row) -> Option<Array1<f64>>;
 
+    /// Whether a point with these outputs is valid.
+    fn accepts(&self, hinge: &Hinge, outputs: &Row) -> bool;
+
     /// One step; `smooth` is the gradient of the problem's further terms at `extrapolated`.
     fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>);
 
@@ -311,7 +314,7 @@ impl Fista<'_> {
                 descent.since_closer = 0;
             }
             descent.smallest_hinge = smallest.min(hinge);
-            if !instance.hinge.accepts(outputs) {
+            if !self.rules.accepts(&instance.hinge, outputs) {
                 progress[descent.instance].record_miss(hinge, candidate);
             } else if descent.best.as_ref().is_none_or(|best| distance < best.distance) {
                 hopes.push((requested.descent, candidate()));
@@ -358,6 +361,10 @@ impl Rules for Native {
 
     fn cotangent(&self, hinge: &Hinge, outputs: &Row) -> Option<Array1<f64>> {
         hinge.cotangent(outputs)
+    }
+
+    fn accepts(&self, hinge: &Hinge, outputs: &Row) -> bool {
+        hinge.accepts(outputs)
     }
 
     fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>) {

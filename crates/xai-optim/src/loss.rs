@@ -8,7 +8,7 @@ use ndarray::Array1;
 use xai_core::decision::{IntervalProbability, Output, Reading, argmax};
 use xai_core::error::Result;
 use xai_core::model::Row;
-use xai_core::params::{ParamError, Semantics, require};
+use xai_core::params::{ParamError, require};
 
 /// One number for each class of a model, and how its decisions are read: what hinges compare.
 ///
@@ -145,7 +145,6 @@ fn largest_among(values: &Row, among: impl Fn(usize) -> bool) -> Option<usize> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hinge {
     wanted: Wanted,
-    semantics: Semantics,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -248,18 +247,16 @@ impl Hinge {
         ahead: impl Fn(usize) -> f64,
         instance: InstanceClass,
     ) -> Self {
-        let semantics = Semantics::Native;
         if let Some(interval) = scores.interval {
             let (n_outputs, inside) = (scores.n_outputs(), wanted[1]);
-            return Hinge { wanted: Wanted::Interval { interval, n_outputs, inside }, semantics };
+            return Hinge { wanted: Wanted::Interval { interval, n_outputs, inside } };
         }
         let ahead =
             |(class, &is_wanted): (usize, &bool)| if is_wanted { 0.0 } else { ahead(class) };
         let kappa = wanted.iter().enumerate().map(ahead).collect();
         let scores = scores.clone();
         let (at_least, at_most) = (None, None);
-        let wanted = Wanted::Classes { scores, wanted, kappa, at_least, at_most, instance };
-        Hinge { wanted, semantics }
+        Hinge { wanted: Wanted::Classes { scores, wanted, kappa, at_least, at_most, instance } }
     }
 
     /// An output in a closed interval, for scores and quantities.
@@ -273,8 +270,7 @@ impl Hinge {
         let rule = "an interval from `min` to a `max` at least as large";
         require(min <= max, "output", rule, [min, max])?;
         let interval = Interval { target: output, min, max, scale: 1.0 };
-        let wanted = Wanted::Interval { interval, n_outputs, inside: true };
-        Ok(Hinge { wanted, semantics: Semantics::Native })
+        Ok(Hinge { wanted: Wanted::Interval { interval, n_outputs, inside: true } })
     }
 
     /// The same hinge with a least number for the wanted class; for an interval nothing changes.
@@ -292,13 +288,6 @@ impl Hinge {
         if let Wanted::Classes { at_most, .. } = &mut self.wanted {
             *at_most = proba;
         }
-        self
-    }
-
-    /// The same hinge, judged as the reference does: ties with the margin go to the lowest class.
-    #[must_use]
-    pub fn with_semantics(mut self, semantics: Semantics) -> Self {
-        self.semantics = semantics;
         self
     }
 
@@ -406,22 +395,21 @@ impl Hinge {
     }
 
     /// Whether the model says what is wanted: the margin is above 0; an interval is closed.
-    ///
-    /// In the reference semantics `kappa` is added to the numbers of the other classes, and the lowest class with the
-    /// largest number is a wanted one.
     #[must_use]
     pub fn accepts(&self, outputs: &Row) -> bool {
         let margin = self.margin(outputs).value;
         match &self.wanted {
             Wanted::Interval { inside: true, .. } => 0.0 <= margin,
             Wanted::Interval { inside: false, .. } => 0.0 < margin,
-            Wanted::Classes { scores, wanted, kappa, .. }
-                if self.semantics == Semantics::Reference =>
-            {
-                wanted[argmax(&(scores.scores(outputs) + Array1::from(kappa.clone())))]
-            }
             Wanted::Classes { .. } => 0.0 < margin,
         }
+    }
+
+    /// Whether the class with the largest number is a wanted one, the lowest of equals, where `kappa` is added to the
+    /// numbers of the other classes; `None` for an interval.
+    pub(crate) fn largest_is_wanted(&self, outputs: &Row) -> Option<bool> {
+        let Wanted::Classes { scores, wanted, kappa, .. } = &self.wanted else { return None };
+        Some(wanted[argmax(&(scores.scores(outputs) + Array1::from(kappa.clone())))])
     }
 
     /// The classes that the margin is between.

@@ -11,7 +11,7 @@ use crate::fista::{Descent, Fista, Native, Round, Rules};
 use crate::loss::Hinge;
 use crate::outcome::{Outcome, SearchParams};
 use crate::refine::Refiner;
-use crate::search::Searched;
+use crate::searched::Searched;
 use crate::step::polynomial_decay;
 
 /// The search of alibi for each instance; `evaluator.instances` and `runs` go together.
@@ -40,7 +40,7 @@ pub fn search_as_alibi(
     let is_single = runs.len() == 1;
     let result = searched.descend_in_turn(&refiner, params, rules, runs);
     searched.ended(is_single, result)?;
-    searched.outcomes(&refiner, runs)
+    searched.outcomes(&refiner, rules, runs)
 }
 
 impl Searched {
@@ -89,6 +89,10 @@ impl Rules for UnscaledThreshold {
         hinge.cotangent(outputs)
     }
 
+    fn accepts(&self, hinge: &Hinge, outputs: &Row) -> bool {
+        accepts_as_alibi(hinge, outputs)
+    }
+
     fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>) {
         let SearchParams { cost, learning_rate_init, max_iterations, clip, .. } = *fista.params;
         let rate = polynomial_decay(learning_rate_init, descent.steps, max_iterations);
@@ -131,6 +135,10 @@ impl Rules for DelayedGradients {
         inflated_cotangent(hinge, outputs)
     }
 
+    fn accepts(&self, hinge: &Hinge, outputs: &Row) -> bool {
+        accepts_as_alibi(hinge, outputs)
+    }
+
     fn step(&self, fista: &Fista<'_>, descent: &mut Descent, smooth: Option<&Row>) {
         let SearchParams { cost, learning_rate_init, max_iterations, clip, .. } = *fista.params;
         let rate = polynomial_decay(learning_rate_init, descent.steps, max_iterations);
@@ -171,6 +179,14 @@ impl Rules for DelayedGradients {
         }
         descent.done |= fista.params.max_iterations <= descent.steps;
     }
+}
+
+/// Whether the model says what is wanted, as alibi judges it: `kappa` is added to the numbers of the other classes, and
+/// the class with the largest number is a wanted one. A tie with the margin goes to the lowest class, not to the
+/// instance's; an interval, which alibi does not know, is judged by [`Hinge::accepts`].
+#[must_use]
+pub fn accepts_as_alibi(hinge: &Hinge, outputs: &Row) -> bool {
+    hinge.largest_is_wanted(outputs).unwrap_or_else(|| hinge.accepts(outputs))
 }
 
 /// The derivative of a hinge that alibi's black box descends along: inflated by `n / (n - 1)` for `n` classes, because it

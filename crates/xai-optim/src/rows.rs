@@ -54,19 +54,19 @@ impl<'a> ConstrainedRows<'a> {
         ConstrainedRows { constraints, origins, eps, features }
     }
 
-    /// An instance that starts at its row and may go where the constraints and `range`, the limits of each column,
-    /// let it.
+    /// An instance that starts at its row and may go where the constraints and the limits of each column let it, `lower`
+    /// and `upper`, shape `(n_columns,)` each.
     ///
     /// Changes are scaled by the constraints' scales and costs.
     #[must_use]
-    pub fn instance(&self, index: usize, hinge: Hinge, range: (&Row, &Row)) -> Instance {
+    pub fn instance(&self, index: usize, hinge: Hinge, lower: &Row, upper: &Row) -> Instance {
         let origin = &self.origins[index];
         let mut instance = Instance::free(origin.clone(), hinge);
         instance.max_changes = self.constraints.max_changes();
         for (column, &feature) in self.features.iter().enumerate() {
-            let (lower, upper) = self.column_limits(feature, origin, column);
-            instance.lower[column] = lower.max(range.0[column]).min(origin[column]);
-            instance.upper[column] = upper.min(range.1[column]).max(origin[column]);
+            let (least, most) = self.column_limits(feature, origin, column);
+            instance.lower[column] = least.max(lower[column]).min(origin[column]);
+            instance.upper[column] = most.min(upper[column]).max(origin[column]);
             instance.scale[column] = self.constraints.weight(feature);
         }
         instance

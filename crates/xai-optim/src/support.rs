@@ -3,7 +3,7 @@
 use crate::evaluate::{Evaluator, Query};
 use crate::outcome::{Candidate, SearchParams};
 use crate::refine::{FoundPoint, Refiner};
-use crate::search::Searched;
+use crate::searched::Searched;
 use xai_core::error::Result;
 use xai_core::explanation::Stop;
 use xai_core::run::Run;

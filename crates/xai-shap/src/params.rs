@@ -8,6 +8,7 @@ use xai_core::{AsJson, Output, ParamError, Params, Semantics, require};
 use crate::l1::L1Reg;
 use crate::link::Link;
 use crate::n_samples::NSamples;
+use crate::reference;
 use crate::summarise_background::SummariseBackground;
 
 /// Settings of [`KernelShap`](crate::KernelShap). Names follow alibi and shap where they have the parameter.
@@ -173,7 +174,7 @@ impl Params for KernelShapParams {
         share("confidence", self.confidence)?;
         self.l1_reg.check()?;
         if self.semantics == Semantics::Reference {
-            self.validate_reference()?;
+            reference::validate(self)?;
         }
         let regression = self.estimator != Estimator::Permutation || self.l1_reg == L1Reg::Off;
         let rule = "false with the estimator \"permutation\", which has no regression";
@@ -196,19 +197,6 @@ impl Params for KernelShapParams {
 }
 
 impl KernelShapParams {
-    fn validate_reference(&self) -> Result<(), ParamError> {
-        let auto = self.estimator == Estimator::Auto;
-        let rule = "\"auto\" with the reference semantics";
-        require(auto, "estimator", rule, AsJson(&self.estimator))?;
-        let tolerances =
-            [("tolerance", self.tolerance), ("absolute_tolerance", self.absolute_tolerance)];
-        for (name, tolerance) in tolerances {
-            let rule = "none with the reference semantics, which have no standard errors";
-            require(tolerance.is_none(), name, rule, tolerance.unwrap_or_default())?;
-        }
-        Ok(())
-    }
-
     fn validate_sums(&self) -> Result<(), ParamError> {
         let lists = [
             ("cat_vars_start_idx", &self.cat_vars_start_idx),

@@ -49,8 +49,11 @@ fn the_page_of_settings_is_current() {
         let schema = serde_json::to_value(method.schema()).unwrap();
         let table = rows(&schema["params"]);
         let name = method.name();
-        write!(page, "\n## {name}\n\n| setting | meaning | default |\n| --- | --- | --- |\n{table}")
-            .unwrap();
+        write!(
+            page,
+            "\n## {name}\n\n| setting | meaning | default |\n| --- | --- | --- |\n{table}"
+        )
+        .unwrap();
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src/settings.md");
     let current = fs::read_to_string(&path).unwrap_or_default();

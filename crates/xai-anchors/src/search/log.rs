@@ -140,13 +140,15 @@ impl Log {
         candidates[id].sets = Some(sets);
     }
 
-    /// The candidate with one predicate more: samples of the parent that satisfy it are inherited by the child.
+    /// The candidate `id` with one predicate more: samples of the parent that satisfy it are inherited by the child.
     pub(crate) fn child(
         &self,
-        (id, parent): (usize, &Candidate),
+        candidates: &[Candidate],
+        id: usize,
         predicate: usize,
         neighborhood: &impl Neighborhood,
     ) -> Candidate {
+        let parent = &candidates[id];
         let mut order = parent.order.clone();
         order.push(predicate);
         let mut anchor = order.clone();

@@ -142,7 +142,7 @@ impl<'s, 'r, 'o, N: Neighborhood, R: Rules> Search<'s, 'r, 'o, N, R> {
                 {
                     continue;
                 }
-                let child = self.log.child((id, parent), predicate, self.neighborhood);
+                let child = self.log.child(&self.candidates, id, predicate, self.neighborhood);
                 if seen.insert(child.anchor.clone()) && self.is_wider_than_the_best(&child) {
                     proposed.push(self.candidates.len());
                     self.candidates.push(child);

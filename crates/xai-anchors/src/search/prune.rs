@@ -50,8 +50,7 @@ impl<N: Neighborhood> Search<'_, '_, '_, N, Native> {
             let (last, rest) = order.split_last().expect("the empty anchor is a candidate");
             let parent = self.candidate(rest);
             self.log.write_out(&mut self.candidates, parent, self.neighborhood);
-            let parent = (parent, &self.candidates[parent]);
-            let child = self.log.child(parent, *last, self.neighborhood);
+            let child = self.log.child(&self.candidates, parent, *last, self.neighborhood);
             self.candidates.push(child);
             self.candidates.len() - 1
         })

@@ -3,11 +3,14 @@
 mod condition;
 mod data;
 mod explainer;
+mod native;
 mod params;
 mod perturbation;
 mod pick;
 mod plan;
+mod reference;
 mod rule;
+mod semantics;
 mod table;
 
 pub use condition::Operator;

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::tabular::IntoFeatures;
 use xai_core::tabular::discretizer::{Edges, QUARTILES};
-use xai_core::{ParamError, Params, Result, Rows, Semantics, require};
+use xai_core::{ParamError, Params, Result, Rows, require};
 
 use super::explainer::AnchorTabular;
+use super::semantics::{Conventions, conventions};
 use crate::params::{AnchorSearchParams, deserialize_params, set_defaults, with_search_fields};
 
 /// Settings of [`AnchorTabular`]; the keys of `search` stand beside the others in JSON and TOML.
@@ -147,10 +148,15 @@ impl AnchorTabularParams {
         AnchorTabular::new(self.check()?, training, features.into_features()?)
     }
 
+    /// How the training rows are read.
+    pub(crate) fn conventions(&self) -> &'static dyn Conventions {
+        conventions(self.search.semantics)
+    }
+
     /// The settings as the search takes them.
     pub(crate) fn search(&self) -> AnchorSearchParams {
         let mut search = self.search.clone();
-        search.stop_on_first &= search.semantics == Semantics::Native;
+        search.stop_on_first &= self.conventions().may_stop_on_first();
         search
     }
 }

@@ -244,7 +244,7 @@ impl<'a, 't> Perturbations<'a, 't> {
             let seed = seed_of(conditions, root.child(REPLACEMENTS)).child(*batch);
             for (first, n) in chunks() {
                 plan.draw(
-                    (first, n),
+                    first..first + n,
                     &mut stream(seed, first),
                     &mut rows_of_anchor,
                     &mut replacements,

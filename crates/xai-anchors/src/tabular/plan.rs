@@ -158,17 +158,17 @@ impl<'a> Plan<'a> {
         fixed.chain(uniform).chain(from_rows).collect()
     }
 
-    /// Draws the replacements of perturbations `first..first + n`, and their training rows where the anchor decides over these.
+    /// Draws the replacements of these perturbations, and their training rows where the anchor decides over these.
     pub(crate) fn draw(
         &self,
-        (first, n): (usize, usize),
+        perturbations: Range<usize>,
         stream: &mut Stream,
         base: &mut Vec<u32>,
         replacements: &mut [(usize, Replacement)],
     ) {
         let mut level = self.levels.iter().peekable();
         let (numbers, rows) = replacements[self.fixed.len()..].split_at_mut(self.uniform.len());
-        for index in first..first + n {
+        for index in perturbations {
             let whole = self.whole.as_ref().map(|rows| rows.any(stream));
             base.extend(whole);
             for ((_, above, up_to), (_, replacement)) in self.uniform.iter().zip(&mut *numbers) {
@@ -250,7 +250,7 @@ impl<'a> Pool<'a> {
     fn nth(&self, n: usize) -> u32 {
         match self {
             Pool::List(rows) => rows[n],
-            Pool::Set(rows, ranks, count) => u32::try_from(rows.nth(n, (ranks, *count)))
+            Pool::Set(rows, ranks, count) => u32::try_from(rows.nth(n, ranks, *count))
                 .expect("training rows are fewer than 2^32"),
         }
     }

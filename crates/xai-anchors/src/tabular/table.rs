@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use xai_core::tabular::discretizer::{Edges, Neighbors};
 use xai_core::tabular::{Encoding, Features, Kind};
-use xai_core::{Error, Result, Row, Rows, Seed, Semantics, require, same_shape};
+use xai_core::{Error, Result, Row, Rows, Seed, require, same_shape};
 
 use super::condition::{Condition, Predicate, Test};
 use super::params::{AnchorTabularParams, CoverageSet, Missing};
+use super::semantics::Conventions;
 use crate::bits::Bits;
 
 /// What follows from the training rows and the params; made anew when an explainer is loaded.
@@ -74,9 +75,6 @@ impl RowSet {
 /// The label of the seed of a sampled coverage set.
 const COVERAGE: u64 = 0x636f_7665_7261_6765;
 
-/// The most training rows for which coverage is exact by default.
-const EXACT: usize = 1_000_000;
-
 impl Table {
     pub(crate) fn new(
         params: &AnchorTabularParams,
@@ -95,8 +93,9 @@ impl Table {
                 .any(|feature| feature.name == *name && matches!(feature.kind, Kind::Numeric));
             require(named, "edges", "of numeric features of the table", name)?;
         }
+        let conventions = params.conventions();
         let exact = match params.coverage {
-            CoverageSet::Auto => n_rows <= EXACT && params.search.semantics == Semantics::Native,
+            CoverageSet::Auto => conventions.is_exact_by_default(n_rows),
             CoverageSet::Exact => true,
             CoverageSet::Sampled => false,
         };
@@ -120,12 +119,8 @@ impl Table {
                         Some(edges) => edges.clone(),
                         None => Edges::percentiles(&values, &params.disc_perc)?,
                     };
-                    Column::Numeric(Box::new(Numeric::new(
-                        &values,
-                        edges,
-                        params.search.semantics,
-                        chosen,
-                    )?))
+                    let numeric = Numeric::new(&values, edges, conventions, chosen)?;
+                    Column::Numeric(Box::new(numeric))
                 }
             });
         }
@@ -220,21 +215,15 @@ impl Numeric {
     fn new(
         values: &Row,
         edges: Edges,
-        semantics: Semantics,
+        conventions: &dyn Conventions,
         chosen: Option<&[usize]>,
     ) -> Result<Self> {
         let n = values.len();
         let numbers = || values.iter().copied().filter(|value| !value.is_nan());
         let range = numbers().reduce(f64::min).zip(numbers().reduce(f64::max));
         // An edge with all numbers on one side does not separate training rows.
-        let separates =
-            |&edge: &f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
-        let edges = match semantics {
-            Semantics::Native => {
-                Edges::new(edges.as_slice().iter().copied().filter(separates).collect())?
-            }
-            Semantics::Reference => edges,
-        };
+        let separates = |edge: f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
+        let edges = conventions.edges(edges, &separates)?;
         let set = |holds: &dyn Fn(f64) -> bool| {
             RowSet::new(Bits::from_fn(n, |row| holds(values[row])), chosen)
         };

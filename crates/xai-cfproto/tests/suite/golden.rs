@@ -8,11 +8,12 @@ use ndarray::{Array1, Array2};
 use serde::Deserialize;
 use xai_cfproto::distance::{CodedTable, Smoothing, abdm, mvdm};
 use xai_cfproto::neighbors::{Metric, Spread};
+use xai_cfproto::reference;
 use xai_cfproto::scaling::Scaling;
 use xai_cfproto::trust::{Filter, TrustScoreParams};
 use xai_cfproto::{CfProtoModel, CfProtoParams};
 use xai_core::tabular::{Encoding, Feature, Features};
-use xai_core::{Differentiable, Explainer, PerFeature, Rows, Run, Semantics};
+use xai_core::{Differentiable, Explainer, PerFeature, Rows, Run};
 use xai_testkit::{Digits, Fixture};
 
 #[derive(Deserialize)]
@@ -138,7 +139,7 @@ fn numbers_of_categories_are_close_to_those_of_alibi() {
             .with_smooth(power)
             .with_standardize_cat_vars(standardize_cat_vars);
         let ranges = vec![(-1.0, 1.0); n];
-        let ours = scaling.numbers(&distances, &ranges, Semantics::Reference).unwrap();
+        let ours = reference::numbers(&scaling, &distances, &ranges).unwrap();
         for (feature, ours) in ours.iter().enumerate() {
             let theirs = &case.scaled[&feature];
             let ends = |values: &[f64]| {

@@ -10,6 +10,7 @@ use ndarray::{Array1, Array2, Axis, array};
 use xai_cfproto::distance::{CodedTable, Smoothing, abdm, mvdm};
 use xai_cfproto::neighbors::{Metric, Spread};
 use xai_cfproto::prototype::Prototypes;
+use xai_cfproto::reference;
 use xai_cfproto::scaling::{Scaling, blend};
 use xai_cfproto::trust::{Filter, TrustScoreParams};
 use xai_core::Rows;
@@ -130,7 +131,11 @@ fn numbers(
     distances: &[Array2<f64>],
     semantics: xai_core::Semantics,
 ) -> Vec<Vec<f64>> {
-    scaling.numbers(distances, &vec![(-1.0, 1.0); distances.len()], semantics).unwrap()
+    let ranges = vec![(-1.0, 1.0); distances.len()];
+    match semantics {
+        Native => scaling.numbers(distances, &ranges).unwrap(),
+        Reference => reference::numbers(&scaling, distances, &ranges).unwrap(),
+    }
 }
 
 /// Compares up to the sign: which end of a line is the origin is a convention.
@@ -194,9 +199,9 @@ fn no_two_categories_share_a_number() {
 fn a_blend_turns_what_points_the_other_way() {
     let (up, down) = ([-1.0, 0.0, 1.0], [1.0, 0.5, -1.0]);
     // Turned around in its range [-1, 1] the second is (-1, -0.5, 1).
-    assert_eq!(blend(&up, &down, 0.5, Native), [-1.0, -0.25, 1.0]);
-    assert_eq!(blend(&up, &down, 0.5, Reference), [0.0, 0.25, 0.0]);
-    assert_eq!(blend(&up, &up, 0.25, Native), up);
+    assert_eq!(blend(&up, &down, 0.5), [-1.0, -0.25, 1.0]);
+    assert_eq!(reference::blend(&up, &down, 0.5), [0.0, 0.25, 0.0]);
+    assert_eq!(blend(&up, &up, 0.25), up);
 }
 
 const ROWS: [[f64; 2]; 4] = [[0.0, 0.0], [1.0, 0.0], [4.0, 0.0], [5.0, 0.0]];

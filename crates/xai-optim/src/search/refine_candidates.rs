@@ -1,9 +1,10 @@
 //! The part of a search behind the descent.
 
-use super::Searched;
 use crate::evaluate::Evaluator;
+use crate::fista::Native;
 use crate::outcome::{Candidate, Outcome, Route, SearchParams};
 use crate::refine::{FoundPoint, Refiner};
+use crate::searched::Searched;
 use xai_core::error::Result;
 use xai_core::explanation::Stop;
 use xai_core::run::Run;
@@ -74,5 +75,5 @@ pub fn refine_candidates(
     searched.ended(is_single, result)?;
     let result = searched.enforce_max_changes(&refiner, params, runs);
     searched.ended(is_single, result)?;
-    searched.outcomes(&refiner, runs)
+    searched.outcomes(&refiner, &Native, runs)
 }

@@ -3,10 +3,11 @@
 //! Nothing outside this folder asks which rules are in use.
 
 use ndarray::{Array1, Array2, Axis, s};
-use xai_core::{Result, Rows, Run};
+use xai_core::{AsJson, ParamError, Result, Rows, Run, require};
 
 use crate::designs::Designs;
 use crate::l1::{self, Crossing, Descent, L1Reg, SelectionRules, Units};
+use crate::params::{Estimator, KernelShapParams};
 use crate::session::{Rules, Session};
 use crate::solution::{Found, State};
 use crate::uncertainty::Influences;
@@ -15,6 +16,19 @@ use design::ReferenceDesign;
 
 pub(crate) mod design;
 pub(crate) mod regression;
+
+/// Refuses settings that the reference does not have.
+pub(crate) fn validate(params: &KernelShapParams) -> Result<(), ParamError> {
+    let auto = params.estimator == Estimator::Auto;
+    require(auto, "estimator", "\"auto\" with the reference semantics", AsJson(&params.estimator))?;
+    let tolerances =
+        [("tolerance", params.tolerance), ("absolute_tolerance", params.absolute_tolerance)];
+    for (name, tolerance) in tolerances {
+        let rule = "none with the reference semantics, which have no standard errors";
+        require(tolerance.is_none(), name, rule, tolerance.unwrap_or_default())?;
+    }
+    Ok(())
+}
 
 /// The rules of shap 0.43.
 pub(crate) struct Reference;

@@ -1,6 +1,6 @@
 //! The model's decision for an instance, which perturbations are compared with.
 
-use xai_core::{Output, Predictor, Reading, Result, Row, Rows, Run};
+use xai_core::{Output, Predictor, Reading, Result, Row, Rows, Run, same_shape};
 
 /// The decision for an instance.
 pub(crate) struct Decision {
@@ -33,7 +33,9 @@ impl Decision {
 
     /// Appends the decisions in some rows of outputs, shape `(n_rows, n_outputs)`.
     pub(crate) fn read(&self, outputs: &Rows, decisions: &mut Vec<f64>) -> Result<()> {
+        // No rows have no outputs.
         for row in outputs.rows() {
+            same_shape("the model's output", &[self.reading.n_outputs()], row.shape())?;
             decisions.push(self.reading.decision(&row)?);
         }
         Ok(())

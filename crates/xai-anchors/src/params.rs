@@ -140,7 +140,8 @@ impl Params for AnchorSearchParams {
         let rule = "at least 1 for a strict search, which accepts by them";
         require(!self.strict || 0 < fresh, "final_samples", rule, fresh)?;
         require(1 <= self.verbose_every, "verbose_every", "at least 1", self.verbose_every)?;
-        self.output.validate()
+        self.output.validate()?;
+        self.output.require_decision()
     }
 }
 

@@ -208,7 +208,8 @@ impl Cem {
             (_, None) => Hinge::other(&scores, class, params.kappa),
             (_, Some(targets)) => Hinge::one_of(&scores, class, targets, params.kappa)?,
         };
-        let hinge = hinge.at_least(params.search.min_target_proba);
+        let margin = params.rules().decision_margin(&reading, outputs);
+        let hinge = hinge.at_least(params.search.min_target_proba).with_decision_margin(margin);
         Ok(Target { outputs: outputs.to_owned(), scores, class, hinge })
     }
 

@@ -1,7 +1,7 @@
 //! The rules of this crate's method.
 
 use ndarray::Array1;
-use xai_core::{Result, Run};
+use xai_core::{Reading, Result, Row, Run};
 use xai_optim::loss::Hinge;
 use xai_optim::{Evaluator, Instance, Outcome, Problem, SearchParams};
 
@@ -15,6 +15,10 @@ const STEP: f64 = 1e-3;
 pub(crate) struct Native;
 
 impl Rules for Native {
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64 {
+        reading.decision_margin(outputs)
+    }
+
     fn requires_inside(&self) -> bool {
         true
     }

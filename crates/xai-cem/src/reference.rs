@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2};
 use xai_core::constraints::Constraints;
-use xai_core::{ParamError, Result, Row, Rows, Run, require};
+use xai_core::{ParamError, Reading, Result, Row, Rows, Run, require};
 use xai_optim::loss::Hinge;
 use xai_optim::reference::{
     alibi_shrinkage, project_pertinent_negative, project_pertinent_positive, search_as_alibi,
@@ -26,6 +26,11 @@ const STEP: f64 = 1e-3;
 pub(crate) struct Reference;
 
 impl Rules for Reference {
+    /// A tie is a change of class.
+    fn decision_margin(&self, _: &Reading, _: &Row) -> f64 {
+        0.0
+    }
+
     /// What lies outside the range stays there until the search moves it.
     fn requires_inside(&self) -> bool {
         false

@@ -1,7 +1,7 @@
 //! The choices in which the native method and that of the reference differ.
 
 use ndarray::Array1;
-use xai_core::{Result, Run, Semantics};
+use xai_core::{Reading, Result, Row, Run, Semantics};
 use xai_optim::loss::Hinge;
 use xai_optim::{Evaluator, Instance, Outcome, Problem, SearchParams};
 
@@ -11,6 +11,10 @@ use crate::reference::Reference;
 
 /// How instances are searched for, where the two semantics differ. Chosen once, by the settings.
 pub(crate) trait Rules: Sync {
+    /// How far ahead the new class must be where `kappa` is less, in the unit of the numbers by class; `outputs` are those of
+    /// the instance.
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64;
+
     /// Whether the instance, unless `widen_range` is set, and the start of pertinent positives must lie in the range
     /// that is searched.
     fn requires_inside(&self) -> bool;

@@ -205,7 +205,7 @@ impl CfProto {
         targets
     }
 
-    fn hinge(&self, scores: &ClassScores, class: usize) -> Result<Hinge> {
+    fn hinge(&self, scores: &ClassScores, outputs: &Row, class: usize) -> Result<Hinge> {
         let params = &self.params;
         require(class < scores.n_classes(), "instance_class", "a class of the model", class)?;
         if scores.is_interval() {
@@ -215,7 +215,8 @@ impl CfProto {
             None => Hinge::other(scores, class, params.kappa),
             Some(targets) => Hinge::one_of(scores, class, targets, params.kappa)?,
         };
-        Ok(hinge.at_least(params.search.min_target_proba))
+        let margin = params.rules().decision_margin(scores.reading(), outputs);
+        Ok(hinge.at_least(params.search.min_target_proba).with_decision_margin(margin))
     }
 
     /// Where each instance starts and where it may go.
@@ -303,7 +304,8 @@ impl CfProto {
         for (index, scores) in scores.iter().enumerate() {
             let of_model = || scores.class(&outputs[index]);
             let class = self.params.instance_class.unwrap_or_else(of_model);
-            let mut instance = self.instance(&space, index, self.hinge(scores, class)?)?;
+            let mut instance =
+                self.instance(&space, index, self.hinge(scores, &outputs[index], class)?)?;
             if let Some(rows) = &self.rows {
                 let targets = self.targets(scores.n_classes(), class);
                 instance.anchors = fit::anchors(rows, &origins[index].point, &targets);

@@ -1,7 +1,7 @@
 //! The rules of this crate's method.
 
 use ndarray::Array2;
-use xai_core::{Result, Run};
+use xai_core::{Reading, Result, Row, Run};
 use xai_optim::{Evaluator, Outcome, Problem, SearchParams};
 
 use crate::distance::Smoothing;
@@ -20,6 +20,10 @@ const STEP: f64 = 1e-3;
 pub(crate) struct Native;
 
 impl Rules for Native {
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64 {
+        reading.decision_margin(outputs)
+    }
+
     fn default_smoothing(&self) -> Smoothing {
         Smoothing::default()
     }

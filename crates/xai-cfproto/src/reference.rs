@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2};
 use xai_core::constraints::Constraints;
-use xai_core::{AsJson, ParamError, Result, Row, Rows, Run, require};
+use xai_core::{AsJson, ParamError, Reading, Result, Row, Rows, Run, require};
 use xai_optim::reference::{alibi_shrinkage, search_as_alibi};
 use xai_optim::{Evaluator, Instance, Outcome, Problem, SearchParams};
 
@@ -45,6 +45,11 @@ const STEP: f64 = 1e-3;
 pub(crate) struct Reference;
 
 impl Rules for Reference {
+    /// A tie is a change of class.
+    fn decision_margin(&self, _: &Reading, _: &Row) -> f64 {
+        0.0
+    }
+
     /// Nothing is counted for what never occurs.
     fn default_smoothing(&self) -> Smoothing {
         Smoothing::Epsilon

@@ -1,7 +1,7 @@
 //! The choices in which the native method and that of the reference differ.
 
 use ndarray::Array2;
-use xai_core::{Result, Run, Semantics};
+use xai_core::{Reading, Result, Row, Run, Semantics};
 use xai_optim::{Evaluator, Outcome, Problem, SearchParams};
 
 use crate::distance::Smoothing;
@@ -14,6 +14,10 @@ use crate::space::Space;
 /// How categories become numbers and how the space is searched, where the two semantics differ. Chosen once for a table,
 /// and once for the instances of a call.
 pub(crate) trait Rules: Sync {
+    /// How far ahead the new class must be where `kappa` is less, in the unit of the numbers by class; `outputs` are those of
+    /// the instance.
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64;
+
     /// How values count that never occur with a category, where the settings do not say.
     fn default_smoothing(&self) -> Smoothing;
 

@@ -216,6 +216,8 @@ impl Counterfactual {
         let [least, most] = self.window();
         let hinge = hinge.at_least(Some(least).filter(|&least| 0.0 < least));
         let hinge = hinge.at_most(Some(most).filter(|&most| most < 1.0));
+        let margin = params.rules().decision_margin(&reading, outputs);
+        let hinge = hinge.with_decision_margin(margin);
         let loss = SquaredError { scores, class, target_proba: params.target_proba };
         Ok(Target { hinge, loss })
     }

@@ -1,6 +1,6 @@
 //! The rules of this crate's search.
 
-use xai_core::{ModelRef, Result, Row, Run};
+use xai_core::{ModelRef, Reading, Result, Row, Run};
 use xai_optim::loss::SquaredError;
 
 use crate::data::CounterfactualData;
@@ -11,6 +11,10 @@ use crate::rules::Rules;
 pub(crate) struct Native;
 
 impl Rules for Native {
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64 {
+        reading.decision_margin(outputs)
+    }
+
     fn least_iterations(&self) -> usize {
         1
     }

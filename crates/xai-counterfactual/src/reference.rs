@@ -4,7 +4,7 @@
 use ndarray::{Array1, Array2, Axis, s};
 use xai_core::constraints::Constraints;
 use xai_core::{
-    AsJson, Error, Event, ModelRef, ParamError, Result, Row, Run, Status, Stop, require,
+    AsJson, Error, Event, ModelRef, ParamError, Reading, Result, Row, Run, Status, Stop, require,
 };
 use xai_optim::loss::{SquaredError, TargetClass};
 use xai_optim::{Adam, Candidate, GradientSearchParams, Instance, Route, linear_decay};
@@ -32,6 +32,11 @@ pub(crate) fn validate(params: &CounterfactualParams) -> Result<(), ParamError> 
 pub(crate) struct Reference;
 
 impl Rules for Reference {
+    /// A tie is a change of class.
+    fn decision_margin(&self, _: &Reading, _: &Row) -> f64 {
+        0.0
+    }
+
     /// Each lambda of the sweep takes a tenth of the steps.
     fn least_iterations(&self) -> usize {
         10

@@ -1,6 +1,6 @@
 //! The choices in which the native search and that of the reference differ.
 
-use xai_core::{ModelRef, Result, Row, Run, Semantics};
+use xai_core::{ModelRef, Reading, Result, Row, Run, Semantics};
 use xai_optim::loss::SquaredError;
 
 use crate::data::CounterfactualData;
@@ -10,6 +10,10 @@ use crate::reference::Reference;
 
 /// How instances are searched for, where the two semantics differ. Chosen once, by the settings.
 pub(crate) trait Rules: Sync {
+    /// How far ahead the new class must be where `kappa` is less, in the unit of the numbers by class; `outputs` are those of
+    /// the instance.
+    fn decision_margin(&self, reading: &Reading, outputs: &Row) -> f64;
+
     /// The least `max_iterations`.
     fn least_iterations(&self) -> usize;
 

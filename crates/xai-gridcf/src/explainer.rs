@@ -197,6 +197,7 @@ impl GridCounterfactual {
             target: params.counterfactual_class.as_ref(),
             class_names: OutputNames::new(names.unwrap_or_default().iter().cloned()),
             accepts_unknown_class: rules.accepts_unknown_class,
+            keeps_margin: rules.keeps_margin,
         };
         Ok(Goal::new(settings, reading, outputs)?)
     }

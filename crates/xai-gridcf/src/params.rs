@@ -186,6 +186,10 @@ impl Params for GridCounterfactualParams {
             target.validate(names)?;
         }
         self.output.validate()?;
+        // An interval of an output needs no decision.
+        if !matches!(self.counterfactual_class, Some(Target::Interval { .. })) {
+            self.output.require_decision()?;
+        }
         require(0 < self.first_batch, "first_batch", "at least 1", self.first_batch)?;
         let each = self.answers == AnswerScope::EachSet || !self.prune_supersets;
         require(each, "prune_supersets", "false with `answers` = \"closest\"", true)?;
@@ -210,6 +214,7 @@ impl GridCounterfactualParams {
                 parts_compete: self.include_instance_value,
                 searches_same_class: self.allow_same_class,
                 accepts_unknown_class: false,
+                keeps_margin: true,
                 orders_by_length: true,
             },
             Semantics::Reference => reference::rules(),

@@ -17,6 +17,8 @@ pub(crate) fn rules() -> SearchRules {
         parts_compete: true,
         searches_same_class: true,
         accepts_unknown_class: true,
+        // A tie is a change of class.
+        keeps_margin: false,
         orders_by_length: false,
     }
 }

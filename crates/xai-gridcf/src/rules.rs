@@ -14,6 +14,8 @@ pub(crate) struct SearchRules {
     pub(crate) searches_same_class: bool,
     /// Whether a class that the model does not have is a target that nothing reaches, in place of an error.
     pub(crate) accepts_unknown_class: bool,
+    /// Whether the class of an answer must be ahead by [`Reading::decision_margin`](xai_core::Reading::decision_margin).
+    pub(crate) keeps_margin: bool,
     /// Whether answers at one distance are ordered by the number of their features.
     pub(crate) orders_by_length: bool,
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xai_core::constraints::BoundConstraints;
 use xai_core::tabular::{Change, Features};
-use xai_core::{Error, Event, ParamError, Predictor, Result, Row, Run, Status, Stop};
+use xai_core::{Error, Event, ParamError, Predictor, Result, Row, Run, Status, Stop, same_shape};
 
 use crate::combination::{Combination, Sets, band_end};
 use crate::data::GridCounterfactualData;
@@ -414,6 +414,7 @@ impl<'s, 'r, 'o> Asking<'s, 'r, 'o> {
             let rows = rows.expect("rows of the instance's width");
             let outputs = self.run.predict(self.model, &rows)?;
             for (point, outputs) in outputs.rows().into_iter().enumerate() {
+                same_shape("the model's output", &[self.search.goal.n_outputs()], outputs.shape())?;
                 let prediction = self.search.goal.prediction(&outputs)?;
                 if !self.search.goal.accepts(&outputs, prediction) {
                     continue;

@@ -137,6 +137,8 @@ pub(crate) struct GoalSettings<'a> {
     pub(crate) class_names: OutputNames,
     /// Whether a class that the model does not have is a target that nothing reaches, in place of an error.
     pub(crate) accepts_unknown_class: bool,
+    /// Whether the class of an answer must be ahead by the margin of the reading.
+    pub(crate) keeps_margin: bool,
 }
 
 /// A target that knows the instance and how the model's outputs are read.
@@ -146,6 +148,8 @@ pub(crate) struct Goal {
     class_names: OutputNames,
     /// What the model says of the instance: a class, or a value.
     pub(crate) current: f64,
+    /// How far ahead the class of an answer must be.
+    decision_margin: f64,
     /// Whether the instance itself reaches the target.
     pub(crate) is_reached: bool,
     /// Whether no output of this model could ever reach it.
@@ -174,12 +178,13 @@ impl Goal {
         reading: Reading,
         at_instance: &Row,
     ) -> Result<Self, ParamError> {
-        let GoalSettings { target, class_names, accepts_unknown_class } = settings;
+        let GoalSettings { target, class_names, accepts_unknown_class, keeps_margin } = settings;
         let mut goal = Goal {
             wanted: Wanted::OtherThan(0.0),
             reading,
             class_names,
             current: 0.0,
+            decision_margin: 0.0,
             is_reached: false,
             is_impossible: false,
         };
@@ -206,6 +211,9 @@ impl Goal {
             Some(Target::Interval { .. }) => {}
         }
         goal.is_reached = goal.accepts(at_instance, goal.current);
+        if keeps_margin {
+            goal.decision_margin = goal.reading.decision_margin(at_instance);
+        }
         if let (Wanted::Classes(classes), Some(n_classes)) = (&goal.wanted, goal.n_classes()) {
             let known = 0.0..n_classes as f64;
             goal.is_impossible = classes.iter().all(|class| !known.contains(class));
@@ -214,6 +222,11 @@ impl Goal {
             require(is_allowed, "counterfactual_class", rule, classes)?;
         }
         Ok(goal)
+    }
+
+    /// The number of outputs of the model.
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.reading.n_outputs()
     }
 
     /// The number of classes; `None` where there may be any: a single output that looks like a probability at the
@@ -277,10 +290,12 @@ impl Goal {
 
     /// Whether a row of outputs, with its prediction, reaches the target.
     pub(crate) fn accepts(&self, outputs: &Row, prediction: f64) -> bool {
+        let is_clear =
+            || self.reading.lead(outputs).is_none_or(|lead| self.decision_margin <= lead);
         match &self.wanted {
-            Wanted::OtherThan(current) => !self.reading.agrees(prediction, *current),
+            Wanted::OtherThan(current) => !self.reading.agrees(prediction, *current) && is_clear(),
             Wanted::Classes(classes) => {
-                classes.iter().any(|&class| self.reading.agrees(prediction, class))
+                classes.iter().any(|&class| self.reading.agrees(prediction, class)) && is_clear()
             }
             Wanted::Probability { class, at_least } => {
                 self.reading.class_scores(outputs).is_some_and(|scores| *at_least <= scores[*class])

@@ -122,9 +122,13 @@ impl Evaluator<'_> {
             point[coordinate] = if probe % 2 == 0 { down } else { up };
             self.problem.decode(query.instance, &point, input);
         };
+        let check = |index: usize, outputs: &Row| {
+            self.instances[queries[index].instance].hinge.check(outputs)
+        };
         let along = |run: usize, row: usize, outputs: &Row| {
             let (index, kind) = rows[run][row];
-            let wanted = kind == 0 && queries[index].gradient;
+            // What cannot be read is refused below.
+            let wanted = kind == 0 && queries[index].gradient && check(index, outputs).is_ok();
             if wanted { cotangent(index, outputs) } else { None }
         };
         let mut evaluations: Vec<Option<Evaluation>> = vec![None; queries.len()];
@@ -132,6 +136,7 @@ impl Evaluator<'_> {
         let mut below = 0.0;
         let fold = |run: usize, row: usize, outputs: &Row, gradient: Option<&Row>| {
             let (index, kind) = rows[run][row];
+            check(index, outputs)?;
             let query = &queries[index];
             let Some(probe) = kind.checked_sub(1) else {
                 let along = if query.gradient { cotangent(index, outputs) } else { None };

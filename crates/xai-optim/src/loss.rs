@@ -5,8 +5,8 @@
 
 use ndarray::Array1;
 
-use xai_core::decision::{IntervalProbability, Output, Reading, argmax};
-use xai_core::error::Result;
+use xai_core::decision::{IntervalProbability, NEEDS_SCORES, Output, Reading, argmax};
+use xai_core::error::{Result, same_shape};
 use xai_core::model::Row;
 use xai_core::params::{ParamError, require};
 
@@ -66,8 +66,7 @@ impl ClassScores {
             _ => None,
         };
         let has_scores = interval.is_some() || reading.class_scores(outputs).is_some();
-        let rule = "`classes`, `probability` or an `interval` for a search by gradients";
-        require(has_scores, "output", rule, reading.given())?;
+        require(has_scores, "output", NEEDS_SCORES, reading.given())?;
         Ok(ClassScores { reading: reading.clone(), interval })
     }
 
@@ -161,6 +160,8 @@ enum Wanted {
         at_most: Option<f64>,
         /// The instance's class, and what it is to be ahead or behind by.
         instance: InstanceClass,
+        /// What a wanted class has to be ahead of every other one besides, so that no last bit decides.
+        decision_margin: f64,
     },
     Interval {
         interval: Interval,
@@ -255,8 +256,17 @@ impl Hinge {
             |(class, &is_wanted): (usize, &bool)| if is_wanted { 0.0 } else { ahead(class) };
         let kappa = wanted.iter().enumerate().map(ahead).collect();
         let scores = scores.clone();
-        let (at_least, at_most) = (None, None);
-        Hinge { wanted: Wanted::Classes { scores, wanted, kappa, at_least, at_most, instance } }
+        Hinge {
+            wanted: Wanted::Classes {
+                scores,
+                wanted,
+                kappa,
+                at_least: None,
+                at_most: None,
+                instance,
+                decision_margin: 0.0,
+            },
+        }
     }
 
     /// An output in a closed interval, for scores and quantities.
@@ -289,6 +299,30 @@ impl Hinge {
             *at_most = proba;
         }
         self
+    }
+
+    /// The same hinge, for which a wanted class has to be ahead of every other one by this besides `kappa` where `kappa` is
+    /// less; for an interval, whose ends belong to it, nothing changes. See
+    /// [`Reading::decision_margin`](xai_core::Reading::decision_margin).
+    #[must_use]
+    pub fn with_decision_margin(mut self, margin: f64) -> Self {
+        if let Wanted::Classes { decision_margin, .. } = &mut self.wanted {
+            *decision_margin = margin;
+        }
+        self
+    }
+
+    /// Requires that a row of outputs can be read as those of the instance.
+    ///
+    /// # Errors
+    /// As [`Reading::check`](xai_core::Reading::check).
+    pub fn check(&self, outputs: &Row) -> Result<()> {
+        match &self.wanted {
+            Wanted::Classes { scores, .. } => scores.reading.check(outputs),
+            Wanted::Interval { n_outputs, .. } => {
+                same_shape("the model's output", &[*n_outputs], outputs.shape())
+            }
+        }
     }
 
     /// The length of a row of outputs.
@@ -329,9 +363,12 @@ impl Hinge {
     #[must_use]
     pub fn margin(&self, outputs: &Row) -> Margin {
         match &self.wanted {
-            Wanted::Classes { scores, at_least, at_most, .. } => {
+            Wanted::Classes { scores, at_least, at_most, decision_margin, .. } => {
                 let values = scores.scores(outputs);
                 let Pair { best, rival, ahead } = self.pair(&values);
+                // Minus infinity asks for nothing.
+                let ahead =
+                    if ahead == f64::NEG_INFINITY { ahead } else { ahead.max(*decision_margin) };
                 let slope = |sign: f64| scores.by_output(outputs, unit(&values, best, sign));
                 let by_class = unit(&values, best, 1.0) - unit(&values, rival, 1.0);
                 let gap = Margin {
@@ -363,12 +400,13 @@ impl Hinge {
     }
 
     fn margin_of_logs(&self, outputs: &Row) -> Option<Margin> {
-        let Wanted::Classes { scores, at_least, at_most, .. } = &self.wanted else {
+        let Wanted::Classes { scores, at_least, at_most, decision_margin, .. } = &self.wanted
+        else {
             return None;
         };
         let values = scores.scores(outputs);
         let Pair { best, rival, ahead } = self.pair(&values);
-        let (p, q) = (values[best], values[rival]);
+        let (p, q) = (values[best], values[rival] + decision_margin);
         let gap = || {
             let by_class = unit(&values, best, 1.0 / p) - unit(&values, rival, 1.0 / q);
             Margin { value: p.ln() - q.ln(), cotangent: scores.by_output(outputs, by_class) }

@@ -88,6 +88,7 @@ impl GradientSearchParams {
     /// [`ParamError`] for the first field outside its range.
     pub fn validate(&self) -> Result<(), ParamError> {
         self.output.validate()?;
+        self.output.require_scores()?;
         if let Some(least) = self.min_target_proba {
             let allowed = (0.0..=1.0).contains(&least);
             require(allowed, "min_target_proba", "in [0, 1]", least)?;

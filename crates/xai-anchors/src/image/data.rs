@@ -78,7 +78,7 @@ pub struct ImageCandidate {
 }
 
 /// Perturbed images that an anchor covers, each spread over `0..=255` by itself as alibi does; shape
-/// `(n, height, width, channels)`.
+/// `(n, height, width, channels)`, or `(0, 0, 0, 0)` without any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ImageExamples {

@@ -258,6 +258,10 @@ impl AnchorImage {
         examples: &dyn Fn(&[SampleId]) -> Array2<f64>,
     ) -> ImageExamples {
         let images = |ids: &Vec<SampleId>| {
+            // As the empty list that JSON has for it is read.
+            if ids.is_empty() {
+                return Array4::zeros((0, 0, 0, 0));
+            }
             let ImageShape { height, width, channels } = self.shape;
             let mut images = Array4::zeros((ids.len(), height, width, channels));
             for (mut image, row) in images.outer_iter_mut().zip(examples(ids).rows()) {

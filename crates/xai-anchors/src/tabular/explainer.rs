@@ -84,7 +84,8 @@ impl AnchorTabular {
         &self.features
     }
 
-    /// The cuts of a numeric feature that separate training rows, ascending; none for a categorical one.
+    /// The cuts of a numeric feature, ascending; none for a categorical one. One with all training rows on one side is a
+    /// predicate for rows on the other side alone.
     ///
     /// # Panics
     /// When there is no such feature.
@@ -99,6 +100,7 @@ impl AnchorTabular {
     /// The predicates of a row: its categories, and for each edge of a numeric feature the side it is on.
     fn predicates(&self, x: &Row) -> Result<Vec<Predicate>> {
         let codes = self.features.coded(x)?;
+        let tries_all = self.params.conventions().tries_what_always_holds();
         let mut predicates = Vec::new();
         for (feature, (column, &value)) in self.table.columns.iter().zip(&codes).enumerate() {
             let mut push = |test: Test| predicates.push(Predicate { feature, test });
@@ -110,7 +112,12 @@ impl AnchorTabular {
                         push(Test::Present);
                     }
                     for (edge, &cut) in numeric.edges.as_slice().iter().enumerate() {
-                        push(if value <= cut { Test::AtMost(edge) } else { Test::Above(edge) });
+                        let test =
+                            if value <= cut { Test::AtMost(edge) } else { Test::Above(edge) };
+                        let n_rows = self.table.satisfying(Predicate { feature, test }).count;
+                        if tries_all || n_rows < numeric.present.count || n_rows == 0 {
+                            push(test);
+                        }
                     }
                 }
             }

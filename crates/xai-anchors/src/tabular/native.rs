@@ -1,7 +1,7 @@
 //! How this crate reads tables.
 
 use xai_core::Result;
-use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::discretizer::{Edges, Neighbors};
 
 use super::semantics::Conventions;
 
@@ -16,10 +16,17 @@ impl Conventions for Native {
         n_rows <= EXACT
     }
 
-    /// An edge with all numbers on one side says nothing.
-    fn edges(&self, edges: Edges, separates: &dyn Fn(f64) -> bool) -> Result<Edges> {
-        let kept = edges.as_slice().iter().copied().filter(|&edge| separates(edge));
+    /// A percentile with all numbers on one side cuts nothing off; cuts that were given are another matter.
+    fn percentile_edges(&self, edges: Edges, neighbors: &[Neighbors]) -> Result<Edges> {
+        let separates = |beside: &Neighbors| beside.at_most.is_finite() && beside.above.is_finite();
+        let both = edges.as_slice().iter().zip(neighbors);
+        let kept = both.filter(|(_, beside)| separates(beside)).map(|(&edge, _)| edge);
         Ok(Edges::new(kept.collect())?)
+    }
+
+    /// It would say nothing.
+    fn tries_what_always_holds(&self) -> bool {
+        false
     }
 
     fn may_stop_on_first(&self) -> bool {

@@ -1,7 +1,7 @@
 //! How the reference reads tables, to compare with its results and with the tables of the paper.
 
 use xai_core::Result;
-use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::discretizer::{Edges, Neighbors};
 
 use super::semantics::Conventions;
 
@@ -14,9 +14,14 @@ impl Conventions for Reference {
         false
     }
 
-    /// Every percentile is an edge, the largest number included.
-    fn edges(&self, edges: Edges, _: &dyn Fn(f64) -> bool) -> Result<Edges> {
+    /// All of them.
+    fn percentile_edges(&self, edges: Edges, _: &[Neighbors]) -> Result<Edges> {
         Ok(edges)
+    }
+
+    /// Every percentile makes a predicate, the largest number included.
+    fn tries_what_always_holds(&self) -> bool {
+        true
     }
 
     /// The search for rows of a table goes on to wider anchors.

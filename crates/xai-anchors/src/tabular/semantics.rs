@@ -1,6 +1,6 @@
 //! The choices in which tables are read differently natively and by the reference.
 
-use xai_core::tabular::discretizer::Edges;
+use xai_core::tabular::discretizer::{Edges, Neighbors};
 use xai_core::{Result, Semantics};
 
 use super::native::Native;
@@ -12,9 +12,11 @@ pub(crate) trait Conventions {
     /// Whether [`CoverageSet::Auto`](super::CoverageSet::Auto) stands for all training rows.
     fn is_exact_by_default(&self, n_rows: usize) -> bool;
 
-    /// The edges of a numeric feature that predicates are made of; `separates` says whether there are training rows on both
-    /// sides of an edge.
-    fn edges(&self, edges: Edges, separates: &dyn Fn(f64) -> bool) -> Result<Edges>;
+    /// The percentiles of a column that are edges; `neighbors` are the training numbers beside each.
+    fn percentile_edges(&self, edges: Edges, neighbors: &[Neighbors]) -> Result<Edges>;
+
+    /// Whether a predicate of a numeric feature is tried that all numbers of the training rows satisfy.
+    fn tries_what_always_holds(&self) -> bool;
 
     /// Whether `stop_on_first` has an effect.
     fn may_stop_on_first(&self) -> bool;

@@ -8,7 +8,6 @@ use xai_core::{Error, Result, Row, Rows, Seed, require, same_shape};
 
 use super::condition::{Condition, Predicate, Test};
 use super::params::{AnchorTabularParams, CoverageSet, Missing};
-use super::semantics::Conventions;
 use crate::bits::Bits;
 
 /// What follows from the training rows and the params; made anew when an explainer is loaded.
@@ -93,9 +92,8 @@ impl Table {
                 .any(|feature| feature.name == *name && matches!(feature.kind, Kind::Numeric));
             require(named, "edges", "of numeric features of the table", name)?;
         }
-        let conventions = params.conventions();
         let exact = match params.coverage {
-            CoverageSet::Auto => conventions.is_exact_by_default(n_rows),
+            CoverageSet::Auto => params.conventions().is_exact_by_default(n_rows),
             CoverageSet::Exact => true,
             CoverageSet::Sampled => false,
         };
@@ -117,10 +115,13 @@ impl Table {
                     check_numbers(&values, first, params.missing)?;
                     let edges = match params.edges.get(&feature.name) {
                         Some(edges) => edges.clone(),
-                        None => Edges::percentiles(&values, &params.disc_perc)?,
+                        None => {
+                            let edges = Edges::percentiles(&values, &params.disc_perc)?;
+                            let neighbors = edges.neighbors(values.iter().copied());
+                            params.conventions().percentile_edges(edges, &neighbors)?
+                        }
                     };
-                    let numeric = Numeric::new(&values, edges, conventions, chosen)?;
-                    Column::Numeric(Box::new(numeric))
+                    Column::Numeric(Box::new(Numeric::new(&values, edges, chosen)))
                 }
             });
         }
@@ -212,25 +213,17 @@ impl Table {
 }
 
 impl Numeric {
-    fn new(
-        values: &Row,
-        edges: Edges,
-        conventions: &dyn Conventions,
-        chosen: Option<&[usize]>,
-    ) -> Result<Self> {
+    fn new(values: &Row, edges: Edges, chosen: Option<&[usize]>) -> Self {
         let n = values.len();
         let numbers = || values.iter().copied().filter(|value| !value.is_nan());
         let range = numbers().reduce(f64::min).zip(numbers().reduce(f64::max));
-        // An edge with all numbers on one side does not separate training rows.
-        let separates = |edge: f64| range.is_some_and(|(least, most)| least <= edge && edge < most);
-        let edges = conventions.edges(edges, &separates)?;
         let set = |holds: &dyn Fn(f64) -> bool| {
             RowSet::new(Bits::from_fn(n, |row| holds(values[row])), chosen)
         };
         let mut sorted: Vec<u32> =
             (0..).zip(values).filter(|(_, v)| !v.is_nan()).map(|(row, _)| row).collect();
         sorted.sort_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
-        Ok(Numeric {
+        Numeric {
             at_most: edges.as_slice().iter().map(|&edge| set(&|value| value <= edge)).collect(),
             above: edges.as_slice().iter().map(|&edge| set(&|value| edge < value)).collect(),
             present: set(&|value| !value.is_nan()),
@@ -239,7 +232,7 @@ impl Numeric {
             edges,
             sorted,
             range,
-        })
+        }
     }
 
     /// The rows whose number is in a range, by that number.

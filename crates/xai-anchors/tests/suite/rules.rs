@@ -493,3 +493,39 @@ fn names_survive_signs_of_comparison_and_close_edges() {
         data.predicates.iter().map(|predicate| predicate.text.clone()).collect();
     assert!(texts.contains(&"v > 0.001".to_owned()) && texts.contains(&"v <= 0.004".to_owned()));
 }
+
+/// Bounds as they are written hold for the row that is explained, however near to a cut it is.
+#[test]
+fn texts_are_true_of_the_row() {
+    let training = Array2::from_shape_fn((400, 1), |(row, _)| row as f64 / 400.0);
+    let model = Elementwise(|row: &[f64]| f64::from(u8::from(0.229_75 < row[0])));
+    let edges = [("x".to_owned(), Edges::new(vec![0.229_75]).unwrap())].into();
+    let explainer = P::default().with_edges(edges).fit(&training, ["x"]).unwrap();
+    for x in [0.229_85, 0.459_6, 0.229_750_000_1] {
+        let data = explainer.explain(&model, &array![x], Run::seeded(0)).unwrap().data;
+        let bound = data.anchor[0].strip_prefix("x > ").unwrap();
+        let written: f64 = bound.parse().unwrap();
+        // The training rows beside the cut are 91 and 92 parts of 400.
+        assert!(0.2275 <= written && written < x.min(0.23), "{bound} for {x}");
+    }
+}
+
+/// No training row is above 1, and the decision changes at 10: a row beyond has its value held, and covers nothing.
+#[test]
+fn a_cut_beyond_the_training_rows_holds_the_row_itself() {
+    let training =
+        Array2::from_shape_fn((400, 2), |(row, column)| [row % 20, row / 20][column] as f64 / 20.0);
+    let model = Elementwise(|row: &[f64]| f64::from(u8::from(10.0 < row[0])));
+    let edges = [("x".to_owned(), Edges::new(vec![10.0]).unwrap())].into();
+    let explainer = P::default().with_edges(edges).fit(&training, ["x", "y"]).unwrap();
+    let explained = explainer.explain(&model, &array![50.0, 0.5], Run::seeded(0)).unwrap();
+    assert_eq!(
+        (explained.data.result.status, &*explained.data.anchor),
+        (Status::Found, &["x > 10.00".to_owned()][..])
+    );
+    assert_eq!((explained.data.result.precision, explained.data.result.coverage), (1.0, 0.0));
+    assert!(explained.meta.warnings.iter().any(|warning| warning.code == "anchors.unseen_value"));
+    // On the side of all training rows the cut says nothing.
+    let below = explainer.explain(&model, &array![-50.0, 0.5], Run::seeded(0)).unwrap().data;
+    assert_eq!((below.result.status, below.anchor.len()), (Status::Empty, 0));
+}

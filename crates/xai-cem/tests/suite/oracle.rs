@@ -9,6 +9,7 @@
 use ndarray::{Array1, Array2, array};
 use xai_cem::{Cem, CemData, CemModel, CemParams, Mode, Route, Status};
 use xai_core::constraints::{Constraint, Constraints, Direction};
+use xai_core::decision::DECISION_MARGIN;
 use xai_core::figure::Panel;
 use xai_core::tabular::Features;
 use xai_core::{
@@ -46,12 +47,19 @@ fn both(params: &CemParams, model: &dyn Differentiable, x: &Array1<f64>) -> [Cem
         .map(|view| build(params.clone(), x.len()).explain(view, x, Run::seeded(0)).unwrap().data)
 }
 
+/// How far beyond 0 the argument of a logistic model must be for the other class to be ahead by the margin, where it is
+/// `score` at the instance: `p - (1 - p) = m`.
+fn beyond(score: f64) -> f64 {
+    let margin = DECISION_MARGIN / (1.0 + (-score.abs()).exp());
+    ((1.0 + margin) / (1.0 - margin)).ln()
+}
+
 #[test]
 fn a_negative_that_may_only_go_up() {
     // Only the second feature helps where the first may not fall: z = 0 at its value, and -logit(0.55) with kappa 0.1.
     let cases = [
-        ([2.0, -1.0], 0.0, 2.5, 0),
-        ([-2.0, 1.0], 0.0, 1.5, 1),
+        ([2.0, -1.0], 0.0, 2.5 + beyond(2.0), 0),
+        ([-2.0, 1.0], 0.0, 1.5 + beyond(1.0), 1),
         ([2.0, -1.0], 0.1, 2.700_670_695_462_151, 0),
     ];
     for (weights, kappa, expected, class) in cases {
@@ -155,7 +163,7 @@ fn constraints_decide_what_may_change() {
     for data in both(&params, &model, &x) {
         let found = data.result.unwrap().row;
         assert_eq!(found[0], 1.0);
-        assert!((2.5..=2.5 + 1e-4).contains(&found[1]), "{found}");
+        assert!((2.5..=2.5 + 1e-4).contains(&(found[1] - beyond(2.0))), "{found}");
     }
     let params = free.clone().with_constraints(constraints([Direction::Up, Direction::None]));
     for data in both(&params, &model, &x) {
@@ -169,14 +177,14 @@ fn constraints_decide_what_may_change() {
     for data in both(&params, &model, &x) {
         let found = data.result.unwrap().row;
         assert_eq!(found[0], 0.9);
-        assert!((2.3..=2.3 + 1e-4).contains(&found[1]), "{found}");
+        assert!((2.3..=2.3 + 1e-4).contains(&(found[1] - beyond(2.0))), "{found}");
     }
     // At most one feature: the one that needs less, z = 0 at x0 = 0 or x1 = 2.5.
     let constraints = Constraints { max_changes: Some(1), ..Default::default() };
     for data in both(&free.clone().with_constraints(constraints), &model, &x) {
         let found = data.result.unwrap().row;
         assert_eq!(found[1], 0.5);
-        assert!((-1e-4..=0.0).contains(&found[0]), "{found}");
+        assert!((-1e-4..=0.0).contains(&(found[0] + 0.5 * beyond(2.0))), "{found}");
     }
     // Whole steps of a quarter.
     let quarter = Constraint { step: Some(0.25), ..Default::default() };
@@ -199,7 +207,7 @@ fn crossing_the_value_without_information() {
     }
     for data in both(&params.with_crossing(true), &model, &array![0.2]) {
         let found = data.result.unwrap().row;
-        assert!((1.0..=1.0 + 1e-4).contains(&found[0]), "{found}");
+        assert!((1.0..=1.0 + 1e-4).contains(&(found[0] - beyond(0.8))), "{found}");
     }
 }
 
@@ -313,11 +321,11 @@ fn a_polish_keeps_to_where_the_autoencoder_drew() {
     // the first number does what is missing: 2 d_0 - d_1 = -2.
     assert!(0.0 < drawn[1] && drawn[1] < 0.3, "{drawn}");
     near(polished[1], drawn[1], 1e-12);
-    near(polished[0], -1.0 + 0.5 * drawn[1], 1e-6);
+    near(polished[0], -1.0 - 0.5 * beyond(2.0) + 0.5 * drawn[1], 1e-6);
     assert!(drawn[0] < polished[0] - 1e-3, "{drawn} was polished to {polished}");
-    // (nu |w_i| - beta) / 2 with nu = 0.86.
-    near(free[0], -0.81, 1e-6);
-    near(free[1], 0.38, 1e-6);
+    // (nu |w_i| - beta) / 2 with nu = 0.86 and a part of the margin.
+    near(free[0], -0.81 - beyond(2.0) / 2.5, 1e-6);
+    near(free[1], 0.38 + beyond(2.0) / 5.0, 1e-6);
 }
 
 #[test]

@@ -26,9 +26,11 @@ use crate::model::Row;
 use crate::params::{ParamError, Written, require};
 
 mod interval;
+mod margin;
 mod names;
 
 pub use interval::{InInterval, IntervalProbability};
+pub use margin::DECISION_MARGIN;
 pub use names::OutputNames;
 
 /// What a model's outputs mean. In JSON and TOML a word, or a table for the ones with fields.
@@ -84,6 +86,13 @@ const MAX_LABEL: f64 = 9_007_199_254_740_992.0;
 const NEEDS_DECISION: &str = "`label`, `probability`, or an `interval`, `bins` or `within` for a model whose single \
                               output is a score";
 
+/// What gives numbers by class.
+pub const NEEDS_SCORES: &str =
+    "`classes`, `probability` or an `interval` for a search by gradients";
+
+/// What is wanted where an output is no probability.
+const NO_PROBABILITY: &str = "another than `probability` for an output outside [0, 1]";
+
 impl Output {
     /// Checks the numbers of the setting.
     ///
@@ -107,6 +116,27 @@ impl Output {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Requires a setting that gives a decision, or none yet: all but `score`.
+    ///
+    /// # Errors
+    /// [`ParamError`] named `output`.
+    pub fn require_decision(&self) -> Result<(), ParamError> {
+        require(*self != Output::Score, "output", NEEDS_DECISION, self)
+    }
+
+    /// Requires a setting that gives numbers by class for a gradient to follow, or none yet: `auto`, `classes`,
+    /// `probability` or an `interval`.
+    ///
+    /// # Errors
+    /// [`ParamError`] named `output`.
+    pub fn require_scores(&self) -> Result<(), ParamError> {
+        let allowed = matches!(
+            self,
+            Output::Auto | Output::Classes | Output::Probability | Output::Interval { .. }
+        );
+        require(allowed, "output", NEEDS_SCORES, self)
     }
 
     /// The word for it in JSON.
@@ -205,8 +235,7 @@ impl Reading {
                 let rule = format!("`classes` for a model of {n_outputs} outputs");
                 require(n_outputs == 1, "output", rule, &meaning)?;
                 let fits = meaning == Output::Label || is_probability(outputs[0]);
-                let rule = "another than `probability` for an output outside [0, 1]";
-                require(fits, "output", rule, outputs[0])?;
+                require(fits, "output", NO_PROBABILITY, outputs[0])?;
             }
             Output::Bins { target, .. }
             | Output::Interval { target, .. }
@@ -275,7 +304,10 @@ impl Reading {
             Output::Classes => Ok(argmax(outputs) as f64),
             Output::Probability if self.source == OutputSource::Assumed => assumed(outputs[0]),
             Output::Label if self.source == OutputSource::Assumed => assumed(outputs[0]),
-            Output::Probability => Ok(f64::from(u8::from(0.5 < outputs[0]))),
+            Output::Probability => {
+                require(is_probability(outputs[0]), "output", NO_PROBABILITY, outputs[0])?;
+                Ok(f64::from(u8::from(0.5 < outputs[0])))
+            }
             Output::Label => {
                 let rule = "another than `label` for an output that is no whole number";
                 require(is_label(outputs[0]), "output", rule, outputs[0])?;

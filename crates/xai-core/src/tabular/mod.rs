@@ -438,6 +438,18 @@ impl<const N: usize> IntoFeatures for [&str; N] {
     }
 }
 
+impl<const N: usize> IntoFeatures for [String; N] {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::numeric(self)
+    }
+}
+
+impl IntoFeatures for Vec<&str> {
+    fn into_features(self) -> Result<Features, ParamError> {
+        Features::numeric(self)
+    }
+}
+
 impl IntoFeatures for &[&str] {
     fn into_features(self) -> Result<Features, ParamError> {
         Features::numeric(self.iter().copied())

@@ -127,21 +127,21 @@ fn impossible_targets_are_refused() {
     let check = |params: IntegratedGradientsParams, one: bool, expected: &str| {
         assert_eq!(message(params, one).unwrap_err().to_string(), expected);
     };
-    check(plain(), false, "parameter `target` must be given for the model's 3 outputs, got None");
+    check(plain(), false, "parameter `target` must be given for the model's 3 outputs, got none");
     check(
         target(Target::Index(3)),
         false,
-        "parameter `target` must be within the model's 3 outputs, got Index(3)",
+        "parameter `target` must be within the model's 3 outputs, got 3",
     );
     check(
         target(Target::Position(vec![0, 1])),
         false,
-        "parameter `target` must be 1 indices, one for each axis of the model's 3 outputs, got Position([0, 1])",
+        "parameter `target` must be 1 indices, one for each axis of the model's 3 outputs, got [0,1]",
     );
     check(
         target(Target::Index(2)),
         true,
-        "parameter `target` must be 0 or 1 for a model with one output, got Index(2)",
+        "parameter `target` must be 0 or 1 for a model with one output, got 2",
     );
     let predicted = target(Target::Predicted);
     check(

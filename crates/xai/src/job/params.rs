@@ -85,6 +85,10 @@ impl JobParams {
     ) -> Result<P, JobError> {
         match self {
             JobParams::Defaults => Ok(P::default()),
+            JobParams::Value(value) if !value.is_object() => {
+                let message = format!("params: expected an object of settings, got `{value}`");
+                Err(JobError::invalid(Place::default(), message))
+            }
             JobParams::Value(value) => {
                 let read = P::deserialize(value).or_else(|error| match from_alibi(method, value) {
                     Some(converted) => P::deserialize(Value::Object(converted)),

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use xai::core::{CentralDifference, Differentiable, OutputNames};
 use xai::job::{JobExplanation, methods};
-use xai::ndarray::{Array1, Array4, array};
+use xai::ndarray::{Array1, Array2, Array4, Axis, array};
 use xai::prelude::*;
 
 fn sigmoid(score: f64) -> f64 {
@@ -58,6 +58,59 @@ fn the_names_of_classes_are_the_same_in_all_methods() {
         assert!(shown.contains("refused") || shown.contains("granted"), "{shown}");
         assert!(!shown.contains("class 0") && !shown.contains("class 1"), "{shown}");
     }
+}
+
+/// An answer keeps its class in single precision, and with nine digits, also where a forest of an even number of trees may
+/// be divided equally.
+#[test]
+#[allow(clippy::cast_possible_truncation, reason = "the precision of other engines")]
+fn a_counterfactual_is_no_tie() {
+    let logistic = per_row(|row| sigmoid(3.0 * row[0] - 2.0 * row[1] - 0.7));
+    let vote = per_row(|row| {
+        let cuts = [0.3, 0.45, 0.6, 0.75].iter().filter(|&&cut| cut < row[0]).count() as f64;
+        (cuts + if 0.5 < row[1] { 2.0 } else { 0.0 }) / 6.0
+    });
+    let training =
+        Array2::from_shape_fn((36, 2), |(row, column)| [row % 6, row / 6][column] as f64 / 5.0);
+    let decides = |model: &dyn Predictor, row: &Array1<f64>| {
+        let rows = row.clone().insert_axis(Axis(0));
+        0.5 < Run::seeded(0).predict(model, &rows).unwrap()[[0, 0]]
+    };
+    let mut n_found = 0;
+    for model in [&logistic as &dyn Predictor, &vote] {
+        for method in ["cem", "cfproto", "counterfactual", "grid-counterfactual"] {
+            let params = match method {
+                "grid-counterfactual" => {
+                    json!({ "default_numerical_step_size": 0.05, "answers": "closest" })
+                }
+                "cem" => json!({ "crossing": true, "feature_range": [0.0, 1.0] }),
+                _ => json!({ "feature_range": [0.0, 1.0] }),
+            };
+            let job = Job::new(method).with_params(&params).unwrap().with_model(model);
+            let job = job.with_features(Features::unnamed(2).unwrap());
+            let job = job.with_training_rows(training.clone()).with_rows(training.clone());
+            for (x, explained) in training.rows().into_iter().zip(job.explain_all().unwrap()) {
+                let document: Value =
+                    serde_json::from_str(&explained.unwrap().to_json().unwrap()).unwrap();
+                let data = &document["data"];
+                let found =
+                    [&data["cf"]["row"], &data["result"]["row"], &data["counterfactuals"][0]];
+                let Some(row) = found.into_iter().find_map(|row| row.as_array()) else { continue };
+                let row: Array1<f64> = row.iter().map(|value| value.as_f64().unwrap()).collect();
+                let nine_digits = |value: &f64| format!("{value:.8e}").parse().unwrap();
+                for shown in [
+                    row.clone(),
+                    row.mapv(|value| f64::from(value as f32)),
+                    row.iter().map(nine_digits).collect(),
+                ] {
+                    let other = decides(model, &x.to_owned()) != decides(model, &shown);
+                    assert!(other, "{method}: {x} and {shown}");
+                }
+                n_found += 1;
+            }
+        }
+    }
+    assert!(200 < n_found, "{n_found}");
 }
 
 /// What the model declares reaches the methods through all that stands between them.

@@ -9,9 +9,12 @@ use crate::params::require;
 ///
 /// At a tie the last bits decide: those of the model's engine, of single precision, of the digits that are printed.
 /// A model that its owner runs elsewhere then keeps the old class.
-/// Networks and forests of scikit-learn, run by onnxruntime in single precision, differed by up to 2e-6 in probability from
-/// the same models in double precision, on rows rounded to single precision or to nine digits; this leaves a factor of
-/// fifty.
+///
+/// Chosen by an experiment: of 1,984 counterfactuals of `cem`, `cfproto`, `counterfactual` and the grid search, for 11 kinds
+/// of scikit-learn's classifiers (linear models, a network, forests, boosting, a tree, naive Bayes, neighbors) on iris, wine
+/// and breast cancer, each has another class in scikit-learn and in onnxruntime, for the row as it is, in single precision,
+/// and rounded to nine digits. It costs little: where answers are compared with closed forms, 2e-4 in the argument of a
+/// sigmoid.
 pub const DECISION_MARGIN: f64 = 1e-4;
 
 impl Reading {

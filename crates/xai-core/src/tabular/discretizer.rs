@@ -129,13 +129,13 @@ impl Edges {
     /// When there is no such edge.
     #[must_use]
     pub fn describe(&self, name: &str, lower: Option<usize>, upper: Option<usize>) -> String {
-        let decimals = self.decimals(&[]);
+        let decimals = self.decimals();
         let written = |edge: usize| write(self.0[edge], decimals);
         range(name, lower.map(written), upper.map(written))
     }
 
-    /// As [`describe`](Self::describe), with as many more decimals as keep numbers on the side of each edge on which they
-    /// are: those of `neighbors` for all edges, and `value` for the two of the range.
+    /// As [`describe`](Self::describe), with as few decimals for each edge, two at least, as keep it apart from the other
+    /// edges, and numbers on the side of it on which they are: those of `neighbors`, and `value`.
     ///
     /// `neighbors` has an element for each edge ([`neighbors`](Self::neighbors)).
     /// Ranges of several values then differ only where a value is nearer to an edge than its neighbors.
@@ -151,11 +151,17 @@ impl Edges {
         neighbors: &[Neighbors],
         value: f64,
     ) -> String {
-        let decimals = self.decimals(neighbors);
         let written = |edge: usize| {
-            let beside = Neighbors::default().with(self.0[edge], value);
-            let enough = |decimals: &usize| beside.are_kept(self.0[edge], Some(*decimals));
-            write(self.0[edge], decimals.and_then(|least| (least..=MOST_DECIMALS).find(enough)))
+            let cut = self.0[edge];
+            let beside = neighbors[edge].with(cut, value);
+            let is_enough = |decimals: &usize| {
+                let read = |edge: usize| read(self.0[edge], Some(*decimals));
+                let is_above = edge.checked_sub(1).is_none_or(|below| read(below) < read(edge));
+                let is_below = edge + 1 == self.len() || read(edge) < read(edge + 1);
+                is_above && is_below && beside.are_kept(cut, Some(*decimals))
+            };
+            let is_short = cut.abs() < 1e16;
+            write(cut, (2..=MOST_DECIMALS).filter(|_| is_short).find(is_enough))
         };
         range(name, lower.map(written), upper.map(written))
     }
@@ -196,17 +202,13 @@ impl Edges {
         self.describe(name, bin.checked_sub(1), (bin != self.len()).then_some(bin))
     }
 
-    /// The fewest decimals, at least two, that keep all edges apart and neighbors on their sides; `None` where plain
-    /// decimals are too long.
-    fn decimals(&self, neighbors: &[Neighbors]) -> Option<usize> {
+    /// The fewest decimals, at least two, that keep all edges apart; `None` where plain decimals are too long.
+    fn decimals(&self) -> Option<usize> {
         let is_short = self.0.iter().all(|edge| edge.abs() < 1e16);
         (2..=MOST_DECIMALS).filter(|_| is_short).find(|&decimals| {
             let decimals = Some(decimals);
             // Compared as numbers, since `-0.00` and `0.00` are one; rounding keeps the order.
-            let are_apart =
-                self.0.windows(2).all(|pair| read(pair[0], decimals) < read(pair[1], decimals));
-            let mut beside = self.0.iter().zip(neighbors);
-            are_apart && beside.all(|(&edge, neighbors)| neighbors.are_kept(edge, decimals))
+            self.0.windows(2).all(|pair| read(pair[0], decimals) < read(pair[1], decimals))
         })
     }
 }

@@ -259,9 +259,9 @@ fn ranges_are_true_of_the_numbers_beside_them() {
     let text = |lower, upper, value| edges.describe_beside("x", lower, upper, &neighbors, value);
     // Four decimals keep 0.2297 and 0.2299 apart: 0.22975 is written as 0.2298 or 0.2297, by the rule of ties.
     assert_eq!(text(Some(0), None, 0.3), format!("x > {:.4}", 0.229_75));
-    assert_eq!(text(None, Some(2), 0.3), "x <= 1000.0000");
+    assert_eq!(text(None, Some(2), 0.3), "x <= 1000.00");
     // A value nearer than the neighbors needs more decimals, for its edge alone.
-    assert_eq!(text(Some(0), Some(1), 0.229_751), "0.22975 < x <= 0.5000");
+    assert_eq!(text(Some(0), Some(1), 0.229_751), "0.22975 < x <= 0.50");
     assert_eq!(text(Some(0), None, f64::NAN), text(Some(0), None, 0.3));
     assert_eq!(edges.describe("x", Some(0), None), "x > 0.23");
 }

@@ -13,8 +13,8 @@ use crate::rules::{Rules, rules};
 
 /// Settings of [`Cem`]. Names follow alibi where it has the parameter.
 ///
-/// With the reference semantics `constraints`, `patience`, `polish`, `sparsify` and `fallback` of the search are without
-/// effect, and constraints are refused.
+/// With the reference semantics `patience`, `polish`, `sparsify` and `fallback` of the search are without effect, and
+/// constraints are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(transform = xai_optim::close_schema)]

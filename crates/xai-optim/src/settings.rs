@@ -33,7 +33,8 @@ pub struct GradientSearchParams {
     pub learning_rate_init: f64,
     /// The most steps for each weight `c`, at least 1. Default 1000.
     pub max_iterations: usize,
-    /// Steps without a gain after which a weight is given up, 0 for never. Default 50.
+    /// Steps without a gain after which a weight is given up, 0 for never; for the counterfactuals by gradient at least 1.
+    /// Default 50.
     pub patience: usize,
     /// The weight `c` of the target beside the distance that is tried first, finite and above 0. Default 10.
     pub c_init: f64,

@@ -20,6 +20,7 @@ Ours is measured anew beside each contender and stands once in a table, from the
 Queries are the rows that the predictor was asked for and calls its calls, both for one instance.
 What the answers are worth is judged for both sides by the same program.
 The gap is the largest distance between a prediction and the sum of expected value and values.
+A commit whose name ends in `-dirty` had changes that were not committed when it was measured; such figures stand until the task is measured again.
 ";
 
 /// How to repeat it.
